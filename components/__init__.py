@@ -1,0 +1,1 @@
+"""The work itself: typed functions that know nothing of Prefect, DVC or MLflow."""
