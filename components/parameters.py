@@ -1,0 +1,301 @@
+"""`params.yaml` parsed once into frozen models; every problem is reported together.
+
+Every key must be present: the files hold the values, this module only says what is allowed.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Precision = Literal["auto", "float32", "bfloat16"]
+Baseline = Literal["random", "full"]
+MetricName = Literal["exact_match", "vqa_accuracy", "yes_no_f1", "relaxed_accuracy", "anls", "rouge_l"]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ParameterError(ValueError):
+    """The parameters are not usable; the message lists every problem and where it is."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class TaskRule(_Section):
+    """How a record's task is found: exactly one of the four."""
+
+    field: str | None = None
+    prefix: bool | None = None
+    pattern: str | None = None
+    constant: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "TaskRule":
+        given = [name for name in ("field", "prefix", "pattern", "constant") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of field, prefix, pattern, constant; got {given or 'none'}")
+        if self.pattern is not None and "(?P<task>" not in self.pattern:
+            raise ValueError(f"pattern {self.pattern!r} has no group (?P<task>...)")
+        return self
+
+
+class SourceParameters(_Section):
+    """One source of records."""
+
+    kind: Literal["llava_json", "image_folder", "parquet", "jsonl", "webdataset"]
+    path: str
+    image_root: str
+    task: TaskRule
+
+
+class IngestParameters(_Section):
+    """How images are validated."""
+
+    pixel_limit: Count
+    processes: Count
+    near_duplicate_bits: Annotated[int, Field(ge=-1, le=32)]
+    keep_near_duplicates: bool
+
+
+class EncoderParameters(_Section):
+    """The model whose [CLS] vectors stand for the images."""
+
+    model: str
+    revision: str | None
+    batch_size: Count
+    decode_workers: Annotated[int, Field(ge=0)]
+    device: Device
+    dtype: Precision
+
+
+class VlmParameters(_Section):
+    """The vision-language model that is tuned."""
+
+    model: str
+    revision: str | None
+    context_length: Annotated[int, Field(ge=32)]
+    device: Device
+    dtype: Precision
+
+
+class ReferenceParameters(_Section):
+    """The reference set."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+
+
+class TuningParameters(_Section):
+    """The LoRA trainer."""
+
+    lora_rank: Count
+    lora_alpha: Annotated[float, Field(gt=0)]
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
+    target_modules: Literal["all-linear"] | tuple[str, ...]
+    learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["cosine", "linear", "constant"]
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    batch_size: Count
+    gradient_accumulation: Count
+    gradient_checkpointing: bool
+    checkpoint_every: Count
+    log_every: Count
+
+
+class EpochParameters(_Section):
+    """How long one tune lasts."""
+
+    epochs: Annotated[float, Field(gt=0)]
+
+
+class ScoreParameters(_Section):
+    """How the Instruction Relevance Score is computed."""
+
+    batch_size: Count
+
+
+class ClusterParameters(_Section):
+    """k-means per task."""
+
+    images_per_cluster: Count
+    iterations: Count
+    restarts: Count
+
+
+class AllocateParameters(_Section):
+    """How Eq. 6 is rounded."""
+
+    rounding: Literal["exact", "paper", "released"]
+
+
+class SelectParameters(_Section):
+    """Neighbour centrality."""
+
+    neighbours: Count
+
+
+class AnnotationFile(_Section):
+    """A LLaVA JSON file with conversations."""
+
+    path: str
+    image_root: str
+
+
+class InstructionParameters(_Section):
+    """Where instructions come from and what they cost."""
+
+    provider: Literal["existing"]
+    annotations: tuple[AnnotationFile, ...]
+    price_per_instruction_usd: Annotated[float, Field(ge=0)]
+    ledger: str
+
+    @field_validator("ledger")
+    @classmethod
+    def _no_secret(cls, value: str) -> str:
+        if "://" not in value:
+            raise ValueError(f"ledger {value!r} is not an SQLAlchemy URL such as sqlite:///.presel/ledger.sqlite")
+        if "@" in value and ":" in value.split("://", 1)[1].split("@", 1)[0]:
+            raise ValueError("the ledger URL holds a password; leave it out and set PGPASSWORD in the environment")
+        return value
+
+
+class BenchmarkSet(_Section):
+    """A held-out set and how its answers are judged."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    path: str
+    image_root: str
+    metric: MetricName
+
+
+class BenchmarkParameters(_Section):
+    """The benchmark."""
+
+    batch_size: Count
+    max_new_tokens: Count
+    sets: tuple[BenchmarkSet, ...]
+
+    @field_validator("sets")
+    @classmethod
+    def _distinct_names(cls, value: tuple[BenchmarkSet, ...]) -> tuple[BenchmarkSet, ...]:
+        names = [item.name for item in value]
+        if len(set(names)) != len(names):
+            raise ValueError(f"benchmark set names must differ; got {names}")
+        return value
+
+
+class RegistryParameters(_Section):
+    """The MLflow model registry."""
+
+    model_name: Annotated[str, Field(min_length=1)]
+
+
+class ReportParameters(_Section):
+    """How much the report shows."""
+
+    map_points: Count
+    grid_clusters: Annotated[int, Field(ge=0)]
+    grid_images: Count
+
+
+class Parameters(_Section):
+    """All of `params.yaml`."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    strategy: Literal["presel"]
+    sources: Annotated[tuple[SourceParameters, ...], Field(min_length=1)]
+    ingest: IngestParameters
+    encoder: EncoderParameters
+    vlm: VlmParameters
+    budget: str | int | float
+    reference: ReferenceParameters
+    tuning: TuningParameters
+    reference_tune: EpochParameters
+    final_tune: EpochParameters
+    score: ScoreParameters
+    cluster: ClusterParameters
+    allocate: AllocateParameters
+    select: SelectParameters
+    instructions: InstructionParameters
+    baselines: tuple[Baseline, ...]
+    benchmark: BenchmarkParameters
+    registry: RegistryParameters
+    report: ReportParameters
+
+
+def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters:
+    """Check raw values and freeze them.
+
+    Args:
+        values: the YAML mapping.
+        origin: where it came from, for the message.
+
+    Returns:
+        The parameters.
+
+    Raises:
+        ParameterError: unknown, missing or out-of-range keys; all of them are listed.
+    """
+    try:
+        return Parameters.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{origin}: {error.error_count()} problem(s)"]
+        for item in error.errors():
+            where = ".".join(str(part) for part in item["loc"])
+            given = "" if item["type"] == "missing" else f" (got {item['input']!r})"
+            lines.append(f"  {where}: {item['msg']}{given}")
+        raise ParameterError("\n".join(lines)) from None
+
+
+def merge_overlays(
+    base: Path, overlays: Sequence[Path] = (), settings: Sequence[str] = ()
+) -> dict[str, object]:
+    """Read the base file, lay the overlays over it, then the `section.key=value` settings.
+
+    Mappings merge key by key; lists and scalars replace.
+
+    Raises:
+        ParameterError: a file is not a YAML mapping, or a setting is not `a.b=value`.
+    """
+    merged = _read_mapping(base)
+    for overlay in overlays:
+        merged = _merge(merged, _read_mapping(overlay))
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key:
+            raise ParameterError(f"--set {setting!r}: write section.key=value, e.g. tuning.learning_rate=0.001")
+        nested: object = yaml.safe_load(text)
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        assert isinstance(nested, dict)
+        merged = _merge(merged, nested)
+    return merged
+
+
+def load_parameters(path: Path) -> Parameters:
+    """Read and check one complete parameter file."""
+    return parse_parameters(_read_mapping(path), origin=str(path))
+
+
+def _read_mapping(path: Path) -> dict[str, object]:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParameterError(f"no parameter file {path}") from None
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{path} is not YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise ParameterError(f"{path} must be a mapping of sections, got {type(value).__name__}")
+    return value
+
+
+def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(base)
+    for key, value in over.items():
+        present = merged.get(key)
+        merged[key] = _merge(present, value) if isinstance(present, dict) and isinstance(value, dict) else value
+    return merged

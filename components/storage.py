@@ -1,0 +1,142 @@
+"""Durable reading and writing: temporary name, fsync, rename; a directory's record is written last."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+RECORD_NAME = "artifact.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    """What `artifact.json` says of the directory it closes.
+
+    Attributes:
+        stage: name of the stage that wrote it.
+        rows: rows of its main table.
+        schema_version: version of the tables' schemas (`components.schemas.SCHEMA_VERSION`).
+    """
+
+    stage: str
+    rows: int
+    schema_version: int
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON with sorted keys, so that equal values are equal files."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file as `write_bytes` does, without holding its bytes twice in memory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        pq.write_table(table, temporary, compression="zstd")
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a Parquet file (or a directory of them, in name order) and check its columns.
+
+    Args:
+        path: a Parquet file or a directory of Parquet files.
+        schema: the columns expected, from `components.schemas`.
+
+    Returns:
+        The table with exactly the schema's columns, in its order.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a column is missing or has another type.
+    """
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    tables = [pq.read_table(file) for file in files]
+    for file, table in zip(files, tables, strict=True):
+        missing = [name for name in schema.names if name not in table.column_names]
+        if missing:
+            raise ValueError(f"{file}: columns {missing} are missing; it has {table.column_names}")
+    if not tables:
+        return schema.empty_table()
+    return pa.concat_tables([table.select(schema.names).cast(schema) for table in tables])
+
+
+def write_record(directory: Path, *, stage: str, rows: int, schema_version: int) -> ArtifactRecord:
+    """Close an artifact: `artifact.json` is written last, so a directory that has one is complete."""
+    record = ArtifactRecord(stage=stage, rows=rows, schema_version=schema_version)
+    write_json(directory / RECORD_NAME, asdict(record))
+    return record
+
+
+def read_record(directory: Path) -> ArtifactRecord:
+    """Read what `write_record` wrote.
+
+    Raises:
+        FileNotFoundError: the directory is not a complete artifact.
+    """
+    raw: Mapping[str, object] = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
+    return ArtifactRecord(
+        stage=str(raw["stage"]), rows=int(str(raw["rows"])), schema_version=int(str(raw["schema_version"]))
+    )
+
+
+@contextmanager
+def fresh_directory(target: Path) -> Iterator[Path]:
+    """A temporary directory that takes the place of `target` when the block ends without an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        if target.exists():
+            retired = temporary.with_name(f"{temporary.name}.old")
+            target.rename(retired)
+            temporary.rename(target)
+            shutil.rmtree(retired)
+        else:
+            temporary.rename(target)
+        _sync_directory(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
