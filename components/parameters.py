@@ -202,6 +202,13 @@ class ReportParameters(_Section):
     grid_images: Count
 
 
+class VersioningParameters(_Section):
+    """What happens to the versions of a run at its end."""
+
+    push_to_remote: bool
+    commit_to_git: bool
+
+
 class Parameters(_Section):
     """All of `params.yaml`."""
 
@@ -225,6 +232,7 @@ class Parameters(_Section):
     benchmark: BenchmarkParameters
     registry: RegistryParameters
     report: ReportParameters
+    versioning: VersioningParameters
 
 
 def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters:
@@ -246,14 +254,14 @@ def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters
         lines = [f"{origin}: {error.error_count()} problem(s)"]
         for item in error.errors():
             where = ".".join(str(part) for part in item["loc"])
-            given = "" if item["type"] == "missing" else f" (got {item['input']!r})"
+            # The ledger's URL may hold a password; every other value is shown.
+            shown = item["type"] != "missing" and where != "instructions.ledger"
+            given = f" (got {item['input']!r})" if shown else ""
             lines.append(f"  {where}: {item['msg']}{given}")
         raise ParameterError("\n".join(lines)) from None
 
 
-def merge_overlays(
-    base: Path, overlays: Sequence[Path] = (), settings: Sequence[str] = ()
-) -> dict[str, object]:
+def merge_overlays(base: Path, overlays: Sequence[Path] = (), settings: Sequence[str] = ()) -> dict[str, object]:
     """Read the base file, lay the overlays over it, then the `section.key=value` settings.
 
     Mappings merge key by key; lists and scalars replace.

@@ -114,7 +114,12 @@ CLUSTERS = pa.schema(
 
 # clusters/centroids.parquet
 CENTROIDS = pa.schema(
-    [("task", pa.string()), ("cluster", pa.int64()), ("size", pa.int64()), ("centroid", pa.list_(pa.float32()))]
+    [
+        ("task", pa.string()),
+        ("cluster", pa.int64()),
+        ("size", pa.int64()),
+        ("centroid", pa.list_(pa.float32())),
+    ]
 )
 
 # allocation/allocation.parquet, sorted by task, cluster.

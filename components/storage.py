@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 RECORD_NAME = "artifact.json"
+# Unfinished files and directories end in this; .dvcignore leaves them out of every artifact.
+PARTIAL = ".partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class ArtifactRecord:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that it is either the old one or the new one, also after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -59,7 +61,7 @@ def write_json(path: Path, value: object) -> None:
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a Parquet file as `write_bytes` does, without holding its bytes twice in memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         pq.write_table(table, temporary, compression="zstd")
         with temporary.open("rb+") as file:
@@ -116,14 +118,19 @@ def read_record(directory: Path) -> ArtifactRecord:
 
 @contextmanager
 def fresh_directory(target: Path) -> Iterator[Path]:
-    """A temporary directory that takes the place of `target` when the block ends without an error."""
+    """A temporary directory that takes the place of `target` when the block ends without an error.
+
+    What a killed process left half-written beside the same target is removed.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    for stale in target.parent.glob(f".{target.name}.*{PARTIAL}"):
+        shutil.rmtree(stale)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=PARTIAL))
     temporary.chmod(0o755)
     try:
         yield temporary
         if target.exists():
-            retired = temporary.with_name(f"{temporary.name}.old")
+            retired = temporary.with_name(f"{temporary.name}.old{PARTIAL}")
             target.rename(retired)
             temporary.rename(target)
             shutil.rmtree(retired)

@@ -1,0 +1,44 @@
+# make demo: set up and run the pipeline on the demo pool. make test: set up and pass the tests.
+# PYTHON chooses the interpreter (3.11 or 3.12). Everything is written inside this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types ui repro clean
+
+help:
+	@echo "make demo    set up, draw the demo pool, run the whole pipeline on it"
+	@echo "make test    set up, run the tests"
+	@echo "make lint    ruff and mypy, as CI runs them"
+	@echo "make ui      MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, over this folder's runs"
+	@echo "make clean   remove what runs made (data, runs, .presel); the virtual environment stays"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 12); sys.exit(0 if ok else "presel needs Python 3.11 or 3.12, and $(PYTHON) is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/presel demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/pre-commit run --all-files
+
+ui: $(STAMP)
+	@$(BIN)/presel ui
+
+repro: $(STAMP)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+clean:
+	rm -rf data runs .presel .dvc/cache .dvc/tmp dvc.lock

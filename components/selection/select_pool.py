@@ -1,0 +1,107 @@
+"""The selection over a whole pool, one task's vectors in memory at a time, with a reason for every sample."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from components.schemas import SELECTION
+from components.selection.cluster_cells import ClusterCells
+from components.selection.cluster_tasks import LoadVectors, tasks_of
+from components.selection.select import SelectionResult, select_random, select_samples
+
+# Why a sample was or was not picked (column `reason`).
+IN_REFERENCE_SET = "in the reference set, which is annotated anyway"
+CENTRAL_ENOUGH = "picked: its rank in the cluster is within the quota"
+FILLED_AT_RANDOM = "picked at random to use up the budget that rounding left (profile released)"
+BEYOND_QUOTA = "passed over: its rank in the cluster is beyond the quota"
+NO_QUOTA = "passed over: its cluster was given no image"
+
+
+def select_pool(
+    clusters: pa.Table,
+    reference_ids: pa.Array,
+    load_vectors: LoadVectors,
+    *,
+    cells: ClusterCells,
+    quotas: NDArray[np.int64],
+    neighbours: int,
+) -> pa.Table:
+    """Pick each cluster's quota by neighbour centrality (Eq. 7), task by task.
+
+    Args:
+        clusters: CLUSTERS.
+        reference_ids: sample ids of the reference set.
+        load_vectors: image shas to `(n, d)` float32 in their order.
+        cells: the clusters, as `count_cluster_cells` returned them.
+        quotas: `(K,)` int64, images to pick from each cell.
+        neighbours: k of Eq. 7.
+
+    Returns:
+        SELECTION, sorted by sample_id.
+
+    Raises:
+        ValueError: the quotas do not fit the clusters.
+    """
+    parts = []
+    for _, members in tasks_of(clusters):
+        ids = members["sample_id"].to_pylist()
+        is_reference = np.asarray(pc.is_in(members["sample_id"], value_set=reference_ids))  # (n,)
+        result = select_samples(
+            ids,
+            members["task"].to_pylist(),
+            members["cluster"].to_numpy(),
+            is_reference,
+            load_vectors(members["image_sha"].to_pylist()),
+            cells=cells,
+            quotas=quotas,
+            neighbours=neighbours,
+        )
+        parts.append(_rows(members, is_reference, result))
+    return pa.concat_tables(parts).sort_by("sample_id").combine_chunks()
+
+
+def fill_at_random(selection: pa.Table, *, budget: int, rng: np.random.Generator) -> pa.Table:
+    """Pick what is missing from the budget uniformly among the rest, as the released code does.
+
+    Args:
+        selection: SELECTION.
+        budget: |D_S|, images that should be picked.
+        rng: source of the draw.
+
+    Returns:
+        SELECTION with as many more picks as were missing and there are.
+    """
+    picked = selection["picked"].to_numpy()  # (n,)
+    taken = picked | selection["is_reference"].to_numpy()  # (n,)
+    missing = min(budget - int(picked.sum()), int((~taken).sum()))
+    if missing <= 0:
+        return selection
+    filled = select_random(selection["sample_id"].to_pylist(), taken, budget=missing, rng=rng)  # (n,)
+    reasons = np.where(filled, FILLED_AT_RANDOM, selection["reason"].to_numpy())
+    updated = selection.set_column(
+        SELECTION.get_field_index("picked"), SELECTION.field("picked"), pa.array(picked | filled)
+    )
+    return updated.set_column(
+        SELECTION.get_field_index("reason"), SELECTION.field("reason"), pa.array(reasons, pa.string())
+    )
+
+
+def _rows(members: pa.Table, is_reference: NDArray[np.bool_], result: SelectionResult) -> pa.Table:
+    columns = [
+        *(members[name] for name in SELECTION.names[:4]),
+        pa.array(is_reference),
+        pa.array(result.centrality),
+        pa.array(result.rank),
+        pa.array(result.quota),
+        pa.array(result.picked),
+        pa.array(_reasons(is_reference, result), pa.string()),
+    ]
+    return pa.table(columns, schema=SELECTION)
+
+
+def _reasons(is_reference: NDArray[np.bool_], result: SelectionResult) -> Sequence[str]:
+    conditions = [is_reference, result.picked, result.quota == 0]
+    return np.select(conditions, [IN_REFERENCE_SET, CENTRAL_ENOUGH, NO_QUOTA], BEYOND_QUOTA).tolist()

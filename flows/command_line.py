@@ -1,0 +1,191 @@
+"""The `presel` command."""
+
+import json
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.parameters import ParameterError
+from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
+
+app = typer.Typer(
+    name="presel",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Decide which images of a large pool deserve an instruction, before any instruction is paid for.\n\n"
+    "Exit codes: 0 done, 1 a stage failed (finished stages are kept; run again to continue), "
+    "2 the command or the parameters are wrong.",
+)
+
+
+class ExportFormat(StrEnum):
+    """Formats of `presel export`."""
+
+    LLAVA = "llava"
+    SHAREGPT = "sharegpt"
+    MESSAGES = "messages"
+
+
+class ImagePaths(StrEnum):
+    """How exported records name their images."""
+
+    RELATIVE = "relative"
+    ABSOLUTE = "absolute"
+    COPY = "copy"
+
+
+Overlays = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--params",
+        "-p",
+        help="Parameter file laid over params.yaml; may be repeated.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One parameter, e.g. `--set tuning.learning_rate=0.001`; may be repeated."),
+]
+Strategy = Annotated[str | None, typer.Option(help="How images are chosen: `presel`.")]
+BudgetText = Annotated[
+    str | None, typer.Option(help="Share (`15%`), count (`450`) or dollars (`$20`), reference set included.")
+]
+RunName = Annotated[str | None, typer.Option("--name", help="Folder under `runs/`; default: from the overlays.")]
+ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
+
+
+@app.callback()
+def _in_project() -> None:
+    configure_environment(find_project_root(Path.cwd()))
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+
+
+@app.command()
+def run(
+    params: Overlays = None,
+    strategy: Strategy = None,
+    budget: BudgetText = None,
+    settings: Settings = None,
+    name: RunName = None,
+    refresh: Annotated[bool, typer.Option(help="Run every stage, also those that are up to date.")] = False,
+) -> None:
+    """Run the pipeline: every stage that is not up to date, then the report and the registered model."""
+    from flows.prepare_workspace import prepare_workspace
+
+    workspace = prepare_workspace(overlays=params or [], settings=_with_options(settings, strategy, budget), name=name)
+    _curate(workspace.root, refresh=refresh)
+
+
+@app.command()
+def demo() -> None:
+    """Draw the demo pool (once), then run the pipeline on it."""
+    from demo.write_pool import write_demo_pool
+
+    write_demo_pool(Path("data/demo"), seed=17)
+    _curate(".", refresh=False)
+
+
+@app.command()
+def plan(
+    params: Overlays = None,
+    strategy: Strategy = None,
+    budget: BudgetText = None,
+    settings: Settings = None,
+    name: RunName = None,
+) -> None:
+    """Say what a run would do and buy, per task, without doing it."""
+    from flows.plan import plan_workspace
+    from flows.prepare_workspace import prepare_workspace
+    from flows.show import show_plan
+
+    workspace = prepare_workspace(overlays=params or [], settings=_with_options(settings, strategy, budget), name=name)
+    show_plan(plan_workspace(workspace))
+
+
+@app.command()
+def explain(
+    sample: Annotated[
+        str, typer.Argument(help="A sample id, a record id of the pool, or the start of an image's sha256.")
+    ],
+    name: ExistingRun = None,
+) -> None:
+    """Say why a sample was or was not picked."""
+    from flows.explain import explain_in_workspace
+    from flows.prepare_workspace import find_workspace
+
+    typer.echo(explain_in_workspace(find_workspace(name), sample))
+
+
+@app.command()
+def report(name: ExistingRun = None) -> None:
+    """Write the report of a run again from its artifacts, and say where it is."""
+    from flows.prepare_workspace import find_workspace
+    from tasks.report import report as report_stage
+    from tasks.versioning import commit_stage
+
+    workspace = find_workspace(name)
+    report_stage.run_for_dvc(workspace, "report")
+    commit_stage(workspace, "report")
+    typer.echo((workspace.artifact("report") / "report.html").resolve())
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="Folder to write; must be empty or new.")],
+    format: Annotated[ExportFormat, typer.Option(help="What the trainer reads.")] = ExportFormat.LLAVA,  # noqa: A002
+    images: Annotated[
+        ImagePaths,
+        typer.Option(help="How images are named: relative to the folder, absolute, or copied into it."),
+    ] = ImagePaths.RELATIVE,
+    name: ExistingRun = None,
+) -> None:
+    """Write the training set (reference and selection) for another trainer."""
+    from flows.export import export_from_workspace
+    from flows.prepare_workspace import find_workspace
+
+    written = export_from_workspace(find_workspace(name), target, format=format.value, images=images.value)
+    typer.echo(written)
+
+
+@app.command()
+def ui(
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+) -> None:
+    """Serve the Prefect and MLflow pages of this project's runs on 127.0.0.1 until interrupted."""
+    from flows.serve_ui import serve_ui
+
+    serve_ui(prefect_port=prefect_port, mlflow_port=mlflow_port)
+
+
+def _with_options(settings: list[str] | None, strategy: str | None, budget: str | None) -> list[str]:
+    named = [("strategy", strategy), ("budget", budget)]
+    return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *(settings or [])]
+
+
+def _curate(workspace: str, *, refresh: bool) -> None:
+    from flows.curate import curate
+    from flows.show import show_outcome
+
+    show_outcome(curate(workspace, refresh=refresh))
+
+
+def main() -> None:
+    """Entry point: what the user can act on is one message, not a traceback."""
+    try:
+        app()
+    except (ParameterError, ProjectNotFoundError) as error:
+        sys.stderr.write(f"presel: {error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Where every tool keeps its state: inside the project, unless the environment says otherwise."""
+
+import os
+from pathlib import Path
+
+STATE = ".presel"
+
+
+class ProjectNotFoundError(FileNotFoundError):
+    """The command was not called inside a checkout."""
+
+
+def find_project_root(start: Path) -> Path:
+    """The nearest folder from `start` upwards that holds the pipeline.
+
+    Raises:
+        ProjectNotFoundError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "params.yaml").is_file() and (folder / ".dvc").is_dir():
+            return folder
+    raise ProjectNotFoundError(
+        f"{start} is not inside a presel project: no parent folder holds dvc.yaml, params.yaml and .dvc. "
+        "Change to your clone of the project and call presel again."
+    )
+
+
+def configure_environment(project_root: Path) -> None:
+    """Make the project the working directory and the home of Prefect, MLflow, DVC and Hugging Face.
+
+    Must run before any of these libraries is imported, because they read their settings at import. A variable that
+    is set already is left alone: a production deployment points them at its servers that way.
+    """
+    os.chdir(project_root)
+    state = project_root / STATE
+    state.mkdir(exist_ok=True)
+    defaults = {
+        "PREFECT_HOME": str(state / "prefect"),
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(asctime)s  %(message)s",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(asctime)s  %(task_run_name)s: %(message)s",
+        "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": "%H:%M:%S",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # The embedded server's database is SQLite on the user's disk; a slow disk is not an error.
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{state / 'mlflow.db'}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "HF_HOME": str(state / "huggingface"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+        "DVC_SITE_CACHE_DIR": str(state / "dvc" / "site"),
+        "DVC_GLOBAL_CONFIG_DIR": str(state / "dvc" / "global"),
+        "DVC_SYSTEM_CONFIG_DIR": str(state / "dvc" / "system"),
+        "DVC_NO_ANALYTICS": "1",
+        "MPLCONFIGDIR": str(state / "matplotlib"),
+        "XDG_CACHE_HOME": str(state / "cache"),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,81 @@
+"""What a curation run ends with: where to look, and the numbers that matter."""
+
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+from components.benchmark.relative import average_score
+from components.ingest.manifest import read_samples
+
+from components.schemas import INSTRUCTIONS, METRICS, SELECTION
+from components.storage import read_table
+from tasks.register import RegisteredVersion
+from tasks.stage import CurationRun
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScore:
+    """The benchmark average of one model: 0 to 1, higher is better."""
+
+    name: str
+    average: float
+
+
+@dataclass(frozen=True, slots=True)
+class CurationOutcome:
+    """The end of a run.
+
+    Attributes:
+        report: path of the page.
+        mlflow_run_id: the parent run.
+        model: name of the registered model.
+        model_version: its version.
+        model_is_new: whether this run registered it.
+        pool: samples in the pool.
+        picked: samples picked, the reference set left out.
+        reference: samples of the reference set.
+        instructions: instructions bought for both.
+        cost_usd: what they cost.
+        full_cost_usd: what instructions for the whole pool would have cost at the same price.
+        scores: base, tuned, and the controls.
+    """
+
+    report: str
+    mlflow_run_id: str
+    model: str
+    model_version: str
+    model_is_new: bool
+    pool: int
+    picked: int
+    reference: int
+    instructions: int
+    cost_usd: float
+    full_cost_usd: float
+    scores: tuple[ModelScore, ...]
+
+
+def describe_outcome(run: CurationRun, version: RegisteredVersion) -> CurationOutcome:
+    """Gather the outcome from the artifacts."""
+    place, parameters = run.workspace, run.workspace.parameters()
+    pool = read_samples(place.artifact("manifest")).num_rows
+    selection = read_table(place.artifact("selection") / "selection.parquet", SELECTION)
+    bought = [
+        read_table(place.artifact(f"instructions/{origin}") / "instructions.parquet", INSTRUCTIONS)
+        for origin in ("reference", "selection")
+    ]
+    models = ("base", "tuned", *parameters.baselines)
+    metrics = [read_table(place.artifact(f"benchmark/{name}") / "metrics.parquet", METRICS) for name in models]
+    assert run.mlflow_run_id is not None
+    return CurationOutcome(
+        report=str(place.artifact("report") / "report.html"),
+        mlflow_run_id=run.mlflow_run_id,
+        model=version.name,
+        model_version=version.version,
+        model_is_new=version.created,
+        pool=pool,
+        picked=pc.sum(selection["picked"]).as_py(),
+        reference=pc.sum(selection["is_reference"]).as_py(),
+        instructions=sum(table.num_rows for table in bought),
+        cost_usd=sum(pc.sum(table["price_usd"]).as_py() or 0.0 for table in bought),
+        full_cost_usd=pool * parameters.instructions.price_per_instruction_usd,
+        scores=tuple(ModelScore(name, average_score(table)) for name, table in zip(models, metrics, strict=True)),
+    )

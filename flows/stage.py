@@ -1,0 +1,38 @@
+"""One stage alone, as dvc.yaml calls it: `python -m flows.stage NAME`, in the workspace's folder."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from flows.environment import configure_environment, find_project_root
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stage named by the only argument; its exit code is the process's."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m flows.stage NAME[@ITEM]   (in a workspace's folder)\n")
+        return 2
+    folder = Path.cwd()
+    root = find_project_root(folder)
+    # No flow runs here, so no server is needed to look up where results are kept.
+    os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
+    configure_environment(root)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("presel").setLevel(logging.INFO)
+
+    # Imported here: the tasks import Prefect, which reads the environment that was configured just now.
+    from flows.stages import STAGES
+    from tasks.workspace import Workspace
+
+    name = arguments[0]
+    stage = STAGES.get(name.partition("@")[0])
+    if stage is None:
+        sys.stderr.write(f"no stage {name!r}; there are {', '.join(STAGES)}\n")
+        return 2
+    stage.run_for_dvc(Workspace(str(folder.relative_to(root))), name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

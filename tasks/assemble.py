@@ -1,0 +1,21 @@
+"""Stage assemble: reference and selection become one training set."""
+
+from components.assemble import assemble_training_set, write_training_set
+from components.ingest.manifest import read_samples
+
+from components.schemas import INSTRUCTIONS
+from components.storage import fresh_directory, read_table
+from tasks.stage import StageContext, StageSummary, stage_task
+
+
+@stage_task("assemble")
+def assemble(context: StageContext) -> StageSummary:
+    """Join the instructions to their images."""
+    origins = ("reference", "selection")
+    files = [context.input(f"instructions/{origin}") / "instructions.parquet" for origin in origins]
+    parts = tuple((origin, read_table(file, INSTRUCTIONS)) for origin, file in zip(origins, files, strict=True))
+    table = assemble_training_set(read_samples(context.input("manifest")), parts)
+    with fresh_directory(context.output) as directory:
+        write_training_set(directory, table)
+    counted = ", ".join(f"{part.num_rows:,} {origin}" for origin, part in parts)
+    return StageSummary(table.num_rows, f"{table.num_rows:,} samples ({counted})")

@@ -1,0 +1,54 @@
+"""Stages benchmark: a model on the held-out sets."""
+
+from pathlib import Path
+
+import pyarrow.compute as pc
+from components.benchmark.evaluate import evaluate
+from components.benchmark.relative import average_score
+from components.ingest.manifest import read_samples
+
+from components.storage import fresh_directory, write_table
+from components.vlm.load import load_vlm
+from tasks.stage import StageContext, StageSummary, stage_task
+
+
+@stage_task("benchmark_base")
+def benchmark_base(context: StageContext) -> StageSummary:
+    """The model before any tuning."""
+    return _benchmark(context, None)
+
+
+@stage_task("benchmark_tuned")
+def benchmark_tuned(context: StageContext) -> StageSummary:
+    """The tuned model."""
+    return _benchmark(context, context.input("model") / "adapter")
+
+
+@stage_task("benchmark_baseline")
+def benchmark_baseline(context: StageContext) -> StageSummary:
+    """A control."""
+    return _benchmark(context, context.input(f"baseline_model/{context.item}") / "adapter")
+
+
+def _benchmark(context: StageContext, adapter: Path | None) -> StageSummary:
+    parameters = context.parameters
+    # Left out is what is in the pool, not only what was trained on: every model of every run over one pool then
+    # answers the same questions, and their averages can be compared.
+    pool = pc.unique(read_samples(context.input("manifest"))["image_sha"]).to_pylist()
+    result = evaluate(
+        load_vlm(parameters.vlm, adapter=adapter),
+        parameters.benchmark.sets,
+        training_image_shas=frozenset(pool),
+        batch_size=parameters.benchmark.batch_size,
+        max_new_tokens=parameters.benchmark.max_new_tokens,
+        pixel_limit=parameters.ingest.pixel_limit,
+        progress=context.progress("answered questions:"),
+    )
+    with fresh_directory(context.output) as directory:
+        write_table(directory / "predictions.parquet", result.predictions)
+        write_table(directory / "metrics.parquet", result.metrics)
+    average = average_score(result.metrics)
+    questions, sets = result.predictions.num_rows, result.metrics.num_rows
+    scores = zip(result.metrics["set"].to_pylist(), result.metrics["score"].to_pylist(), strict=True)
+    metrics = (("average", average), *((f"score/{name}", value) for name, value in scores))
+    return StageSummary(questions, f"average {100 * average:.1f} of 100, {sets} sets, {questions:,} questions", metrics)

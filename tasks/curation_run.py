@@ -1,0 +1,97 @@
+"""A curation run in MLflow: parameters, dataset inputs, lineage tags, and how it ended."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from components.parameters import Parameters
+from tasks.stage import CurationRun
+from tasks.tracking import experiment_id, tracking_client
+from tasks.versioning import Artifact
+from tasks.workspace import Workspace
+
+
+@contextmanager
+def open_curation_run(
+    workspace: Workspace, *, flow_run_name: str, flow_run_url: str, refresh: bool
+) -> Iterator[CurationRun]:
+    """The parent run of one curation; finished, failed or killed as the block ends.
+
+    Args:
+        workspace: where it lives.
+        flow_run_name: of Prefect.
+        flow_run_url: of Prefect; empty when there is no server with a UI.
+        refresh: run every stage even when its result is cached.
+    """
+    client = tracking_client()
+    parameters = workspace.parameters()
+    tags = {
+        "presel.workspace": workspace.root,
+        "presel.strategy": parameters.strategy,
+        "presel.git_commit": git_commit(),
+        "prefect.flow_run": flow_run_name,
+        "prefect.flow_run_url": flow_run_url,
+    }
+    run = client.create_run(experiment_id(client), run_name=flow_run_name, tags=tags)
+    run_id = str(run.info.run_id)
+    status = "FAILED"
+    try:
+        _log_parameters(run_id, parameters)
+        yield CurationRun(workspace, run_id, refresh)
+        status = "FINISHED"
+    finally:
+        if workspace.lock_file.exists():
+            client.log_artifact(run_id, str(workspace.lock_file))
+        client.log_artifact(run_id, str(workspace.parameter_file))
+        client.set_terminated(run_id, status)
+
+
+def log_dataset(run: CurationRun, artifact: Artifact, *, context: str) -> None:
+    """Name an artifact as an input of the curation run, with its version.
+
+    Args:
+        run: the curation run.
+        artifact: the pool's manifest, the training set.
+        context: what it is for, such as `pool` or `training`.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    assert run.mlflow_run_id is not None
+    dataset = Dataset(
+        name=artifact.path,
+        digest=artifact.dvc_hash.removesuffix(".dir"),
+        source_type="dvc",
+        source=f'{{"workspace": "{run.workspace.root}", "path": "{artifact.path}"}}',
+        profile=f'{{"rows": {artifact.rows}}}',
+    )
+    tags = [InputTag("mlflow.data.context", context)]
+    tracking_client().log_inputs(run.mlflow_run_id, datasets=[DatasetInput(dataset, tags)])
+
+
+def git_commit() -> str:
+    """The checked-out commit, marked when files differ from it."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown (not a git commit yet)"
+
+
+def _log_parameters(run_id: str, parameters: Parameters) -> None:
+    from mlflow.entities import Param
+
+    leaves = [Param(key, value) for key, value in _flatten("", parameters.model_dump(mode="json"))]
+    tracking_client().log_batch(run_id, params=leaves)
+
+
+def _flatten(prefix: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flatten(f"{prefix}.{key}" if prefix else str(key), inner)
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from _flatten(f"{prefix}.{index}", inner)
+    else:
+        yield prefix, str(value)

@@ -1,0 +1,28 @@
+"""Stage ingest: sources to manifest and quarantine."""
+
+from components.ingest.ingest import ingest as ingest_pool
+from components.ingest.manifest import write_manifest
+
+from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.workspace import STATE
+
+
+@stage_task("ingest", retries=1)
+def ingest(context: StageContext) -> StageSummary:
+    """Validate, hash and deduplicate the pool."""
+    result = ingest_pool(
+        context.parameters.sources,
+        context.parameters.ingest,
+        known_images=STATE / "known-images.parquet",
+        progress=context.progress("checked images:"),
+    )
+    rows = write_manifest(context.output, result)
+    return StageSummary(
+        rows,
+        f"{rows:,} samples of {result.images.num_rows:,} images, {result.quarantine.num_rows:,} records quarantined",
+        (
+            ("samples", rows),
+            ("images", result.images.num_rows),
+            ("quarantined", result.quarantine.num_rows),
+        ),
+    )

@@ -1,0 +1,155 @@
+"""What the report shows, read from the artifacts of one workspace."""
+
+import hashlib
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from components.ingest.manifest import read_samples
+
+from components import schemas
+from components.embedding.vector_store import encoder_fingerprint, read_vectors
+from components.instructions.ledger import open_ledger
+from components.instructions.ledger_totals import ledger_totals
+from components.report.inputs import (
+    BenchmarkRun,
+    Costs,
+    DropCount,
+    ImageRoot,
+    InstructionTable,
+    Lineage,
+    MapCoordinates,
+    ReportInputs,
+    TrainingRun,
+    Version,
+)
+from components.selection.map_2d import project_to_plane
+from components.storage import read_table
+from tasks.curation_run import git_commit
+from tasks.stage import StageContext
+
+LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")
+STAGES_THAT_DROP = (
+    "vectors",
+    "instructions/reference",
+    "instructions/selection",
+    "reference_model",
+    "scores",
+    "model",
+)
+
+
+def load_report_inputs(context: StageContext) -> ReportInputs:
+    """Read everything the report shows; every model name in `baselines` must have been benchmarked."""
+    parameters = context.parameters
+    models = ("base", "tuned", *parameters.baselines)
+    origins = ("reference", "selection", *parameters.baselines)
+    clusters = _table(context, "clusters/clusters.parquet", schemas.CLUSTERS)
+    instructions = tuple(
+        InstructionTable(origin, _table(context, f"instructions/{origin}/instructions.parquet", schemas.INSTRUCTIONS))
+        for origin in origins
+    )
+    samples = read_samples(context.input("manifest"))
+    return ReportInputs(
+        samples=samples,
+        quarantine=_table(context, "manifest/quarantine.parquet", schemas.QUARANTINE),
+        reference=_table(context, "reference/reference.parquet", schemas.CHOSEN),
+        scores=_table(context, "scores/scores.parquet", schemas.SCORES),
+        importance=_table(context, "scores/importance.parquet", schemas.IMPORTANCE),
+        clusters=clusters,
+        allocation=_table(context, "allocation/allocation.parquet", schemas.ALLOCATION),
+        selection=_table(context, "selection/selection.parquet", schemas.SELECTION),
+        training_set=_table(context, "training_set/samples.parquet", schemas.TRAINING_SAMPLES),
+        instructions=instructions,
+        training_runs=tuple(
+            TrainingRun(name, _table(context, f"{directory}/training_log.parquet", schemas.TRAINING_LOG))
+            for name, directory in (("reference", "reference_model"), ("tuned", "model"))
+        ),
+        benchmarks=tuple(
+            BenchmarkRun(
+                name,
+                _table(context, f"benchmark/{name}/metrics.parquet", schemas.METRICS),
+                _table(context, f"benchmark/{name}/predictions.parquet", schemas.PREDICTIONS),
+            )
+            for name in models
+        ),
+        costs=_costs(context, samples.num_rows, instructions),
+        lineage=_lineage(context),
+        drops=_drops(context),
+        map_coordinates=_map(context, clusters),
+        benchmark_image_roots=tuple(ImageRoot(item.name, item.image_root) for item in parameters.benchmark.sets),
+        strategy=parameters.strategy,
+        budget=str(parameters.budget),
+    )
+
+
+def _table(context: StageContext, name: str, schema: pa.Schema) -> pa.Table:
+    return read_table(context.input(name), schema)
+
+
+def _costs(context: StageContext, pool_size: int, instructions: tuple[InstructionTable, ...]) -> Costs:
+    parameters = context.parameters.instructions
+    with open_ledger(parameters.ledger) as ledger:
+        to_date = ledger_totals(ledger)
+    own = [part.table for part in instructions if part.origin in ("reference", "selection")]
+    return Costs(
+        instructions=sum(table.num_rows for table in own),
+        spent_usd=sum(pc.sum(table["price_usd"]).as_py() or 0.0 for table in own),
+        all_instructions=pool_size,
+        all_usd=pool_size * parameters.price_per_instruction_usd,
+        price_per_instruction_usd=parameters.price_per_instruction_usd,
+        instructions_to_date=to_date.answered,
+        to_date_usd=to_date.price_usd,
+    )
+
+
+def _drops(context: StageContext) -> tuple[DropCount, ...]:
+    found = []
+    for name in STAGES_THAT_DROP:
+        table = _table(context, f"{name}/dropped.parquet", schemas.DROPPED)
+        counts = table.group_by("reason").aggregate([("sample_id", "count")]).sort_by("reason")
+        found += [DropCount(name, row["reason"], row["sample_id_count"]) for row in counts.to_pylist()]
+    return tuple(found)
+
+
+def _map(context: StageContext, clusters: pa.Table) -> MapCoordinates:
+    parameters = context.parameters
+    # Evenly spaced over the ids, which are hashes: a sample of the pool that is the same every time.
+    step = max(1, -(-clusters.num_rows // parameters.report.map_points))
+    shown = clusters.take(list(range(0, clusters.num_rows, step)))
+    model = encoder_fingerprint(parameters.encoder.model, parameters.encoder.revision)
+    vectors = read_vectors(context.input("vectors"), shown["image_sha"].to_pylist(), model=model)
+    return MapCoordinates(tuple(shown["sample_id"].to_pylist()), project_to_plane(vectors, seed=parameters.seed))
+
+
+def _lineage(context: StageContext) -> Lineage:
+    from prefect.context import FlowRunContext
+    from prefect.utilities.urls import url_for
+
+    commit = git_commit()
+    lock = context.workspace.lock_file
+    flow_context = FlowRunContext.get()
+    flow_run = flow_context.flow_run if flow_context else None
+    tracking = os.environ["MLFLOW_TRACKING_URI"]
+    run_id = context.tracker.parent_run_id
+    return Lineage(
+        created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        git_commit=commit.removesuffix("-dirty"),
+        git_dirty=commit.endswith("-dirty"),
+        dvc_lock_digest=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
+        flow_run_id=str(flow_run.id) if flow_run else "",
+        flow_run_name=flow_run.name if flow_run else "",
+        flow_run_url=(url_for("flow-run", obj_id=flow_run.id) or "") if flow_run else "",
+        mlflow_run_url=f"{tracking}/#/experiments/0/runs/{run_id}" if tracking.startswith("http") else f"run {run_id}",
+        versions=(
+            Version("python", platform.python_version()),
+            *(Version(name, version(name)) for name in LIBRARIES),
+            Version("encoder", context.parameters.encoder.model),
+            Version("vision-language model", context.parameters.vlm.model),
+        ),
+        parameters=Path(context.workspace.parameter_file).read_text(encoding="utf-8"),
+    )

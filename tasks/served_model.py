@@ -1,0 +1,43 @@
+"""What `mlflow.pyfunc.load_model` runs: the base model, the adapter, one answer per row."""
+
+from pathlib import Path
+from typing import Any
+
+from components.vlm.generate import Prompt, generate_answers
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+from components.parameters import VlmParameters
+from components.progress import no_progress
+from components.vlm.load import load_vlm
+
+PIXEL_LIMIT = 178_956_970  # Pillow's own limit: what is asked of a served model was not checked by ingest
+
+
+class TunedVlm(PythonModel):  # type: ignore[misc] -- MLflow is not typed
+    """Answers questions about images: columns `image` (path or URL) and `question`, optional `max_new_tokens`."""
+
+    def load_context(self, context: Any) -> None:
+        """Load the base model and put the adapter on it."""
+        parameters = VlmParameters.model_validate(context.model_config["vlm"])
+        self._vlm = load_vlm(parameters, adapter=Path(context.artifacts["adapter"]))
+
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002
+        model_input: Any,
+        params: dict[str, Any] | None = None,
+    ) -> list[str]:
+        """One answer per row, greedy."""
+        rows = zip(model_input["image"], model_input["question"], strict=True)
+        return generate_answers(
+            self._vlm,
+            [Prompt(uri=image, image_sha="", history=(), question=question) for image, question in rows],
+            batch_size=16,
+            max_new_tokens=int((params or {"max_new_tokens": 64})["max_new_tokens"]),
+            pixel_limit=PIXEL_LIMIT,
+            progress=no_progress,
+        )
+
+
+set_model(TunedVlm())

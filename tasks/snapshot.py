@@ -1,0 +1,32 @@
+"""Snapshots of what lies outside the artifacts: they change when a source, model or annotation file may have."""
+
+from components.snapshot import snapshot_files, snapshot_model, snapshot_sources
+from prefect import task
+
+from components.storage import write_text
+from tasks.workspace import Workspace
+
+
+@task(name="snapshot_inputs", persist_result=False)
+def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
+    """Bring `data/inputs/*.json` up to date.
+
+    Returns:
+        Names of the snapshots that changed.
+    """
+    parameters = workspace.parameters()
+    vlm, encoder = parameters.vlm, parameters.encoder
+    snapshots = {
+        "sources": snapshot_sources(parameters.sources),
+        "encoder": snapshot_model(encoder.model, encoder.revision),
+        "vlm": snapshot_model(vlm.model, vlm.revision),
+        "annotations": snapshot_files([file.path for file in parameters.instructions.annotations]),
+        "benchmark": snapshot_files([item.path for item in parameters.benchmark.sets]),
+    }
+    changed = []
+    for name, text in snapshots.items():
+        path = workspace.artifact("inputs") / f"{name}.json"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+            changed.append(name)
+    return tuple(changed)

@@ -1,0 +1,273 @@
+"""One stage of the pipeline as a Prefect task: cached by content, verified or restored on a hit, committed to DVC."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import CachePolicy
+from prefect.filesystems import LocalFileSystem
+from prefect.results import ResultStore, get_result_store
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+
+from components.parameters import Parameters
+from components.schemas import SCHEMA_VERSION
+from components.storage import write_record
+from tasks.tracking import StageTracker
+from tasks.versioning import (
+    Artifact,
+    commit_stage,
+    open_stage,
+    output_hash,
+    output_path,
+    restore_output,
+    stage_key,
+)
+from tasks.workspace import STATE, Workspace
+
+logger = logging.getLogger("presel.stage")
+PROGRESS_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class CurationRun:
+    """What every stage of one run shares.
+
+    Attributes:
+        workspace: where it lives.
+        mlflow_run_id: the parent run in MLflow; None outside a flow (`dvc repro`).
+        refresh: run every stage even when its result is cached.
+    """
+
+    workspace: Workspace
+    mlflow_run_id: str | None = None
+    refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StageSummary:
+    """What a stage's body reports.
+
+    Attributes:
+        rows: rows of the artifact's main table.
+        note: one line for a person.
+        metrics: numbers worth keeping, as (name, value).
+    """
+
+    rows: int
+    note: str
+    metrics: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """What a stage's body may use.
+
+    Attributes:
+        workspace: where its inputs are.
+        parameters: all parameters; dvc.yaml says which of them the stage depends on.
+        item: which of several it is: the baseline or the benchmarked model; empty for a stage there is one of.
+        output: the directory to write.
+        scratch: a directory for checkpoints that survives a kill and belongs to exactly this work.
+        tracker: where metrics go while it runs.
+        log: where a line for a person goes.
+    """
+
+    workspace: Workspace
+    parameters: Parameters
+    item: str
+    output: Path
+    scratch: Path
+    tracker: StageTracker
+    log: Callable[[str], None]
+
+    def input(self, name: str) -> Path:
+        """The directory of an artifact that the stage reads."""
+        return self.workspace.artifact(name)
+
+    def progress(self, what: str) -> "LoggedProgress":
+        """A progress listener that logs at most every two seconds."""
+        return LoggedProgress(what, self.log)
+
+
+class LoggedProgress:
+    """Progress as log lines, with rate and time left."""
+
+    def __init__(self, what: str, log: Callable[[str], None]) -> None:
+        self._what = what
+        self._log = log
+        self._started = time.monotonic()
+        self._last = self._started
+
+    def __call__(self, done: int, total: int) -> None:
+        """Log where the stage is; quiet when the last line is younger than two seconds."""
+        now = time.monotonic()
+        if now - self._last < PROGRESS_SECONDS:
+            return
+        self._last = now
+        rate = done / (now - self._started)
+        left = f", {(total - done) / rate:.0f} s left" if rate > 0 and total > done else ""
+        self._log(f"{self._what} {done:,} of {total:,} ({rate:,.0f}/s{left})")
+
+
+StageBody = Callable[[StageContext], StageSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedStage:
+    """A stage whose identity is known, ready to run or to be found in the cache."""
+
+    name: str
+    key: str
+    run: CurationRun
+
+
+@dataclass
+class StageKeyPolicy(CachePolicy):
+    """The cache key is the stage's key, computed before submission: a failure there fails the run.
+
+    Prefect's own policies would see neither the content behind a path nor a changed helper, and a policy that raises
+    inside Prefect is logged and the result silently not kept.
+    """
+
+    def compute_key(
+        self,
+        task_ctx: Any,  # noqa: ARG002 -- Prefect's interface
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],  # noqa: ARG002
+        **_: Any,
+    ) -> str:
+        """The key that `StageTask` computed."""
+        stage = inputs["stage"]
+        assert isinstance(stage, PreparedStage)
+        return stage.key
+
+
+class StageTask:
+    """A stage. Call it in a flow; `fn` is the body alone.
+
+    Args:
+        name: the stage's name in dvc.yaml, without `@item`.
+        body: loads, calls a component, saves.
+        retries: of Prefect, for stages whose failure can pass.
+    """
+
+    def __init__(self, name: str, body: StageBody, *, retries: int) -> None:
+        self.name = name
+        self.fn = body
+
+        @task(
+            name=name,
+            task_run_name="{stage.name}",
+            cache_policy=StageKeyPolicy(),
+            persist_result=True,
+            result_serializer="json",
+            retries=retries,
+            retry_delay_seconds=[2.0 * 2**n for n in range(retries)] or None,
+        )
+        def execute(stage: PreparedStage, inputs: tuple[Artifact, ...]) -> Artifact:  # noqa: ARG001 -- inputs draw the graph
+            return self._execute(stage)
+
+        self.task = execute
+
+    def __call__(self, run: CurationRun, *inputs: Artifact, item: str = "") -> Artifact:
+        """Run the stage, or find its result.
+
+        Args:
+            run: the curation run.
+            inputs: artifacts it reads, for the order and the graph; dvc.yaml says what is really read.
+            item: which of several.
+
+        Returns:
+            The artifact; its content is at its path in the workspace when this returns.
+        """
+        name = f"{self.name}@{item}" if item else self.name
+        store = get_result_store().update_for_task(self.task)
+        with open_stage(run.workspace, name) as stage:
+            key = stage_key(stage, run.workspace)
+            refresh = run.refresh or not _is_available(store, key, stage)
+        prepared = PreparedStage(name, key, run)
+        artifact = self.task.with_options(refresh_cache=refresh)(prepared, inputs)
+        assert isinstance(artifact, Artifact)
+        commit_stage(run.workspace, name)
+        return artifact
+
+    def run_for_dvc(self, workspace: Workspace, name: str) -> Artifact:
+        """Run the body for `dvc repro`, and leave the result where the flow's task finds it.
+
+        DVC commits the output itself.
+        """
+        run = CurationRun(workspace)
+        with open_stage(workspace, name) as stage:
+            key = stage_key(stage, workspace)
+        artifact = self._execute(PreparedStage(name, key, run))
+        storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
+        store = ResultStore(result_storage=storage).update_for_task(self.task)
+        store.write(artifact, key=key)
+        return artifact
+
+    def _execute(self, stage: PreparedStage) -> Artifact:
+        workspace = stage.run.workspace
+        with open_stage(workspace, stage.name) as declared:
+            path = output_path(declared)
+        started = time.monotonic()
+        with StageTracker(stage.run.mlflow_run_id, stage.name) as tracker:
+            context = StageContext(
+                workspace=workspace,
+                parameters=workspace.parameters(),
+                item=stage.name.partition("@")[2],
+                output=Path(workspace.root) / path,
+                scratch=STATE / "scratch" / f"{stage.name}-{stage.key[:16]}",
+                tracker=tracker,
+                log=_log,
+            )
+            summary = self.fn(context)
+            write_record(context.output, stage=stage.name, rows=summary.rows, schema_version=SCHEMA_VERSION)
+            tracker.log_summary((*summary.metrics, ("seconds", time.monotonic() - started)), summary.note)
+        _log(f"{summary.note} ({time.monotonic() - started:.1f} s)")
+        with open_stage(workspace, stage.name) as declared:
+            dvc_hash = output_hash(declared)
+        assert dvc_hash is not None
+        return Artifact(
+            stage=stage.name, path=path, dvc_hash=dvc_hash, rows=summary.rows, schema_version=SCHEMA_VERSION
+        )
+
+
+def stage_task(name: str, *, retries: int = 0) -> Callable[[StageBody], StageTask]:
+    """Make a stage of a body.
+
+    Args:
+        name: the stage's name in dvc.yaml, without `@item`.
+        retries: of Prefect.
+    """
+
+    def wrap(body: StageBody) -> StageTask:
+        return StageTask(name, body, retries=retries)
+
+    return wrap
+
+
+def _is_available(store: ResultStore, key: str, stage: Any) -> bool:
+    """Whether a result is cached and its artifact is really there, restored when it has to be."""
+    if not store.exists(key):
+        return False
+    artifact = store.read(key).result
+    assert isinstance(artifact, Artifact)
+    if output_hash(stage) == artifact.dvc_hash:
+        return True
+    restored = restore_output(stage, artifact.dvc_hash)
+    logger.info("%s %s", stage.addressing, "restored from the DVC cache" if restored else "is lost and runs again")
+    return restored
+
+
+def _log(line: str) -> None:
+    from prefect.context import FlowRunContext, TaskRunContext
+    from prefect.logging import get_run_logger
+
+    if TaskRunContext.get() or FlowRunContext.get():
+        get_run_logger().info(line)
+    else:
+        logger.info(line)

@@ -1,0 +1,70 @@
+"""Stages tune: LoRA on the reference set, on the training set, on a control."""
+
+from components.assemble import assemble_training_set, read_training_samples, training_samples
+from components.ingest.manifest import read_samples
+from components.training.tune import TrainingLogRow
+from components.training.tune import tune as tune_adapter
+
+from components.parameters import EpochParameters
+from components.records import InstructedImage
+from components.schemas import INSTRUCTIONS
+from components.storage import fresh_directory, read_table, write_table
+from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.tables import write_dropped
+
+
+@stage_task("reference_tune")
+def reference_tune(context: StageContext) -> StageSummary:
+    """The reference model."""
+    return _tune(context, _instructed(context, "reference"), context.parameters.reference_tune)
+
+
+@stage_task("tune")
+def tune(context: StageContext) -> StageSummary:
+    """The final model."""
+    return _tune(context, read_training_samples(context.input("training_set")), context.parameters.final_tune)
+
+
+@stage_task("baseline_tune")
+def baseline_tune(context: StageContext) -> StageSummary:
+    """A control, tuned as the final model is."""
+    return _tune(context, _instructed(context, context.item), context.parameters.final_tune)
+
+
+def _tune(context: StageContext, samples: tuple[InstructedImage, ...], duration: EpochParameters) -> StageSummary:
+    def on_log(row: TrainingLogRow) -> None:
+        for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second"):
+            context.tracker.log_metric(name, getattr(row, name), step=row.step)
+        progress(row.step, row.steps)
+
+    parameters, progress = context.parameters, context.progress("optimiser updates:")
+    with fresh_directory(context.output) as directory:
+        result = tune_adapter(
+            samples,
+            directory / "adapter",
+            vlm=parameters.vlm,
+            tuning=parameters.tuning,
+            epochs=duration.epochs,
+            seed=parameters.seed,
+            pixel_limit=parameters.ingest.pixel_limit,
+            checkpoint_directory=context.scratch,
+            on_log=on_log,
+        )
+        write_table(directory / "training_log.parquet", result.log)
+        write_dropped(directory, result.dropped)
+    last = result.log["loss"][-1].as_py() if result.log.num_rows else float("nan")
+    return StageSummary(
+        result.samples,
+        f"{result.samples:,} samples, {result.updates:,} updates, final loss {last:.3f}, {result.truncated} truncated",
+        (
+            ("samples", result.samples),
+            ("updates", result.updates),
+            ("truncated", result.truncated),
+            ("final_loss", last),
+        ),
+    )
+
+
+def _instructed(context: StageContext, origin: str) -> tuple[InstructedImage, ...]:
+    instructions = read_table(context.input(f"instructions/{origin}") / "instructions.parquet", INSTRUCTIONS)
+    return training_samples(assemble_training_set(read_samples(context.input("manifest")), ((origin, instructions),)))

@@ -1,0 +1,165 @@
+"""What DVC knows of a stage: its identity, its output's hash, bringing outputs back, committing.
+
+`dvc.yaml` is the only place that says what a stage reads, writes and depends on. The digest of all of it is the stage's
+cache key in Prefect, so Prefect and DVC agree on what is up to date.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+
+class Artifact(BaseModel):
+    """What a stage's task returns: where the data is and which version of it, never the data.
+
+    Attributes:
+        stage: the stage that wrote it.
+        path: relative to its workspace.
+        dvc_hash: DVC's md5 of the directory.
+        rows: rows of its main table.
+        schema_version: of its tables.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    path: str
+    dvc_hash: str
+    rows: int
+    schema_version: int
+
+
+class MissingInputError(FileNotFoundError):
+    """A stage was asked for before what it reads exists."""
+
+
+@contextmanager
+def open_stage(workspace: Workspace, name: str) -> Iterator[Any]:
+    """One stage of the workspace's dvc.yaml as DVC sees it now.
+
+    DVC fails at once when another process holds its lock; this waits instead.
+    """
+    from dvc.repo import Repo
+
+    with Repo(str(Path.cwd()), _wait_for_lock=True) as repo:
+        yield repo.stage.load_one(path=str(workspace.pipeline_file), name=name)
+
+
+def stage_key(stage: Any, workspace: Workspace) -> str:
+    """Digest of all that decides a stage's output: name, contents of what it reads, parameters, code.
+
+    Args:
+        stage: DVC's stage.
+        workspace: its workspace; paths inside it are named relative to it, so that equal work in two workspaces has
+            one key.
+
+    Returns:
+        Hex digest.
+
+    Raises:
+        MissingInputError: a dependency does not exist.
+    """
+    from dvc.dependency.param import ParamsDependency
+
+    inputs: dict[str, object] = {}
+    for dependency in stage.deps:
+        if isinstance(dependency, ParamsDependency):
+            inputs["params"] = dependency.read_params()
+            continue
+        if not dependency.exists:
+            raise MissingInputError(
+                f"stage {stage.addressing} reads {dependency}, which does not exist; run `presel run`, which makes it"
+            )
+        inputs[_portable_name(dependency.fs_path, workspace)] = dependency.get_hash().value
+    text = json.dumps({"stage": stage.name, "inputs": inputs}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def output_hash(stage: Any) -> str | None:
+    """DVC's hash of what lies at the stage's output path now, or None when nothing does."""
+    output = _single_output(stage)
+    return str(output.get_hash().value) if output.exists else None
+
+
+def output_path(stage: Any) -> str:
+    """The stage's output path relative to its workspace."""
+    return str(_single_output(stage).def_path)
+
+
+def restore_output(stage: Any, dvc_hash: str) -> bool:
+    """Bring a version of the stage's output back from the DVC cache or the remote.
+
+    Returns:
+        Whether it is there now.
+    """
+    from dvc.config import NoRemoteError
+    from dvc.exceptions import CheckoutError, DvcException
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    output = _single_output(stage)
+    output.hash_info = HashInfo("md5", dvc_hash)
+    try:
+        if output.changed_cache():
+            objects = {item for found in output.get_used_objs().values() for item in found}
+            stage.repo.cloud.pull(objects)
+        output.checkout(force=True)
+    except (CheckoutError, NoRemoteError, FileNotFoundError) as error:
+        logger.warning("%s %s is neither in the DVC cache nor in the remote: %s", output, dvc_hash, error)
+        return False
+    except DvcException as error:
+        logger.warning("%s %s could not be restored: %s", output, dvc_hash, error)
+        return False
+    return output_hash(stage) == dvc_hash
+
+
+def commit_stage(workspace: Workspace, name: str) -> None:
+    """Record what the stage read and wrote in dvc.lock and its output in the DVC cache, unless that is so already."""
+    with open_stage(workspace, name) as stage:
+        with stage.repo.lock:
+            changed = stage.changed()
+        if changed:
+            stage.repo.commit(f"{workspace.pipeline_file}:{name}", force=True)
+
+
+def stage_names(workspace: Workspace) -> tuple[str, ...]:
+    """All stages of the workspace in the order of its dvc.yaml."""
+    from dvc.repo import Repo
+
+    with Repo(str(Path.cwd())) as repo:
+        return tuple(stage.name for stage in repo.stage.load_all(path=str(workspace.pipeline_file)))
+
+
+def push_outputs(workspace: Workspace) -> int:
+    """Copy the versions that dvc.lock names to the DVC remote.
+
+    Returns:
+        Files copied.
+    """
+    from dvc.repo import Repo
+
+    with Repo(str(Path.cwd()), _wait_for_lock=True) as repo:
+        return int(repo.push(targets=[str(workspace.pipeline_file)]))
+
+
+def _single_output(stage: Any) -> Any:
+    if len(stage.outs) != 1:
+        raise ValueError(f"stage {stage.addressing} must have exactly one output directory, has {stage.outs}")
+    return stage.outs[0]
+
+
+def _portable_name(path: str, workspace: Workspace) -> str:
+    inside = Path(os.path.relpath(path, Path(workspace.root).resolve()))
+    if not inside.parts or inside.parts[0] != "..":
+        return inside.as_posix()
+    return Path(os.path.relpath(path, Path.cwd())).as_posix()

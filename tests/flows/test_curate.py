@@ -1,0 +1,141 @@
+"""The whole pipeline on a small pool, and what happens to it when something changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+from components.schemas import SELECTION, TRAINING_SAMPLES
+from components.storage import read_table
+from flows.curate import curate
+from flows.outcome import CurationOutcome
+from flows.stages import STAGES
+
+pytestmark = pytest.mark.slow
+
+ALL_STAGES = {name for name in STAGES if not name.startswith(("baseline_", "benchmark_baseline"))} | {
+    "baseline_select@random",
+    "baseline_instruct@random",
+    "baseline_tune@random",
+    "benchmark_baseline@random",
+}
+
+
+def run_flow() -> tuple[set[str], set[str], CurationOutcome]:
+    """Run the flow; what was computed, what was found in the cache, and the outcome."""
+    state = curate(".", return_state=True)
+    outcome = state.result()
+    assert isinstance(outcome, CurationOutcome)
+    with get_client(sync_client=True) as client:
+        only = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+        task_runs = client.read_task_runs(flow_run_filter=only, limit=200)
+    stages = {run.name: run.state_name for run in task_runs if run.name.partition("@")[0] in STAGES}
+    computed = {name for name, state_name in stages.items() if state_name == "Completed"}
+    cached = {name for name, state_name in stages.items() if state_name == "Cached"}
+    assert computed | cached == ALL_STAGES
+    return computed, cached, outcome
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    """Call DVC as a user would, with the small project's own code."""
+    environment = {**os.environ, "PYTHONPATH": str(root), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def set_parameter(root: Path, section: str, key: str, value: object) -> None:
+    path = root / "params.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values[section][key] = value
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def first_run(project: Path) -> CurationOutcome:
+    """The first run of the module: everything is computed."""
+    computed, _, outcome = run_flow()
+    assert computed == ALL_STAGES
+    return outcome
+
+
+def test_first_run_makes_what_it_says(project: Path, first_run: CurationOutcome) -> None:
+    assert (first_run.pool, first_run.reference, first_run.picked) == (120, 12, 24)
+    assert first_run.instructions == 36
+    training = read_table(project / "data/training_set/samples.parquet", TRAINING_SAMPLES)
+    assert training.num_rows == 36
+    selection = read_table(project / "data/selection/selection.parquet", SELECTION)
+    chosen = selection.filter(pc.or_(selection["picked"], selection["is_reference"]))
+    assert sorted(chosen["sample_id"].to_pylist()) == training["sample_id"].to_pylist()
+    assert {score.name for score in first_run.scores} == {"base", "tuned", "random"}
+    assert (project / first_run.report).stat().st_size > 10_000
+    assert (project / "data/model/adapter/adapter_model.safetensors").is_file()
+
+
+def test_dvc_agrees_that_everything_is_up_to_date(project: Path, first_run: CurationOutcome) -> None:
+    assert "up to date" in dvc(project, "status")
+    assert "Running stage" not in dvc(project, "repro")
+
+
+def test_second_run_finds_everything(project: Path, first_run: CurationOutcome) -> None:
+    computed, cached, outcome = run_flow()
+    assert (computed, cached) == (set(), ALL_STAGES)
+    assert outcome.model_version == first_run.model_version
+    assert not outcome.model_is_new
+
+
+def test_deleted_artifact_is_restored_not_computed(project: Path, first_run: CurationOutcome) -> None:
+    before = (project / "data/clusters/clusters.parquet").read_bytes()
+    shutil.rmtree(project / "data/clusters")
+    shutil.rmtree(project / "data/model")
+    computed, _, _ = run_flow()
+    assert computed == set()
+    assert (project / "data/clusters/clusters.parquet").read_bytes() == before
+    assert (project / "data/model/adapter/adapter_model.safetensors").is_file()
+
+
+def test_artifact_lost_everywhere_comes_from_the_remote(project: Path, first_run: CurationOutcome) -> None:
+    shutil.rmtree(project / "data/scores")
+    shutil.rmtree(project / ".dvc/cache")
+    computed, _, _ = run_flow()
+    assert computed == set()
+    assert (project / "data/scores/importance.parquet").is_file()
+
+
+def test_changed_parameter_runs_exactly_what_depends_on_it(project: Path, first_run: CurationOutcome) -> None:
+    set_parameter(project, "select", "neighbours", 2)
+    expected = {"select", "instruct_selection", "assemble", "tune", "benchmark_tuned", "report"}
+    computed, _, _ = run_flow()
+    # Another k may pick the same images: what then comes out equal stops the change there.
+    assert {"select", "report"} - computed == set() or computed == {"select"}
+    assert computed <= expected
+    set_parameter(project, "select", "neighbours", 5)
+    computed, _, _ = run_flow()
+    assert computed == set(), "the first results are still in the cache"
+    assert "up to date" in dvc(project, "status")
+
+
+def test_changed_component_runs_the_stages_that_declare_it(project: Path, first_run: CurationOutcome) -> None:
+    source = project / "components/selection/task_importance.py"
+    original = source.read_text(encoding="utf-8")
+    source.write_text(original + "\n# a changed line\n", encoding="utf-8")
+    computed, _, _ = run_flow()
+    declaring = {"score", "cluster", "select"}
+    assert computed == declaring, "their outputs came out equal, so nothing after them runs"
+    source.write_text(original, encoding="utf-8")
+
+
+def test_what_dvc_repro_computes_the_flow_finds(project: Path, first_run: CurationOutcome) -> None:
+    set_parameter(project, "report", "grid_images", 5)
+    assert dvc(project, "repro").count("Running stage") == 1
+    computed, _, _ = run_flow()
+    assert computed == set()
+    assert "up to date" in dvc(project, "status")

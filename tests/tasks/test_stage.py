@@ -1,0 +1,149 @@
+"""A stage is computed once per content, and never believed when its artifact is gone."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prefect import flow
+
+from components.storage import fresh_directory, read_record, write_json
+from tasks.stage import CurationRun, StageContext, StageSummary, StageTask, stage_task
+from tasks.versioning import Artifact, MissingInputError
+from tasks.workspace import Workspace
+
+HERE = CurationRun(Workspace("."))
+
+
+class Pipeline:
+    """Two real stages that note when their bodies run."""
+
+    def __init__(self) -> None:
+        self.executed: list[str] = []
+
+        @stage_task("count")
+        def count(context: StageContext) -> StageSummary:
+            self.executed.append("count")
+            numbers = json.loads(context.input("inputs/numbers.json").read_text(encoding="utf-8"))
+            with fresh_directory(context.output) as directory:
+                write_json(directory / "count.json", len(numbers))
+            return StageSummary(1, f"{len(numbers)} numbers")
+
+        @stage_task("sum")
+        def total(context: StageContext) -> StageSummary:
+            self.executed.append("sum")
+            count = json.loads((context.input("count") / "count.json").read_text(encoding="utf-8"))
+            with fresh_directory(context.output) as directory:
+                write_json(directory / "sum.json", count * 2)
+            return StageSummary(1, "doubled")
+
+        self.count: StageTask = count
+        self.sum: StageTask = total
+
+    def run(self, run: CurationRun = HERE) -> Artifact:
+        """Run both in a flow; `executed` then names the bodies that ran."""
+        self.executed.clear()
+
+        @flow
+        def both() -> Artifact:
+            return self.sum(run, self.count(run))
+
+        return both()
+
+
+@pytest.fixture
+def pipeline(two_stages: Path) -> Pipeline:
+    return Pipeline()
+
+
+def run(pipeline: Pipeline, curation_run: CurationRun = HERE) -> list[str]:
+    pipeline.run(curation_run)
+    return pipeline.executed
+
+
+def test_a_second_run_computes_nothing(pipeline: Pipeline) -> None:
+    assert run(pipeline) == ["count", "sum"]
+    assert run(pipeline) == []
+
+
+def test_the_record_closes_the_artifact(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    assert read_record(two_stages / "data/count").stage == "count"
+
+
+def test_dvc_is_up_to_date_after_a_run(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    done = subprocess.run([sys.executable, "-m", "dvc", "status"], cwd=two_stages, capture_output=True, text=True, check=True)
+    assert "up to date" in done.stdout
+
+
+def test_a_new_input_runs_what_reads_it(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    (two_stages / "data/inputs/numbers.json").write_text("[1, 2]", encoding="utf-8")
+    assert run(pipeline) == ["count", "sum"]
+
+
+def test_an_equal_output_stops_the_change(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    (two_stages / "data/inputs/numbers.json").write_text("[4, 5, 6]", encoding="utf-8")
+    assert run(pipeline) == ["count"]
+
+
+def test_a_changed_parameter_or_line_of_code_runs_the_stage(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    parameters = two_stages / "params.yaml"
+    parameters.write_text(parameters.read_text(encoding="utf-8").replace("seed: 17", "seed: 18"), encoding="utf-8")
+    assert run(pipeline) == ["count"]
+    (two_stages / "components/code.py").write_text("STEP = 2\n", encoding="utf-8")
+    assert run(pipeline) == ["count"]
+    (two_stages / "components/code.py").write_text("STEP = 1\n", encoding="utf-8")
+    assert run(pipeline) == [], "an earlier state of the code is still in the cache"
+
+
+def test_a_deleted_artifact_comes_back_from_the_cache(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    shutil.rmtree(two_stages / "data/count")
+    assert run(pipeline) == []
+    assert json.loads((two_stages / "data/count/count.json").read_text(encoding="utf-8")) == 3
+
+
+def test_a_damaged_artifact_is_replaced(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    (two_stages / "data/count/count.json").write_text("99", encoding="utf-8")
+    assert run(pipeline) == []
+    assert json.loads((two_stages / "data/count/count.json").read_text(encoding="utf-8")) == 3
+
+
+def test_an_artifact_lost_everywhere_is_computed_again(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    shutil.rmtree(two_stages / "data/count")
+    shutil.rmtree(two_stages / ".dvc/cache")
+    assert run(pipeline) == ["count"]
+
+
+def test_refresh_runs_everything(pipeline: Pipeline) -> None:
+    run(pipeline)
+    assert run(pipeline, CurationRun(Workspace("."), refresh=True)) == ["count", "sum"]
+
+
+def test_a_failure_is_not_remembered(pipeline: Pipeline, two_stages: Path) -> None:
+    numbers = two_stages / "data/inputs/numbers.json"
+    numbers.write_text("not json", encoding="utf-8")
+    with pytest.raises(json.JSONDecodeError):
+        pipeline.run()
+    with pytest.raises(json.JSONDecodeError):
+        pipeline.run()
+    assert pipeline.executed == ["count"]
+
+
+def test_a_missing_input_is_named(pipeline: Pipeline, two_stages: Path) -> None:
+    (two_stages / "data/inputs/numbers.json").unlink()
+    with pytest.raises(MissingInputError, match=r"numbers\.json"):
+        pipeline.run()
+
+
+def test_what_dvc_computed_the_flow_finds(pipeline: Pipeline) -> None:
+    pipeline.count.run_for_dvc(Workspace("."), "count")
+    assert run(pipeline) == ["sum"]
