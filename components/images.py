@@ -142,13 +142,19 @@ def open_image(uri: str) -> BinaryIO:
     """
     try:
         return open_binary(uri)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ImageError(QuarantineReason.MISSING, f"no file {uri}") from None
-    except IsADirectoryError:
-        raise ImageError(QuarantineReason.NOT_A_FILE, f"{uri} is a folder") from None
+    except EOFError as error:
+        raise ImageError(QuarantineReason.CORRUPT, f"{uri}: {error}") from None
     except OSError as error:
-        reason = QuarantineReason.MISSING if error.errno == errno.ENAMETOOLONG else QuarantineReason.UNREADABLE
-        raise ImageError(reason, f"{uri}: {error}") from None
+        raise system_fault(error, uri) from None
+
+
+def system_fault(error: OSError, uri: str) -> ImageError:
+    """The `ImageError` for what the file system says of a URI: `missing`, `not_a_file` or `unreadable`."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG:
+        return ImageError(QuarantineReason.MISSING, f"no file {uri}")
+    if isinstance(error, IsADirectoryError):
+        return ImageError(QuarantineReason.NOT_A_FILE, f"{uri} is a folder")
+    return ImageError(QuarantineReason.UNREADABLE, f"{uri}: {error}")
 
 
 def decode_image(file: BinaryIO, *, name: str, pixel_limit: int) -> DecodedImage:

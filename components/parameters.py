@@ -29,7 +29,7 @@ class TaskRule(_Section):
     """How a record's task is found: exactly one of the four."""
 
     field: str | None = None
-    prefix: bool | None = None
+    prefix: Literal[True] | None = None
     pattern: str | None = None
     constant: str | None = None
 

@@ -39,6 +39,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would lock others out of a shared cache
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -18,11 +18,12 @@ from transformers import (
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from demo.drawing import IMAGE_SIDE
+
 MODELS_FOLDER = Path(__file__).resolve().parent / "models"
 ENCODER_FOLDER = MODELS_FOLDER / "tiny-dinov2"
 VLM_FOLDER = MODELS_FOLDER / "tiny-llava"
 
-IMAGE_SIDE = 64
 PATCH_SIZE = 8
 CONTEXT_LENGTH = 2048
 IMAGE_MEAN = [0.5, 0.5, 0.5]

@@ -32,13 +32,8 @@ class ExportFormat(StrEnum):
     MESSAGES = "messages"
 
 
-class ImagePaths(StrEnum):
-    """How exported records name their images."""
-
-    RELATIVE = "relative"
-    ABSOLUTE = "absolute"
-    COPY = "copy"
-
+# Paths on the command line are relative to where it was called; the commands work in the project's root.
+_CALLED_FROM = Path.cwd()
 
 Overlays = Annotated[
     list[Path] | None,
@@ -80,7 +75,7 @@ def run(
     """Run the pipeline: every stage that is not up to date, then the report and the registered model."""
     from flows.prepare_workspace import prepare_workspace
 
-    workspace = prepare_workspace(overlays=params or [], settings=_with_options(settings, strategy, budget), name=name)
+    workspace = prepare_workspace(overlays=[_CALLED_FROM / overlay for overlay in params or []], settings=_with_options(settings, strategy, budget), name=name)
     _curate(workspace.root, refresh=refresh)
 
 
@@ -106,8 +101,8 @@ def plan(
     from flows.prepare_workspace import prepare_workspace
     from flows.show import show_plan
 
-    workspace = prepare_workspace(overlays=params or [], settings=_with_options(settings, strategy, budget), name=name)
-    show_plan(plan_workspace(workspace))
+    workspace = prepare_workspace(overlays=[_CALLED_FROM / overlay for overlay in params or []], settings=_with_options(settings, strategy, budget), name=name)
+    show_plan(*plan_workspace(workspace))
 
 
 @app.command()
@@ -140,18 +135,30 @@ def report(name: ExistingRun = None) -> None:
 @app.command()
 def export(
     target: Annotated[Path, typer.Argument(help="Folder to write; must be empty or new.")],
-    format: Annotated[ExportFormat, typer.Option(help="What the trainer reads.")] = ExportFormat.LLAVA,  # noqa: A002
-    images: Annotated[
-        ImagePaths,
-        typer.Option(help="How images are named: relative to the folder, absolute, or copied into it."),
-    ] = ImagePaths.RELATIVE,
+    layout: Annotated[ExportFormat, typer.Option("--format", help="What the trainer reads.")] = ExportFormat.LLAVA,
+    selection_only: Annotated[bool, typer.Option(help="Leave the reference set out.")] = False,
+    copy_images: Annotated[
+        bool, typer.Option(help="Copy the images into the folder, which can then be moved anywhere.")
+    ] = False,
+    relative_to: Annotated[
+        Path | None, typer.Option(help="Folder that image paths shall be relative to; default: absolute paths.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Write into a folder that holds something already.")] = False,
     name: ExistingRun = None,
 ) -> None:
     """Write the training set (reference and selection) for another trainer."""
     from flows.export import export_from_workspace
     from flows.prepare_workspace import find_workspace
 
-    written = export_from_workspace(find_workspace(name), target, format=format.value, images=images.value)
+    written = export_from_workspace(
+        find_workspace(name),
+        _CALLED_FROM / target,
+        layout=layout.value,
+        selection_only=selection_only,
+        copy_images=copy_images,
+        relative_to=None if relative_to is None else _CALLED_FROM / relative_to,
+        overwrite=overwrite,
+    )
     typer.echo(written)
 
 

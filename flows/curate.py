@@ -1,7 +1,7 @@
 """The `curate` flow: the paper's steps, in order."""
 
 from prefect import flow, get_run_logger
-from prefect.context import get_run_context
+from prefect.runtime import flow_run
 
 from flows.outcome import CurationOutcome, describe_outcome
 from tasks.allocate import allocate
@@ -39,8 +39,9 @@ def curate(workspace: str = ".", refresh: bool = False) -> CurationOutcome:
     """
     place = Workspace(workspace)
     snapshot_inputs(place)
-    flow_run = get_run_context().flow_run  # type: ignore[union-attr]
-    with open_curation_run(place, flow_run_name=flow_run.name, flow_run_url=_url(flow_run.id), refresh=refresh) as run:
+    with open_curation_run(
+        place, flow_run_name=flow_run.name or "curate", flow_run_url=flow_run.ui_url or "", refresh=refresh
+    ) as run:
         manifest = ingest(run)
         log_dataset(run, manifest, context="pool")
         vectors = embed(run, manifest)
@@ -81,9 +82,3 @@ def _baselines(run: CurationRun, manifest: Artifact) -> list[Artifact]:
         model = baseline_tune(run, instructions, item=name)
         benchmarks.append(benchmark_baseline(run, manifest, model, item=name))
     return benchmarks
-
-
-def _url(flow_run_id: object) -> str:
-    from prefect.utilities.urls import url_for
-
-    return url_for("flow-run", obj_id=flow_run_id) or ""  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ def prepare_workspace(
         ParameterError: the parameters or the name are not usable.
     """
     values = merge_overlays(BASE, overlays, settings)
-    origin = " + ".join([str(BASE), *map(str, overlays), *settings])
+    origin = " + ".join([str(BASE), *(os.path.relpath(overlay) for overlay in overlays), *settings])
     parse_parameters(values, origin=origin)
     if not overlays and not settings and name is None:
         return Workspace(".")

@@ -22,7 +22,8 @@ def serve_ui(*, prefect_port: int, mlflow_port: int) -> None:
     mlflow += ["--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"], "--workers", "1"]
     with ExitStack() as stack:
         servers = [stack.enter_context(subprocess.Popen(command)) for command in (prefect, mlflow)]
-        stack.callback(lambda: [server.terminate() for server in servers])
+        for server in servers:
+            stack.callback(server.terminate)
         typer.echo(f"Prefect http://{HOST}:{prefect_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C ends both)")
         try:
             servers[0].wait()

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from components.plan import RunPlan, plan_text
 from flows.outcome import CurationOutcome
 
 
@@ -36,3 +37,11 @@ def show_outcome(outcome: CurationOutcome) -> None:
         table.add_row(label, text)
     console.print()
     console.print(table)
+
+
+def show_plan(plan: RunPlan, outdated: tuple[str, ...]) -> None:
+    """Print what a run would buy, per task, and which stages it would run."""
+    console = Console(highlight=False)
+    console.print(plan_text(plan), markup=False)
+    stages = ", ".join(outdated) if outdated else "none: everything is up to date"
+    console.print(f"\nStages that would run unless an equal run is in the cache: {stages}.", markup=False)

@@ -22,15 +22,15 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("presel").setLevel(logging.INFO)
 
     # Imported here: the tasks import Prefect, which reads the environment that was configured just now.
-    from flows.stages import STAGES
+    from flows.stages import STAGES, load_stage
     from tasks.workspace import Workspace
 
     name = arguments[0]
-    stage = STAGES.get(name.partition("@")[0])
-    if stage is None:
+    base = name.partition("@")[0]
+    if base not in STAGES:
         sys.stderr.write(f"no stage {name!r}; there are {', '.join(STAGES)}\n")
         return 2
-    stage.run_for_dvc(Workspace(str(folder.relative_to(root))), name)
+    load_stage(base).run_for_dvc(Workspace(str(folder.relative_to(root))), name)
     return 0
 
 

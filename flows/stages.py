@@ -1,41 +1,39 @@
 """Every stage by its name in dvc.yaml."""
 
-from tasks.allocate import allocate
-from tasks.assemble import assemble
-from tasks.baseline_select import baseline_select
-from tasks.benchmark import benchmark_base, benchmark_baseline, benchmark_tuned
-from tasks.cluster import cluster
-from tasks.embed import embed
-from tasks.ingest import ingest
-from tasks.instruct import baseline_instruct, instruct_reference, instruct_selection
-from tasks.reference import reference
-from tasks.report import report
-from tasks.score import score
-from tasks.select import select
-from tasks.stage import StageTask
-from tasks.tune import baseline_tune, reference_tune, tune
+from importlib import import_module
 
-STAGES: dict[str, StageTask] = {
-    stage.name: stage
-    for stage in (
-        ingest,
-        embed,
-        reference,
-        instruct_reference,
-        reference_tune,
-        score,
-        cluster,
-        allocate,
-        select,
-        instruct_selection,
-        assemble,
-        tune,
-        baseline_select,
-        baseline_instruct,
-        baseline_tune,
-        benchmark_base,
-        benchmark_tuned,
-        benchmark_baseline,
-        report,
-    )
+from tasks.stage import StageTask
+
+# A name, not the stage itself: `dvc repro` starts a process per stage, which must not import the other stages' libraries.
+STAGES: dict[str, str] = {
+    "ingest": "tasks.ingest",
+    "embed": "tasks.embed",
+    "reference": "tasks.reference",
+    "instruct_reference": "tasks.instruct",
+    "reference_tune": "tasks.tune",
+    "score": "tasks.score",
+    "cluster": "tasks.cluster",
+    "allocate": "tasks.allocate",
+    "select": "tasks.select",
+    "instruct_selection": "tasks.instruct",
+    "assemble": "tasks.assemble",
+    "tune": "tasks.tune",
+    "baseline_select": "tasks.baseline_select",
+    "baseline_instruct": "tasks.instruct",
+    "baseline_tune": "tasks.tune",
+    "benchmark_base": "tasks.benchmark",
+    "benchmark_tuned": "tasks.benchmark",
+    "benchmark_baseline": "tasks.benchmark",
+    "report": "tasks.report",
 }
+
+
+def load_stage(name: str) -> StageTask:
+    """The stage of that name; it is called as its function is.
+
+    Raises:
+        KeyError: no such stage.
+    """
+    stage = getattr(import_module(STAGES[name]), name)
+    assert isinstance(stage, StageTask)
+    return stage

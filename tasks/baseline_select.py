@@ -20,6 +20,7 @@ def baseline_select(context: StageContext) -> StageSummary:
     if context.item == "random":
         price = parameters.instructions.price_per_instruction_usd
         budget = resolve_budget(parse_budget(parameters.budget), pool_size=samples.num_rows, dollars_per_image=price)
+        budget = min(budget, samples.num_rows)
     ids = samples["sample_id"].to_pylist()
     picked = select_random(
         ids, np.zeros(len(ids), dtype=bool), budget=budget, rng=np.random.default_rng(parameters.seed)

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import pyarrow.compute as pc
-from components.benchmark.evaluate import evaluate
 from components.benchmark.relative import average_score
 from components.ingest.manifest import read_samples
 
 from components.storage import fresh_directory, write_table
-from components.vlm.load import load_vlm
 from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.tables import write_dropped
 
 
 @stage_task("benchmark_base")
@@ -31,6 +30,10 @@ def benchmark_baseline(context: StageContext) -> StageSummary:
 
 
 def _benchmark(context: StageContext, adapter: Path | None) -> StageSummary:
+    # These import torch, which a cached run does without.
+    from components.benchmark.evaluate import evaluate
+    from components.vlm.load import load_vlm
+
     parameters = context.parameters
     # Left out is what is in the pool, not only what was trained on: every model of every run over one pool then
     # answers the same questions, and their averages can be compared.
@@ -47,6 +50,7 @@ def _benchmark(context: StageContext, adapter: Path | None) -> StageSummary:
     with fresh_directory(context.output) as directory:
         write_table(directory / "predictions.parquet", result.predictions)
         write_table(directory / "metrics.parquet", result.metrics)
+        write_dropped(directory, result.dropped)
     average = average_score(result.metrics)
     questions, sets = result.predictions.num_rows, result.metrics.num_rows
     scores = zip(result.metrics["set"].to_pylist(), result.metrics["score"].to_pylist(), strict=True)

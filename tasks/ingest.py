@@ -16,7 +16,8 @@ def ingest(context: StageContext) -> StageSummary:
         known_images=STATE / "known-images.parquet",
         progress=context.progress("checked images:"),
     )
-    rows = write_manifest(context.output, result)
+    write_manifest(context.output, result)
+    rows = result.samples.num_rows
     return StageSummary(
         rows,
         f"{rows:,} samples of {result.images.num_rows:,} images, {result.quarantine.num_rows:,} records quarantined",

@@ -19,7 +19,6 @@ from components.report.inputs import (
     BenchmarkRun,
     Costs,
     DropCount,
-    ImageRoot,
     InstructionTable,
     Lineage,
     MapCoordinates,
@@ -81,7 +80,6 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
         lineage=_lineage(context),
         drops=_drops(context),
         map_coordinates=_map(context, clusters),
-        benchmark_image_roots=tuple(ImageRoot(item.name, item.image_root) for item in parameters.benchmark.sets),
         strategy=parameters.strategy,
         budget=str(parameters.budget),
     )

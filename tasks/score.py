@@ -1,14 +1,13 @@
 """Stage score: Instruction Relevance Score of the reference samples, importance of the tasks."""
 
 import pyarrow as pa
-from components.assemble import assemble_training_set, training_samples
+from components.assemble import assemble_training_set
 from components.ingest.manifest import read_samples
-from components.scoring.instruction_relevance_score import score_samples
 
 from components.schemas import IMPORTANCE, INSTRUCTIONS
 from components.selection.task_importance import task_importance
 from components.storage import fresh_directory, read_table, write_table
-from components.vlm.load import load_vlm
+from components.training_formats import training_samples
 from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
 
@@ -16,6 +15,10 @@ from tasks.tables import write_dropped
 @stage_task("score")
 def score(context: StageContext) -> StageSummary:
     """Score the reference set with the reference model."""
+    # These import torch, which a cached run does without.
+    from components.scoring.instruction_relevance_score import score_samples
+    from components.vlm.load import load_vlm
+
     parameters = context.parameters
     instructions = read_table(context.input("instructions/reference") / "instructions.parquet", INSTRUCTIONS)
     pool = read_samples(context.input("manifest"))

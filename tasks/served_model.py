@@ -14,7 +14,7 @@ from components.vlm.load import load_vlm
 PIXEL_LIMIT = 178_956_970  # Pillow's own limit: what is asked of a served model was not checked by ingest
 
 
-class TunedVlm(PythonModel):  # type: ignore[misc] -- MLflow is not typed
+class TunedVlm(PythonModel):  # type: ignore[misc]  # MLflow is not typed
     """Answers questions about images: columns `image` (path or URL) and `question`, optional `max_new_tokens`."""
 
     def load_context(self, context: Any) -> None:

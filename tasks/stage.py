@@ -185,7 +185,7 @@ class StageTask:
             The artifact; its content is at its path in the workspace when this returns.
         """
         name = f"{self.name}@{item}" if item else self.name
-        store = get_result_store().update_for_task(self.task)
+        store = _store_of(get_result_store(), self.task)
         with open_stage(run.workspace, name) as stage:
             key = stage_key(stage, run.workspace)
             refresh = run.refresh or not _is_available(store, key, stage)
@@ -205,7 +205,7 @@ class StageTask:
             key = stage_key(stage, workspace)
         artifact = self._execute(PreparedStage(name, key, run))
         storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
-        store = ResultStore(result_storage=storage).update_for_task(self.task)
+        store = _store_of(ResultStore(result_storage=storage), self.task)
         store.write(artifact, key=key)
         return artifact
 
@@ -248,6 +248,13 @@ def stage_task(name: str, *, retries: int = 0) -> Callable[[StageBody], StageTas
         return StageTask(name, body, retries=retries)
 
     return wrap
+
+
+def _store_of(base: ResultStore, execute: Any) -> ResultStore:
+    store = base.update_for_task(execute)
+    # Prefect's method returns a coroutine where an event loop runs; stages are called from synchronous flows.
+    assert isinstance(store, ResultStore)
+    return store
 
 
 def _is_available(store: ResultStore, key: str, stage: Any) -> bool:

@@ -1,14 +1,14 @@
 """Stages tune: LoRA on the reference set, on the training set, on a control."""
 
-from components.assemble import assemble_training_set, read_training_samples, training_samples
+from components.assemble import assemble_training_set, read_training_samples
 from components.ingest.manifest import read_samples
-from components.training.tune import TrainingLogRow
-from components.training.tune import tune as tune_adapter
+from components.training.training_log import TrainingLogRow
 
 from components.parameters import EpochParameters
 from components.records import InstructedImage
 from components.schemas import INSTRUCTIONS
 from components.storage import fresh_directory, read_table, write_table
+from components.training_formats import training_samples
 from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
 
@@ -32,12 +32,14 @@ def baseline_tune(context: StageContext) -> StageSummary:
 
 
 def _tune(context: StageContext, samples: tuple[InstructedImage, ...], duration: EpochParameters) -> StageSummary:
+    from components.training.tune import tune as tune_adapter  # imports torch, which a cached run does without
+
     def on_log(row: TrainingLogRow) -> None:
         for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second"):
             context.tracker.log_metric(name, getattr(row, name), step=row.step)
-        progress(row.step, row.steps)
+        progress(round(row.epoch * len(samples)), round(duration.epochs * len(samples)))
 
-    parameters, progress = context.parameters, context.progress("optimiser updates:")
+    parameters, progress = context.parameters, context.progress("trained on samples:")
     with fresh_directory(context.output) as directory:
         result = tune_adapter(
             samples,

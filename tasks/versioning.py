@@ -163,3 +163,19 @@ def _portable_name(path: str, workspace: Workspace) -> str:
     if not inside.parts or inside.parts[0] != "..":
         return inside.as_posix()
     return Path(os.path.relpath(path, Path.cwd())).as_posix()
+
+
+def outdated_stages(workspace: Workspace) -> tuple[str, ...]:
+    """Stages whose inputs, parameters, code or output changed since they ran, and those that read what these write."""
+    from dvc.repo import Repo
+
+    outdated: list[str] = []
+    written: list[str] = []
+    with Repo(str(Path.cwd()), _wait_for_lock=True) as repo, repo.lock:
+        for stage in repo.stage.load_all(path=str(workspace.pipeline_file)):
+            paths = [dependency.fs_path for dependency in stage.deps]
+            reads_changed = any(Path(path).is_relative_to(other) or Path(other).is_relative_to(path) for path in paths for other in written)
+            if reads_changed or stage.changed():
+                outdated.append(stage.name)
+                written.append(_single_output(stage).fs_path)
+    return tuple(outdated)

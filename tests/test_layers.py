@@ -35,8 +35,8 @@ def stage_bodies() -> list[tuple[str, Path, list[str]]]:
     found = []
     for name, stage in stages.items():
         deps = stage.get("do", stage)["deps"]
-        task_files = [Path(dep) for dep in deps if dep.startswith("tasks/")]
-        assert len(task_files) == 1, f"stage {name} must name its one task file"
+        task_files = [Path(dep) for dep in deps if dep.startswith("tasks/") and dep != "tasks/report_inputs.py"]
+        assert task_files, f"stage {name} must name its task file"
         found.append((name, task_files[0], deps))
     return found
 

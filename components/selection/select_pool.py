@@ -104,4 +104,5 @@ def _rows(members: pa.Table, is_reference: NDArray[np.bool_], result: SelectionR
 
 def _reasons(is_reference: NDArray[np.bool_], result: SelectionResult) -> Sequence[str]:
     conditions = [is_reference, result.picked, result.quota == 0]
-    return np.select(conditions, [IN_REFERENCE_SET, CENTRAL_ENOUGH, NO_QUOTA], BEYOND_QUOTA).tolist()
+    reasons = np.select(conditions, [IN_REFERENCE_SET, CENTRAL_ENOUGH, NO_QUOTA], BEYOND_QUOTA)  # (n,)
+    return [str(reason) for reason in reasons]

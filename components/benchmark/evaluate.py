@@ -1,0 +1,197 @@
+"""Asks a model the questions of held-out sets and judges its answers."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from components.benchmark.metrics import score_questions
+from components.benchmark.sets import BenchmarkQuestion, LoadedBenchmarkSet, load_benchmark_set
+from components.parameters import BenchmarkSet
+from components.progress import Progress
+from components.records import Dropped
+from components.schemas import METRICS, PREDICTIONS
+
+if TYPE_CHECKING:
+    from components.vlm.load import LoadedVlm
+
+_LOG = logging.getLogger(__name__)
+
+PROMPT_TOO_LONG = "prompt_exceeds_context"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkResult:
+    """How a model did.
+
+    Attributes:
+        predictions: columns of `components.schemas.PREDICTIONS`, sets in the given order, questions in file order.
+        metrics: columns of `components.schemas.METRICS`, one row per set; NaN where no question was left.
+        dropped: records and questions left out because they cannot be asked; `sample_id` is `set/record id`.
+    """
+
+    predictions: pa.Table
+    metrics: pa.Table
+    dropped: tuple[Dropped, ...]
+
+
+def evaluate(
+    vlm: "LoadedVlm",
+    sets: Sequence[BenchmarkSet],
+    *,
+    training_image_shas: frozenset[str],
+    batch_size: int,
+    max_new_tokens: int,
+    pixel_limit: int,
+    progress: Progress,
+) -> BenchmarkResult:
+    """Ask and judge.
+
+    Args:
+        vlm: the model.
+        sets: what to ask.
+        training_image_shas: questions about these images are left out and counted, so that no score comes from
+            an image that was trained on.
+        batch_size: prompts generated at a time.
+        max_new_tokens: tokens of an answer at most.
+        pixel_limit: images with more pixels are left out.
+        progress: told about questions.
+
+    Returns:
+        Predictions and scores.
+
+    Raises:
+        BenchmarkSetError: a set as a whole cannot be used.
+    """
+    loaded = [load_benchmark_set(one, pixel_limit=pixel_limit) for one in sets]
+    held_out = [_held_out(one, training_image_shas) for one in loaded]
+    # All sets together, so that batches are full and of even length.
+    answers = iter(
+        _ask(
+            vlm,
+            [question for questions in held_out for question in questions],
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            pixel_limit=pixel_limit,
+            progress=progress,
+        )
+    )
+    predictions, metrics = [PREDICTIONS.empty_table()], [METRICS.empty_table()]
+    dropped: list[Dropped] = []
+    for one, questions in zip(loaded, held_out, strict=True):
+        answered = [(question, next(answers)) for question in questions]
+        judged, summary = judge_answers(
+            one,
+            [question for question, answer in answered if answer is not None],
+            [answer for _, answer in answered if answer is not None],
+            left_out=len(one.questions) - len(questions),
+        )
+        predictions.append(judged)
+        metrics.append(summary)
+        dropped += one.dropped
+        dropped += [
+            Dropped(f"{one.name}/{question.record_id}", PROMPT_TOO_LONG, f"turn {question.turn}")
+            for question, answer in answered
+            if answer is None
+        ]
+    return BenchmarkResult(
+        predictions=pa.concat_tables(predictions).combine_chunks(),
+        metrics=pa.concat_tables(metrics).combine_chunks(),
+        dropped=tuple(dropped),
+    )
+
+
+def judge_answers(
+    loaded: LoadedBenchmarkSet,
+    questions: Sequence[BenchmarkQuestion],
+    answers: Sequence[str],
+    *,
+    left_out: int,
+) -> tuple[pa.Table, pa.Table]:
+    """Judge the answers to questions of one set.
+
+    Args:
+        loaded: the set.
+        questions: `n` of its questions.
+        answers: the answer to each, `n`.
+        left_out: questions that were not asked because their image was trained on.
+
+    Returns:
+        `components.schemas.PREDICTIONS` (`n` rows) and `components.schemas.METRICS` (one row).
+    """
+    if questions:
+        scores, score = score_questions(loaded.metric, answers, [one.references for one in questions])
+    else:
+        _LOG.warning("benchmark set %s: no question is left to ask, so it has no score", loaded.name)
+        scores, score = [], float("nan")
+    rows = [
+        {
+            "set": loaded.name,
+            "record_id": question.record_id,
+            "turn": question.turn,
+            "image": question.uri,
+            "question": question.question,
+            "references": list(question.references),
+            "prediction": answer,
+            "score": one,
+        }
+        for question, answer, one in zip(questions, answers, scores, strict=True)
+    ]
+    summary = {
+        "set": loaded.name,
+        "metric": loaded.metric,
+        "score": score,
+        "questions": len(questions),
+        "left_out": left_out,
+    }
+    return pa.Table.from_pylist(rows, schema=PREDICTIONS), pa.Table.from_pylist([summary], schema=METRICS)
+
+
+def _held_out(loaded: LoadedBenchmarkSet, training_image_shas: frozenset[str]) -> list[BenchmarkQuestion]:
+    return [one for one in loaded.questions if one.image_sha not in training_image_shas]
+
+
+def _ask(
+    vlm: "LoadedVlm",
+    questions: Sequence[BenchmarkQuestion],
+    *,
+    batch_size: int,
+    max_new_tokens: int,
+    pixel_limit: int,
+    progress: Progress,
+) -> list[str | None]:
+    """Answers in order; None where the prompt does not fit the context."""
+    from components.images import load_image
+    from components.vlm.generate import Prompt, generate_answers
+    from components.vlm.labels import SampleError, encode_prompt
+
+    prompts = [Prompt(one.uri, one.image_sha, one.history, one.question) for one in questions]
+
+    def generate(wanted: Sequence[Prompt]) -> list[str]:
+        return generate_answers(
+            vlm,
+            wanted,
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            pixel_limit=pixel_limit,
+            progress=progress,
+        )
+
+    def fits(prompt: Prompt) -> bool:
+        image = load_image(prompt.uri, image_sha=prompt.image_sha, pixel_limit=pixel_limit)
+        try:
+            encode_prompt(vlm, prompt.history, prompt.question, image)
+        except SampleError:
+            return False
+        return True
+
+    try:
+        return list(generate(prompts))
+    except SampleError as error:
+        # Long prompts are rare, so they are looked for only when there is one.
+        _LOG.warning("a benchmark prompt does not fit (%s); looking for all that do not", error)
+    fitting = [fits(prompt) for prompt in prompts]
+    answers = iter(generate([prompt for prompt, fit in zip(prompts, fitting, strict=True) if fit]))
+    return [next(answers) if fit else None for fit in fitting]

@@ -1,0 +1,200 @@
+"""Held-out sets: LLaVA JSON with conversations becomes questions with reference answers."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from components.benchmark.metrics import METRICS
+from components.images import ImageError, load_image, open_image
+from components.instructions.conversation import ConversationError, conversation_turns
+from components.locations import join_root, leaves_root, open_binary, sha256_hex
+from components.parameters import BenchmarkSet, MetricName
+from components.records import Dropped, Turn
+
+
+class BenchmarkSetError(ValueError):
+    """A benchmark set as a whole cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkQuestion:
+    """One turn of a held-out conversation.
+
+    Attributes:
+        record_id: the record's id, or `#` and its number in the file when it has none.
+        turn: number of the turn in its conversation, from 0.
+        uri: the image.
+        image_sha: sha256 of its bytes, hex.
+        history: the turns before, with the responses of the file (not the model's).
+        question: what is asked.
+        references: answers that are right, at least one.
+    """
+
+    record_id: str
+    turn: int
+    uri: str
+    image_sha: str
+    history: tuple[Turn, ...]
+    question: str
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBenchmarkSet:
+    """A set that is ready to be asked.
+
+    Attributes:
+        name: of the set.
+        metric: how its answers are judged.
+        questions: in file order.
+        dropped: records left out and why; `sample_id` is `set/record id`.
+    """
+
+    name: str
+    metric: MetricName
+    questions: tuple[BenchmarkQuestion, ...]
+    dropped: tuple[Dropped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    record_id: str
+    uri: str
+    turns: tuple[Turn, ...]
+    references: tuple[tuple[str, ...], ...]
+
+
+def load_benchmark_set(benchmark_set: BenchmarkSet, *, pixel_limit: int) -> LoadedBenchmarkSet:
+    """Read a set and look at its images.
+
+    A response of the file is the reference answer of its question. Sets with several right answers, such as
+    those of ten people, list them in the record's `answers`: texts for a single turn, a list of texts per turn
+    otherwise.
+
+    Args:
+        benchmark_set: where it is and how it is judged.
+        pixel_limit: images with more pixels are left out.
+
+    Returns:
+        The questions. Records without a usable conversation or image are left out and counted.
+
+    Raises:
+        BenchmarkSetError: the file is missing, is not a JSON array, holds no usable record, or a reference
+            answer does not fit the metric.
+    """
+    dropped: list[Dropped] = []
+    records: list[_Record] = []
+    for number, raw in enumerate(_read(benchmark_set)):
+        record_id = _record_id(raw, number)
+        try:
+            records.append(_parse(raw, record_id, benchmark_set))
+        except ConversationError as error:
+            dropped.append(Dropped(f"{benchmark_set.name}/{record_id}", error.reason, error.detail))
+    images = _check_images((record.uri for record in records), pixel_limit)
+    questions: list[BenchmarkQuestion] = []
+    for record in records:
+        image = images[record.uri]
+        if isinstance(image, ImageError):
+            name = f"{benchmark_set.name}/{record.record_id}"
+            dropped.append(Dropped(name, str(image.reason), image.detail))
+            continue
+        questions += _questions(record, image)
+    if not questions:
+        first = f"; e.g. {dropped[0].sample_id}: {dropped[0].detail}" if dropped else ""
+        raise BenchmarkSetError(
+            f"benchmark set {benchmark_set.name!r} ({benchmark_set.path}) has no usable record{first}"
+        )
+    _check_references(questions, benchmark_set)
+    return LoadedBenchmarkSet(benchmark_set.name, benchmark_set.metric, tuple(questions), tuple(dropped))
+
+
+def _read(benchmark_set: BenchmarkSet) -> Sequence[object]:
+    where = f"benchmark set {benchmark_set.name!r}: {benchmark_set.path!r}"
+    try:
+        with open_binary(benchmark_set.path) as file:
+            records = json.load(file)
+    except FileNotFoundError:
+        raise BenchmarkSetError(f"{where} is not there") from None
+    except ValueError as error:
+        raise BenchmarkSetError(f"{where} is not JSON: {error}") from None
+    if not isinstance(records, list):
+        raise BenchmarkSetError(f"{where} holds a {type(records).__name__}, not a list of records")
+    return records
+
+
+def _record_id(raw: object, number: int) -> str:
+    value = raw.get("id") if isinstance(raw, Mapping) else None
+    return str(value) if isinstance(value, str | int) and str(value) else f"#{number}"
+
+
+def _parse(raw: object, record_id: str, benchmark_set: BenchmarkSet) -> _Record:
+    if not isinstance(raw, Mapping):
+        raise ConversationError("invalid_record", f"the record is {type(raw).__name__}, not an object")
+    image = raw.get("image")
+    if not isinstance(image, str) or not image:
+        raise ConversationError("no_image", f"the record's image is {image!r}, not a path")
+    uri = join_root(benchmark_set.image_root, image)
+    if uri is None or leaves_root(uri, benchmark_set.image_root):
+        raise ConversationError("outside_root", f"{image!r} leaves {benchmark_set.image_root!r}")
+    turns = conversation_turns(raw)
+    references = _references(raw["answers"], turns) if "answers" in raw else tuple((t.response,) for t in turns)
+    return _Record(record_id, uri, turns, references)
+
+
+def _references(answers: object, turns: Sequence[Turn]) -> tuple[tuple[str, ...], ...]:
+    if isinstance(answers, list) and answers and all(isinstance(answer, str) for answer in answers):
+        answers = [answers]
+    fits = (
+        isinstance(answers, list)
+        and len(answers) == len(turns)
+        and all(isinstance(one, list) and one and all(isinstance(text, str) for text in one) for one in answers)
+    )
+    if not fits or not isinstance(answers, list):
+        raise ConversationError(
+            "invalid_answers", f"'answers' must hold a list of texts for each of the {len(turns)} turns"
+        )
+    return tuple(tuple(one) for one in answers)
+
+
+def _check_images(uris: Iterable[str], pixel_limit: int) -> dict[str, str | ImageError]:
+    distinct = list(dict.fromkeys(uris))
+
+    def check(uri: str) -> str | ImageError:
+        try:
+            with open_image(uri) as file:
+                image_sha = sha256_hex(file)
+            load_image(uri, image_sha=image_sha, pixel_limit=pixel_limit)
+        except ImageError as error:
+            return error
+        return image_sha
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(distinct, pool.map(check, distinct), strict=True))
+
+
+def _questions(record: _Record, image_sha: str) -> list[BenchmarkQuestion]:
+    return [
+        BenchmarkQuestion(
+            record_id=record.record_id,
+            turn=number,
+            uri=record.uri,
+            image_sha=image_sha,
+            history=record.turns[:number],
+            question=turn.question,
+            references=references,
+        )
+        for number, (turn, references) in enumerate(zip(record.turns, record.references, strict=True))
+    ]
+
+
+def _check_references(questions: Sequence[BenchmarkQuestion], benchmark_set: BenchmarkSet) -> None:
+    judge = METRICS[benchmark_set.metric].question_score
+    for question in questions:
+        try:
+            judge("", question.references)
+        except ValueError as error:
+            raise BenchmarkSetError(
+                f"benchmark set {benchmark_set.name!r}, record {question.record_id!r}: metric "
+                f"{benchmark_set.metric} does not fit: {error}"
+            ) from None

@@ -1,0 +1,1 @@
+"""Images to vectors: decode, encode with DINOv2, keep in LanceDB."""

@@ -1,0 +1,1 @@
+"""From the pool's sources to a manifest of validated, deduplicated samples."""

@@ -1,0 +1,1 @@
+"""Where instructions come from, what they cost, and the ledger that remembers both."""

@@ -1,0 +1,79 @@
+"""A record's conversation, checked and turned into turns."""
+
+import json
+from collections.abc import Mapping
+
+from components.records import Turn
+
+IMAGE_PLACEHOLDER = "<image>"
+_HUMAN = frozenset({"human", "user"})
+_MODEL = frozenset({"gpt", "assistant"})
+
+
+class ConversationError(ValueError):
+    """The record holds no usable conversation.
+
+    Attributes:
+        reason: `malformed_json`, `no_conversation`, `turn_order`, `not_text`, `empty_response` or
+            `image_in_response`.
+        detail: what exactly.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def parse_conversation(raw: bytes) -> tuple[Turn, ...]:
+    """Read the turns of one LLaVA record.
+
+    Args:
+        raw: the record's JSON, `{"id": ..., "conversations": [{"from": ..., "value": ...}, ...]}`.
+
+    Returns:
+        At least one turn; questions without the image placeholder, both texts without outer blanks.
+
+    Raises:
+        ConversationError: it is not a sequence of question and response that starts with a question and
+            ends with a response.
+    """
+    try:
+        record = json.loads(raw)
+    except ValueError as error:
+        raise ConversationError("malformed_json", str(error)) from None
+    return conversation_turns(record)
+
+
+def conversation_turns(record: object) -> tuple[Turn, ...]:
+    """Check the conversation of a record that is parsed already; see `parse_conversation`."""
+    messages = record.get("conversations") if isinstance(record, Mapping) else None
+    if not isinstance(messages, list) or not messages:
+        raise ConversationError("no_conversation", "the record has no list 'conversations', or an empty one")
+    texts = [_text(message, number) for number, message in enumerate(messages)]
+    if len(texts) % 2:
+        raise ConversationError("turn_order", f"{len(texts)} messages: the last question has no response")
+    turns = tuple(
+        Turn(question.replace(IMAGE_PLACEHOLDER, "").strip(), response.strip())
+        for question, response in zip(texts[::2], texts[1::2], strict=True)
+    )
+    for number, turn in enumerate(turns):
+        if not turn.response:
+            raise ConversationError("empty_response", f"the response of turn {number} is empty")
+        if IMAGE_PLACEHOLDER in turn.response:
+            raise ConversationError("image_in_response", f"the response of turn {number} contains {IMAGE_PLACEHOLDER}")
+    return turns
+
+
+def _text(message: object, number: int) -> str:
+    if not isinstance(message, Mapping):
+        raise ConversationError("not_text", f"message {number} is {type(message).__name__}, not an object")
+    speaker, value = message.get("from"), message.get("value")
+    expected = _MODEL if number % 2 else _HUMAN
+    if speaker not in expected:
+        raise ConversationError(
+            "turn_order", f"message {number} is from {speaker!r}, expected {' or '.join(sorted(expected))}"
+        )
+    if not isinstance(value, str):
+        raise ConversationError("not_text", f"the value of message {number} is {type(value).__name__}, not text")
+    return value

@@ -1,0 +1,182 @@
+"""Finds the records of a JSON array without parsing them: where each one is, and a few of its strings.
+
+LLaVA annotation files reach gigabytes. The scanner keeps one buffer, passes over values it was not asked
+for by brackets and quotes alone, and never turns them into objects.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+_BLANK = re.compile(rb"[ \t\r\n]*")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_SCALAR = re.compile(rb"[-+.\w]+")
+# All that does not change the nesting: strings are swallowed whole, so brackets inside them do not count.
+_LEVEL = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class JsonRecordsError(ValueError):
+    """The bytes are not a JSON array of objects; the message says where."""
+
+
+class _Incomplete(Exception):  # noqa: N818 -- not an error: the value goes on beyond the buffer
+    """The buffer ends inside a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRecord:
+    """One object of the array.
+
+    Attributes:
+        offset: of its opening brace, bytes from the start of the file.
+        length: bytes, both braces included.
+        fields: the wanted keys that it has, with a string or number as its text and anything else as "".
+    """
+
+    offset: int
+    length: int
+    fields: Mapping[str, str]
+
+
+def scan_json_records(
+    read: Callable[[int], bytes], wanted: Collection[str], *, chunk_bytes: int = 1 << 20
+) -> Iterator[JsonRecord]:
+    """Walk over the objects of a JSON array.
+
+    Args:
+        read: gives the next bytes, at most as many as asked for, and b"" at the end.
+        wanted: keys of the top level of a record whose text is kept.
+        chunk_bytes: bytes asked for at a time.
+
+    Yields:
+        The records, in file order. Memory is bounded by the largest record and a chunk.
+
+    Raises:
+        JsonRecordsError: not an array of objects, or it ends early.
+    """
+    buffer = b""
+    base = 0  # file offset of buffer[0]
+    position = 0
+    at_end = False
+    expect = b"["
+    while True:
+        try:
+            position = _skip_blank(buffer, position, strip_mark=base == 0 and expect == b"[")
+            token = buffer[position : position + 1]
+            if expect == b"[" and token == b"[":
+                position, expect = position + 1, b"{]"
+            elif token == b"]" and b"]" in expect:
+                _expect_nothing_more(buffer[position + 1 :], read, base + position + 1, chunk_bytes)
+                return
+            elif token == b"," and b"," in expect:
+                position, expect = position + 1, b"{"
+            elif token == b"{" and b"{" in expect:
+                end, fields = _scan_object(buffer, position, base, wanted)
+                yield JsonRecord(base + position, end - position, fields)
+                position, expect = end, b",]"
+            else:
+                raise _unexpected(buffer, position, base, " or ".join(expect.decode()))
+        except _Incomplete:
+            if at_end:
+                raise JsonRecordsError(f"ends early, at byte {base + len(buffer)}: the array is not closed") from None
+            # A record larger than a chunk is rescanned from its start, so the chunks double.
+            more = read(max(chunk_bytes, len(buffer) - position))
+            at_end = not more
+            buffer, base, position = buffer[position:] + more, base + position, 0
+
+
+def _skip_blank(buffer: bytes, position: int, *, strip_mark: bool) -> int:
+    if strip_mark and position == 0 and buffer.startswith(_BYTE_ORDER_MARK):
+        position = len(_BYTE_ORDER_MARK)
+    match = _BLANK.match(buffer, position)
+    assert match is not None
+    if match.end() == len(buffer):
+        raise _Incomplete
+    return match.end()
+
+
+def _expect_nothing_more(rest: bytes, read: Callable[[int], bytes], offset: int, chunk_bytes: int) -> None:
+    while True:
+        if rest.strip(b" \t\r\n"):
+            raise JsonRecordsError(f"has more after the array's end, at byte {offset}")
+        offset += len(rest)
+        rest = read(chunk_bytes)
+        if not rest:
+            return
+
+
+def _unexpected(buffer: bytes, position: int, base: int, expected: str) -> JsonRecordsError:
+    found = buffer[position : position + 20].decode("utf-8", errors="replace")
+    return JsonRecordsError(f"is not a JSON array of objects: byte {base + position} is {found!r}, expected {expected}")
+
+
+def _scan_object(buffer: bytes, start: int, base: int, wanted: Collection[str]) -> tuple[int, dict[str, str]]:
+    fields: dict[str, str] = {}
+    position = _skip_blank(buffer, start + 1, strip_mark=False)
+    if buffer[position : position + 1] == b"}":
+        return position + 1, fields
+    while True:
+        key_end = _string_end(buffer, position, base)
+        key = _text(buffer, position, key_end, base)
+        position = _skip_blank(buffer, key_end, strip_mark=False)
+        if buffer[position : position + 1] != b":":
+            raise _unexpected(buffer, position, base, "':'")
+        position = _skip_blank(buffer, position + 1, strip_mark=False)
+        end = _value_end(buffer, position, base)
+        if key in wanted:
+            fields[key] = _text(buffer, position, end, base)
+        position = _skip_blank(buffer, end, strip_mark=False)
+        separator = buffer[position : position + 1]
+        if separator == b"}":
+            return position + 1, fields
+        if separator != b",":
+            raise _unexpected(buffer, position, base, "',' or '}'")
+        position = _skip_blank(buffer, position + 1, strip_mark=False)
+
+
+def _value_end(buffer: bytes, position: int, base: int) -> int:
+    first = buffer[position : position + 1]
+    if first == b'"':
+        return _string_end(buffer, position, base)
+    if first not in (b"{", b"["):
+        match = _SCALAR.match(buffer, position)
+        if match is None:
+            raise _unexpected(buffer, position, base, "a value")
+        if match.end() == len(buffer):
+            raise _Incomplete
+        return match.end()
+    depth = 0
+    while True:
+        match = _LEVEL.match(buffer, position)
+        assert match is not None
+        position = match.end()
+        bracket = buffer[position : position + 1]
+        if bracket in (b"", b'"'):  # the buffer's end, or a string that goes on beyond it
+            raise _Incomplete
+        depth += 1 if bracket in (b"{", b"[") else -1
+        position += 1
+        if depth == 0:
+            return position
+
+
+def _string_end(buffer: bytes, position: int, base: int) -> int:
+    if buffer[position : position + 1] != b'"':
+        raise _unexpected(buffer, position, base, "a string")
+    match = _STRING.match(buffer, position)
+    if match is None:
+        raise _Incomplete
+    return match.end()
+
+
+def _text(buffer: bytes, start: int, end: int, base: int) -> str:
+    if buffer[start : start + 1] in (b"{", b"["):
+        return ""
+    try:
+        value = json.loads(buffer[start:end])
+    except ValueError as error:
+        raise JsonRecordsError(f"has a malformed value at byte {base + start}: {error}") from None
+    if isinstance(value, bool) or value is None:
+        return ""
+    return str(value)

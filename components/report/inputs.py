@@ -1,0 +1,198 @@
+"""Everything the report is made of. The tables have the columns of `components.schemas`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionTable:
+    """The instructions that one purpose asked for.
+
+    Attributes:
+        origin: reference | selection | random | full.
+        table: INSTRUCTIONS.
+    """
+
+    origin: str
+    table: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """How one tune went.
+
+    Attributes:
+        name: reference | tuned | random | full.
+        log: TRAINING_LOG.
+    """
+
+    name: str
+    log: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRun:
+    """What one model answered on the benchmark sets.
+
+    Attributes:
+        name: base | tuned | random | full.
+        metrics: METRICS.
+        predictions: PREDICTIONS.
+    """
+
+    name: str
+    metrics: pa.Table
+    predictions: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class MapCoordinates:
+    """The image vectors laid out in the plane.
+
+    Attributes:
+        sample_ids: the sample of every row, n of them.
+        points: `(n, 2)`, any unit; only distances between points mean something.
+    """
+
+    sample_ids: tuple[str, ...]
+    points: NDArray[np.floating]
+
+    def __post_init__(self) -> None:
+        if self.points.shape != (len(self.sample_ids), 2):
+            raise ValueError(
+                f"points has shape {self.points.shape}; {len(self.sample_ids)} sample ids need "
+                f"({len(self.sample_ids)}, 2)"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class DropCount:
+    """Samples that one stage left out for one reason."""
+
+    stage: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """How long one stage took; a cached stage was not computed in this run."""
+
+    stage: str
+    seconds: float
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of something that the run used: Python, a library, a model."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the instructions cost, in dollars.
+
+    Attributes:
+        instructions: instructions that the training set (reference set and selection) consists of.
+        spent_usd: what these cost.
+        all_instructions: instructions that annotating the whole pool would have taken.
+        all_usd: what those would have cost.
+        price_per_instruction_usd: the price that estimate uses.
+        instructions_to_date: instructions in the ledger, of this and earlier runs and of the controls.
+        to_date_usd: what these cost.
+    """
+
+    instructions: int
+    spent_usd: float
+    all_instructions: int
+    all_usd: float
+    price_per_instruction_usd: float
+    instructions_to_date: int
+    to_date_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where the run's records are. An empty string means that there is none.
+
+    Attributes:
+        created_at: date and time of the report, as text with its time zone.
+        git_commit: commit of the code, hex.
+        git_dirty: the working tree differed from that commit.
+        dvc_lock_digest: digest of `dvc.lock`.
+        flow_run_id: Prefect flow run.
+        flow_run_name: its name.
+        flow_run_url: its page.
+        mlflow_run_url: page of the MLflow parent run.
+        model_version: registered model name and version.
+        versions: software and models.
+        parameters: the parameters in force, as YAML text.
+    """
+
+    created_at: str
+    git_commit: str = ""
+    git_dirty: bool = False
+    dvc_lock_digest: str = ""
+    flow_run_id: str = ""
+    flow_run_name: str = ""
+    flow_run_url: str = ""
+    mlflow_run_url: str = ""
+    model_version: str = ""
+    versions: tuple[Version, ...] = ()
+    parameters: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInputs:
+    """One curation run.
+
+    A table without rows, an empty tuple or None says that the run has no such part; the page then says so
+    or leaves the section out.
+
+    Attributes:
+        samples: SAMPLES.
+        quarantine: QUARANTINE.
+        reference: CHOSEN.
+        scores: SCORES.
+        importance: IMPORTANCE.
+        clusters: CLUSTERS.
+        allocation: ALLOCATION.
+        selection: SELECTION.
+        training_set: TRAINING_SAMPLES.
+        instructions: one table per origin.
+        training_runs: one log per tune.
+        benchmarks: one per model.
+        costs: money.
+        lineage: records.
+        drops: what every stage left out.
+        stage_times: how long the stages took.
+        map_coordinates: the vectors in the plane.
+        strategy: how the images were chosen.
+        budget: the budget as the parameters give it, such as "15%".
+    """
+
+    samples: pa.Table
+    quarantine: pa.Table
+    reference: pa.Table
+    scores: pa.Table
+    importance: pa.Table
+    clusters: pa.Table
+    allocation: pa.Table
+    selection: pa.Table
+    training_set: pa.Table
+    instructions: tuple[InstructionTable, ...]
+    training_runs: tuple[TrainingRun, ...]
+    benchmarks: tuple[BenchmarkRun, ...]
+    costs: Costs
+    lineage: Lineage
+    drops: tuple[DropCount, ...] = ()
+    stage_times: tuple[StageTime, ...] = ()
+    map_coordinates: MapCoordinates | None = None
+    strategy: str = "presel"
+    budget: str = ""

@@ -1,0 +1,67 @@
+"""Numbers as a person reads them."""
+
+import math
+
+MINUS = "\u2212"
+NO_BREAK = "\u202f"
+NOTHING = "\u2013"
+
+
+def count(value: int) -> str:
+    """`1234567` as `1,234,567`."""
+    return f"{value:,}"
+
+
+def quantity(value: int, noun: str, plural: str = "") -> str:
+    """`1 image`, `1,200 images`."""
+    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
+
+
+def percent(share: float, *, digits: int = 1) -> str:
+    """A share from 0 to 1 as per cent; tiny but present shares are not shown as nothing."""
+    if not math.isfinite(share):
+        return NOTHING
+    smallest = 10.0 ** -(digits + 2)
+    if 0 < share < smallest / 2:
+        return f"< {100 * smallest:.{digits}f}{NO_BREAK}%"
+    return f"{100 * share:.{digits}f}{NO_BREAK}%"
+
+
+def points(score: float) -> str:
+    """A score from 0 to 1 on the scale of 0 to 100."""
+    return f"{100 * score:.1f}" if math.isfinite(score) else NOTHING
+
+
+def signed_points(difference: float) -> str:
+    """A difference of two scores in points, with its sign."""
+    if not math.isfinite(difference):
+        return NOTHING
+    text = f"{abs(100 * difference):.1f}"
+    if float(text) == 0:
+        return text
+    return f"{'+' if difference > 0 else MINUS}{text}"
+
+
+def decimal(value: float, *, digits: int = 3) -> str:
+    """A plain decimal with a real minus sign; a dash where there is no number."""
+    if not math.isfinite(value):
+        return NOTHING
+    return f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def dollars(value: float) -> str:
+    """An amount of money; fractions of a cent are kept, large amounts are rounded to the dollar."""
+    if 0 < value < 0.01:
+        return f"${value:.4f}"
+    return f"${value:,.2f}" if value < 10_000 else f"${value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `4.2 s`, `3 min 05 s` or `2 h 10 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,1 @@
+"""PreSel's selection as pure functions: arrays in, indices and scores out."""

@@ -1,0 +1,179 @@
+"""k-means over the image vectors of one task, in faiss (section 4.1 of PreSel)."""
+
+import logging
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from components.selection.cluster_seeding import choose_seeds
+from components.selection.cluster_swaps import propose_swap
+from components.selection.vectors import normalise
+
+_LOGGER = logging.getLogger(__name__)
+
+_FIRST_ITERATIONS = 10  # Lloyd iterations before the first swap
+_SWAPS = 20  # swaps tried per start at most
+_PATIENCE = 5  # swaps without a gain after which a start is given up
+_GAIN = 1e-5  # relative decrease of the inertia that counts as one
+_STARTS_TIMES_CLUSTERS = 64  # few clusters get more starts: one misplaced centroid costs most there, a start least
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterResult:
+    """Clusters numbered from 0 by size descending, then by centroid.
+
+    Attributes:
+        labels: `(n,)` int64, the nearest centroid of each sample.
+        centroids: `(C, d)` float32, means of unit vectors (not unit length themselves); no cluster is empty.
+        inertia: sum of squared Euclidean distances of the unit vectors to their centroids; lower is tighter.
+        distances: `(n,)` float32 Euclidean distance of each unit vector to its centroid, 0 to 2.
+    """
+
+    labels: NDArray[np.int64]
+    centroids: NDArray[np.float32]
+    inertia: float
+    distances: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    centroids: NDArray[np.float32]  # (k, d)
+    distances: NDArray[np.float32]  # (n, 2), squared, to the two nearest centroids
+    labels: NDArray[np.int64]  # (n, 2)
+    inertia: float
+
+
+def cluster_count(n: int, *, images_per_cluster: int) -> int:
+    """C = max(1, floor(|T| / images_per_cluster)), over all `n` images of a task."""
+    if n < 1 or images_per_cluster < 1:
+        raise ValueError(f"got {n} images and {images_per_cluster} images per cluster; both must be at least 1")
+    return max(1, n // images_per_cluster)
+
+
+def k_means(
+    vectors: NDArray[np.float32], cluster_count: int, *, seed: int, iterations: int, restarts: int
+) -> ClusterResult:
+    """Cluster L2-normalised vectors by k-means.
+
+    Every start is seeded by greedy k-means++ and improved by swaps of single centroids; the start with the
+    lowest inertia is refined to the end. All vectors take part (faiss by itself would take 256 per centroid).
+    Memory is O(n d). The result is the same for equal vectors in equal order, seed and library versions;
+    the number of threads can change the last bits of a matrix product, which moves a sample only where two
+    centroids are equally far to float32 precision.
+
+    Args:
+        vectors: `(n, d)`, finite and not zero; converted to float32.
+        cluster_count: C, 1 to n.
+        seed: non-negative integer.
+        iterations: Lloyd iterations of the final refinement at most.
+        restarts: independent starts, at least 1; fewer than 64 / C are raised to that.
+
+    Returns:
+        The clusters; fewer than `cluster_count` when there are fewer distinct vectors
+        (vectors closer than 0.001 do not count as distinct).
+
+    Raises:
+        ValueError: an argument is out of range or a vector cannot be normalised.
+    """
+    points = normalise(vectors, np.float32)  # (n, d)
+    if not 1 <= cluster_count <= len(points):
+        raise ValueError(f"cluster_count is {cluster_count}; allowed: 1 to the number of vectors, {len(points)}")
+    if iterations < 1 or restarts < 1:
+        raise ValueError(f"iterations is {iterations} and restarts is {restarts}; both must be at least 1")
+    count = max(restarts, _STARTS_TIMES_CLUSTERS // cluster_count) if cluster_count > 1 else 1
+    streams = np.random.default_rng(seed).spawn(count)
+    starts = (_start(points, cluster_count, stream) for stream in streams)
+    best = min(starts, key=lambda start: start.inertia)
+    refined = _refine(points, best.centroids, iterations)
+    result = _canonical(points, min(best, refined, key=lambda fit: fit.inertia))
+    if len(result.centroids) < cluster_count:
+        _LOGGER.info("%d clusters instead of %d: no more distinct vectors", len(result.centroids), cluster_count)
+    return result
+
+
+def assign_to_centroids(
+    vectors: NDArray[np.float32], centroids: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Assign vectors, new ones for example, to the centroids of an earlier k-means.
+
+    Args:
+        vectors: `(n, d)`, finite and not zero; L2-normalised here.
+        centroids: `(C, d)` float32, as `k_means` returned them.
+
+    Returns:
+        `(n,)` int64 nearest centroid and `(n,)` float32 Euclidean distance to it.
+
+    Raises:
+        ValueError: the dimensions differ or a vector cannot be normalised.
+    """
+    points = normalise(vectors, np.float32)  # (n, d)
+    if centroids.ndim != 2 or centroids.shape[1] != points.shape[1]:
+        raise ValueError(f"vectors have shape {points.shape}, centroids {centroids.shape}; the dimensions must agree")
+    labels = _nearest(points, centroids, 1)[1][:, 0]  # (n,)
+    return labels, _distances(points, centroids, labels)
+
+
+def _start(points: NDArray[np.float32], cluster_count: int, rng: np.random.Generator) -> _Fit:
+    """Seed, run Lloyd's iterations, then swap single centroids as long as that pays."""
+    seeds = choose_seeds(points, cluster_count, rng)  # (k,)
+    best = _refine(points, points[seeds], _FIRST_ITERATIONS)
+    in_vain = 0
+    for _ in range(_SWAPS if len(seeds) > 1 else 0):
+        swapped = propose_swap(points, best.centroids, best.distances, best.labels, rng)
+        fit = _refine(points, swapped, 1)
+        if fit.inertia < best.inertia * (1 - _GAIN):
+            best, in_vain = fit, 0
+        else:
+            in_vain += 1
+            if in_vain == _PATIENCE:
+                break
+    return best
+
+
+def _refine(points: NDArray[np.float32], centroids: NDArray[np.float32], iterations: int) -> _Fit:
+    """Run Lloyd's iterations from the given centroids; faiss stops early when nothing changes."""
+    k_means = faiss.Kmeans(
+        points.shape[1],
+        len(centroids),
+        niter=iterations,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(points) + 1,
+    )
+    k_means.train(points, init_centroids=np.ascontiguousarray(centroids))
+    refined = np.array(k_means.centroids, dtype=np.float32)  # (k, d)
+    distances, labels = _nearest(points, refined, min(2, len(refined)))  # (n, 2), (n, 2)
+    return _Fit(refined, distances, labels, float(np.maximum(distances[:, 0], 0).sum(dtype=np.float64)))
+
+
+def _nearest(
+    points: NDArray[np.float32], centroids: NDArray[np.float32], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    index = faiss.IndexFlatL2(points.shape[1])
+    index.add(np.ascontiguousarray(centroids, dtype=np.float32))
+    distances, labels = index.search(points, count)  # (n, count), (n, count)
+    return distances, labels
+
+
+def _canonical(points: NDArray[np.float32], fit: _Fit) -> ClusterResult:
+    """Number the clusters so that their order says nothing about the random start; drop empty ones."""
+    labels = fit.labels[:, 0]  # (n,)
+    sizes = np.bincount(labels, minlength=len(fit.centroids))  # (k,)
+    order = np.lexsort((*fit.centroids.T[::-1], -sizes))  # (k,)
+    order = order[sizes[order] > 0]  # (C,)
+    number = np.empty(len(sizes), dtype=np.int64)  # (k,)
+    number[order] = np.arange(len(order))
+    centroids = fit.centroids[order]  # (C, d)
+    labels = number[labels]  # (n,)
+    distances = _distances(points, centroids, labels)  # (n,)
+    return ClusterResult(labels, centroids, float(np.sum(distances.astype(np.float64) ** 2)), distances)
+
+
+def _distances(
+    points: NDArray[np.float32], centroids: NDArray[np.float32], labels: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    # Differences, not the expanded square: exact also where a point lies on its centroid.
+    differences = points - centroids[labels]  # (n, d)
+    lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", differences, differences))  # (n,)
+    return lengths

@@ -1,0 +1,1 @@
+"""Vision-language models: loading, the label mask, batches, losses and generation."""
