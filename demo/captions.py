@@ -32,12 +32,12 @@ class Turn:
 def pretraining_scene(rng: np.random.Generator) -> Scene:
     """Draw a scene of any kind from a distribution broader than the demo pool's."""
     kind = rng.random()
-    if kind < 0.40:
+    if kind < 0.38:
         scene = items_scene(rng, random_looks(rng, int(rng.choice([1, 2, 3, 4], p=[0.2, 0.42, 0.22, 0.16]))))
-    elif kind < 0.55:
+    elif kind < 0.56:
         shapes = pick_several(rng, SHAPES, int(rng.integers(1, 3)))
         scene = counting_scene(rng, {shape: int(rng.integers(1, 7)) for shape in shapes})
-    elif kind < 0.82:
+    elif kind < 0.86:
         scene = sign_scene(rng, random_text(rng, int(rng.integers(1, 4))))
     else:
         scene = chart_scene(rng, random_values(rng, int(rng.integers(2, 5))))

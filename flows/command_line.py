@@ -1,7 +1,7 @@
 """The `presel` command."""
 
 import json
-import logging
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -60,7 +60,6 @@ ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under
 @app.callback()
 def _in_project() -> None:
     configure_environment(find_project_root(Path.cwd()))
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
 
 
 @app.command()
@@ -75,7 +74,9 @@ def run(
     """Run the pipeline: every stage that is not up to date, then the report and the registered model."""
     from flows.prepare_workspace import prepare_workspace
 
-    workspace = prepare_workspace(overlays=[_CALLED_FROM / overlay for overlay in params or []], settings=_with_options(settings, strategy, budget), name=name)
+    workspace = prepare_workspace(
+        overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget), name=name
+    )
     _curate(workspace.root, refresh=refresh)
 
 
@@ -101,7 +102,9 @@ def plan(
     from flows.prepare_workspace import prepare_workspace
     from flows.show import show_plan
 
-    workspace = prepare_workspace(overlays=[_CALLED_FROM / overlay for overlay in params or []], settings=_with_options(settings, strategy, budget), name=name)
+    workspace = prepare_workspace(
+        overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget), name=name
+    )
     show_plan(*plan_workspace(workspace))
 
 
@@ -163,6 +166,24 @@ def export(
 
 
 @app.command()
+def hold_out(
+    pool: Annotated[
+        Path, typer.Argument(help="LLaVA JSON of the pool; records have `id`, `image` and `task`.", exists=True)
+    ],
+    annotations: Annotated[Path, typer.Argument(help="LLaVA JSON with the conversations.", exists=True)],
+    target: Annotated[Path, typer.Argument(help="Folder for pool.json and one benchmark set per task.")],
+    share: Annotated[float, typer.Option(help="Of the images of every task.", min=0.0, max=0.99)] = 0.2,
+    seed: Annotated[int, typer.Option(help="Same seed, same division.")] = 17,
+) -> None:
+    """Hold a share of an annotated pool out of curation, as benchmark sets."""
+    from components.benchmark.hold_out import hold_out_benchmark
+
+    here = _CALLED_FROM
+    for task in hold_out_benchmark(here / pool, here / annotations, here / target, share=share, seed=seed):
+        typer.echo(f"{task.task}: {task.held_out:,} held out in {task.file}, {task.kept:,} left in the pool")
+
+
+@app.command()
 def ui(
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
@@ -173,6 +194,10 @@ def ui(
     serve_ui(prefect_port=prefect_port, mlflow_port=mlflow_port)
 
 
+def _seen_from_root(paths: list[Path] | None) -> list[Path]:
+    return [_CALLED_FROM / path for path in paths or []]
+
+
 def _with_options(settings: list[str] | None, strategy: str | None, budget: str | None) -> list[str]:
     named = [("strategy", strategy), ("budget", budget)]
     return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *(settings or [])]
@@ -180,7 +205,11 @@ def _with_options(settings: list[str] | None, strategy: str | None, budget: str 
 
 def _curate(workspace: str, *, refresh: bool) -> None:
     from flows.curate import curate
+    from flows.embedded_server import end_on_termination, end_orphaned_servers
     from flows.show import show_outcome
+
+    end_on_termination()
+    end_orphaned_servers(os.environ["PREFECT_HOME"])
 
     show_outcome(curate(workspace, refresh=refresh))
 

@@ -1,6 +1,7 @@
 """Where every tool keeps its state: inside the project, unless the environment says otherwise."""
 
 import os
+import warnings
 from pathlib import Path
 
 STATE = ".presel"
@@ -39,7 +40,6 @@ def configure_environment(project_root: Path) -> None:
         "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(asctime)s  %(message)s",
         "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(asctime)s  %(task_run_name)s: %(message)s",
         "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": "%H:%M:%S",
-        "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
@@ -49,6 +49,8 @@ def configure_environment(project_root: Path) -> None:
         "DO_NOT_TRACK": "1",
         "MLFLOW_TRACKING_URI": f"sqlite:///{state / 'mlflow.db'}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "HF_HOME": str(state / "huggingface"),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -64,3 +66,5 @@ def configure_environment(project_root: Path) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    # transformers warns about names that its own Trainer still calls; nothing a user can act on.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

@@ -39,5 +39,5 @@ def explain_in_workspace(workspace: Workspace, name: str) -> str:
         workspace.artifact("vectors"),
         model=encoder_fingerprint(encoder.model, encoder.revision),
     )
-    tables = CurationTables(**{key: read_table(workspace.artifact(file), schema) for key, (file, schema) in FILES.items()})
-    return explanation_text(explain_sample(name, tables, read_vectors=load))
+    tables = {key: read_table(workspace.artifact(file), schema) for key, (file, schema) in FILES.items()}
+    return explanation_text(explain_sample(name, CurationTables(**tables), read_vectors=load))

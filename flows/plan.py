@@ -3,9 +3,9 @@
 import pyarrow as pa
 
 from components.ingest.ingest import ingest
+from components.ingest.manifest import read_samples
 from components.instructions.ledger import open_ledger
 from components.instructions.ledger_totals import answered_sample_ids
-from components.ingest.manifest import read_samples
 from components.parameters import Parameters
 from components.plan import RunPlan, plan_run
 from components.progress import no_progress

@@ -4,7 +4,7 @@ from importlib import import_module
 
 from tasks.stage import StageTask
 
-# A name, not the stage itself: `dvc repro` starts a process per stage, which must not import the other stages' libraries.
+# Names, not the stages: `dvc repro` starts a process per stage, which need not import what the others do.
 STAGES: dict[str, str] = {
     "ingest": "tasks.ingest",
     "embed": "tasks.embed",

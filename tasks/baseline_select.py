@@ -2,8 +2,8 @@
 
 import numpy as np
 import pyarrow as pa
-from components.ingest.manifest import read_samples
 
+from components.ingest.manifest import read_samples
 from components.schemas import CHOSEN
 from components.selection.budget import parse_budget, resolve_budget
 from components.selection.select import select_random

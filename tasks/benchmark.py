@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pyarrow.compute as pc
+
 from components.benchmark.relative import average_score
 from components.ingest.manifest import read_samples
-
 from components.storage import fresh_directory, write_table
 from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped

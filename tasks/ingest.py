@@ -2,7 +2,6 @@
 
 from components.ingest.ingest import ingest as ingest_pool
 from components.ingest.manifest import write_manifest
-
 from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.workspace import STATE
 

@@ -1,5 +1,6 @@
 """The tuned adapter as a version in the MLflow model registry."""
 
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -73,7 +74,9 @@ def _log_adapter(run: CurationRun, adapter: Path, name: str) -> str:
     from mlflow.types import ColSpec, Schema
 
     columns = Schema([ColSpec("string", "image"), ColSpec("string", "question")])
-    with mlflow.start_run(run_id=run.mlflow_run_id):
+    with mlflow.start_run(run_id=run.mlflow_run_id), warnings.catch_warnings():
+        # It warns that it cannot infer a signature, which is given below.
+        warnings.simplefilter("ignore", UserWarning)
         info = mlflow.pyfunc.log_model(
             name="model",
             # A file of code, not a pickled object: nothing is unpickled when the model is loaded.

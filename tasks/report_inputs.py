@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from components.ingest.manifest import read_samples
 
 from components import schemas
 from components.embedding.vector_store import encoder_fingerprint, read_vectors
+from components.ingest.manifest import read_samples
 from components.instructions.ledger import open_ledger
 from components.instructions.ledger_totals import ledger_totals
 from components.report.inputs import (

@@ -1,9 +1,9 @@
 """Stage score: Instruction Relevance Score of the reference samples, importance of the tasks."""
 
 import pyarrow as pa
+
 from components.assemble import assemble_training_set
 from components.ingest.manifest import read_samples
-
 from components.schemas import IMPORTANCE, INSTRUCTIONS
 from components.selection.task_importance import task_importance
 from components.storage import fresh_directory, read_table, write_table

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from components.vlm.generate import Prompt, generate_answers
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from components.parameters import VlmParameters
 from components.progress import no_progress
+from components.vlm.generate import Prompt, generate_answers
 from components.vlm.load import load_vlm
 
 PIXEL_LIMIT = 178_956_970  # Pillow's own limit: what is asked of a served model was not checked by ingest

@@ -2,12 +2,11 @@
 
 from components.assemble import assemble_training_set, read_training_samples
 from components.ingest.manifest import read_samples
-from components.training.training_log import TrainingLogRow
-
 from components.parameters import EpochParameters
 from components.records import InstructedImage
 from components.schemas import INSTRUCTIONS
 from components.storage import fresh_directory, read_table, write_table
+from components.training.training_log import TrainingLogRow
 from components.training_formats import training_samples
 from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
@@ -55,16 +54,10 @@ def _tune(context: StageContext, samples: tuple[InstructedImage, ...], duration:
         write_table(directory / "training_log.parquet", result.log)
         write_dropped(directory, result.dropped)
     last = result.log["loss"][-1].as_py() if result.log.num_rows else float("nan")
-    return StageSummary(
-        result.samples,
-        f"{result.samples:,} samples, {result.updates:,} updates, final loss {last:.3f}, {result.truncated} truncated",
-        (
-            ("samples", result.samples),
-            ("updates", result.updates),
-            ("truncated", result.truncated),
-            ("final_loss", last),
-        ),
-    )
+    resumed = f", continued at update {result.resumed_at}" if result.resumed_at else ""
+    counts = (("samples", result.samples), ("updates", result.updates), ("truncated", result.truncated))
+    note = f"{result.samples:,} samples, {result.updates:,} updates{resumed}, final loss {last:.3f}"
+    return StageSummary(result.samples, f"{note}, {result.truncated} truncated", (*counts, ("final_loss", last)))
 
 
 def _instructed(context: StageContext, origin: str) -> tuple[InstructedImage, ...]:

@@ -46,13 +46,8 @@ class MissingInputError(FileNotFoundError):
 
 @contextmanager
 def open_stage(workspace: Workspace, name: str) -> Iterator[Any]:
-    """One stage of the workspace's dvc.yaml as DVC sees it now.
-
-    DVC fails at once when another process holds its lock; this waits instead.
-    """
-    from dvc.repo import Repo
-
-    with Repo(str(Path.cwd()), _wait_for_lock=True) as repo:
+    """One stage of the workspace's dvc.yaml as DVC sees it now."""
+    with _open_repo() as repo:
         yield repo.stage.load_one(path=str(workspace.pipeline_file), name=name)
 
 
@@ -134,9 +129,7 @@ def commit_stage(workspace: Workspace, name: str) -> None:
 
 def stage_names(workspace: Workspace) -> tuple[str, ...]:
     """All stages of the workspace in the order of its dvc.yaml."""
-    from dvc.repo import Repo
-
-    with Repo(str(Path.cwd())) as repo:
+    with _open_repo() as repo:
         return tuple(stage.name for stage in repo.stage.load_all(path=str(workspace.pipeline_file)))
 
 
@@ -146,10 +139,21 @@ def push_outputs(workspace: Workspace) -> int:
     Returns:
         Files copied.
     """
+    with _open_repo() as repo:
+        return int(repo.push(targets=[str(workspace.pipeline_file)]))
+
+
+def _open_repo() -> Any:
+    """The project's DVC repository; waits for DVC's lock where DVC by itself would fail at once."""
     from dvc.repo import Repo
 
-    with Repo(str(Path.cwd()), _wait_for_lock=True) as repo:
-        return int(repo.push(targets=[str(workspace.pipeline_file)]))
+    # DVC raises its own logger to INFO when it is imported; a stage reports itself.
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    return Repo(str(Path.cwd()), _wait_for_lock=True)
+
+
+def _overlap(path: str, other: str) -> bool:
+    return Path(path).is_relative_to(other) or Path(other).is_relative_to(path)
 
 
 def _single_output(stage: Any) -> Any:
@@ -167,15 +171,12 @@ def _portable_name(path: str, workspace: Workspace) -> str:
 
 def outdated_stages(workspace: Workspace) -> tuple[str, ...]:
     """Stages whose inputs, parameters, code or output changed since they ran, and those that read what these write."""
-    from dvc.repo import Repo
-
     outdated: list[str] = []
     written: list[str] = []
-    with Repo(str(Path.cwd()), _wait_for_lock=True) as repo, repo.lock:
+    with _open_repo() as repo, repo.lock:
         for stage in repo.stage.load_all(path=str(workspace.pipeline_file)):
             paths = [dependency.fs_path for dependency in stage.deps]
-            reads_changed = any(Path(path).is_relative_to(other) or Path(other).is_relative_to(path) for path in paths for other in written)
-            if reads_changed or stage.changed():
+            if stage.changed() or any(_overlap(path, other) for path in paths for other in written):
                 outdated.append(stage.name)
                 written.append(_single_output(stage).fs_path)
     return tuple(outdated)

@@ -59,6 +59,6 @@ def test_selection_and_cached_runs_do_not_import_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, flows.curate; print('torch' in sys.modules, 'transformers' in sys.modules, 'mlflow' in sys.modules)"
+    code = "import sys, flows.curate; print(*(name in sys.modules for name in ('torch', 'transformers', 'mlflow')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "False"]

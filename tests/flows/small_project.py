@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -31,7 +32,7 @@ def make_project(root: Path) -> Path:
     return root
 
 
-def small_parameters(values: dict) -> dict:
+def small_parameters(values: dict[str, Any]) -> dict[str, Any]:
     """The shipped parameters, with the small pool and as little training as runs."""
     values["sources"] = [
         {"kind": "llava_json", "path": "pool/pool.json", "image_root": "pool/images", "task": {"field": "task"}}
@@ -62,13 +63,13 @@ def draw_pool(root: Path, *, seed: int) -> None:
     """Draw circles and squares; write the pool, the annotations and a benchmark of eight images per task."""
     random = np.random.default_rng(seed)
     pool, annotations = [], []
-    for task in QUESTIONS:
+    for task, question in QUESTIONS.items():
         held_out = []
         for index in range(IMAGES_PER_TASK + 8):
             answer, name = _draw(root, task, index, random)
             record = {"id": f"{task}-{index}", "image": name, "task": task}
             turns = [
-                {"from": "human", "value": f"<image>\n{QUESTIONS[task]}"},
+                {"from": "human", "value": f"<image>\n{question}"},
                 {"from": "gpt", "value": answer},
             ]
             if index < IMAGES_PER_TASK:

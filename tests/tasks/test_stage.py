@@ -75,7 +75,8 @@ def test_the_record_closes_the_artifact(pipeline: Pipeline, two_stages: Path) ->
 
 def test_dvc_is_up_to_date_after_a_run(pipeline: Pipeline, two_stages: Path) -> None:
     run(pipeline)
-    done = subprocess.run([sys.executable, "-m", "dvc", "status"], cwd=two_stages, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "dvc", "status"]
+    done = subprocess.run(command, cwd=two_stages, capture_output=True, text=True, check=True)
     assert "up to date" in done.stdout
 
 

@@ -1,0 +1,107 @@
+"""A run that is killed goes on where it was: finished stages are found, unfinished ones continue."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.flows.small_project import make_project
+
+pytestmark = pytest.mark.slow
+PATIENCE = 240  # seconds
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small project with work that is slow enough to be killed in the middle."""
+    root = make_project(tmp_path_factory.mktemp("killed"))
+    path = root / "params.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["encoder"]["batch_size"] = 1
+    values["final_tune"]["epochs"] = 12
+    values["baselines"] = []
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    return root
+
+
+def start(root: Path) -> subprocess.Popen[str]:
+    """`presel run` as a user's shell starts it, with the clone's own code and nothing of this session's settings."""
+    foreign = ("PREFECT_", "MLFLOW_", "DVC_", "HF_")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    environment |= {"PYTHONPATH": str(root), "COLUMNS": "200"}
+    command = [sys.executable, "-m", "flows.command_line", "run"]
+    return subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def kill_when(root: Path, reached: Callable[[], bool]) -> None:
+    """Start a run and kill it, SIGKILL, at a moment."""
+    process = start(root)
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        assert process.poll() is None, f"the run ended before it could be killed:\n{process.communicate()[0]}"
+        assert time.monotonic() < deadline, "the moment never came"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def finish(root: Path) -> str:
+    process = start(root)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    return output
+
+
+def test_killed_in_embed_and_in_tune(clone: Path) -> None:
+    vectors = clone / "data/vectors"
+    kill_when(clone, lambda: any(vectors.glob("*.lance/data/*.lance")))
+    assert not (vectors / "artifact.json").exists(), "the stage was not finished"
+
+    scratch = clone / ".presel/scratch"
+    kill_when(clone, lambda: len(list(scratch.glob("tune-*/checkpoint-*"))) >= 2)
+    assert not (clone / "data/model").exists()
+
+    output = finish(clone)
+    lines = output.splitlines()
+    assert any("continued at update" in line for line in lines if "tune" in line), output
+    computed = [line for line in lines if "images embedded" in line or "samples scored" in line]
+    assert computed == [], "stages that were finished before the second kill are not run again"
+    assert (clone / "data/model/adapter/adapter_model.safetensors").is_file()
+
+
+def test_embedding_continued(clone: Path) -> None:
+    """The killed embedding's vectors were kept: the table has one row per image, in more than one commit."""
+    import lancedb
+
+    table = lancedb.connect(clone / "data/vectors").open_table("vectors")
+    assert table.count_rows() == 120
+    assert len(table.search().select(["image_sha"]).to_arrow()["image_sha"].unique()) == 120
+    assert table.version > 1
+
+
+def test_no_server_is_left_behind(clone: Path) -> None:
+    """What the two kills orphaned, the last run ended."""
+    import psutil
+
+    from flows.embedded_server import SERVER_MODULE
+
+    time.sleep(1)
+    home = str(clone / ".presel/prefect")
+    left = []
+    for process in psutil.process_iter():
+        try:
+            if SERVER_MODULE in process.cmdline() and process.environ().get("PREFECT_HOME") == home:
+                left.append(process.pid)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    assert left == []

@@ -1,0 +1,65 @@
+"""Overlays get a workspace of their own, whose pipeline points at the same code."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.parameters import ParameterError
+from flows.prepare_workspace import find_workspace, prepare_workspace
+from tests.flows.small_project import make_project
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    make_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_unchanged_parameters_use_the_project_itself(root: Path) -> None:
+    assert prepare_workspace().root == "."
+
+
+def test_an_overlay_gets_a_folder_with_resolved_parameters(root: Path) -> None:
+    overlay = root / "mine.yaml"
+    overlay.write_text("budget: 20%\nselect: {neighbours: 3}\n", encoding="utf-8")
+    workspace = prepare_workspace(overlays=[overlay], settings=["seed=5"], name="mine")
+    parameters = workspace.parameters()
+    assert workspace.root == "runs/mine"
+    assert (parameters.budget, parameters.select.neighbours, parameters.seed) == ("20%", 3, 5)
+    assert find_workspace("mine") == workspace
+
+
+def test_its_pipeline_reads_its_own_data_and_the_projects_code(root: Path) -> None:
+    workspace = prepare_workspace(name="mine")
+    stages = yaml.safe_load(workspace.pipeline_file.read_text(encoding="utf-8"))["stages"]
+    original = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert stages.keys() == original.keys()
+    for stage in stages.values():
+        for path in stage.get("do", stage)["deps"]:
+            if path.startswith("data/"):
+                continue
+            assert (root / workspace.root / path).exists()
+
+
+def test_equal_settings_get_the_same_folder(root: Path) -> None:
+    assert prepare_workspace(settings=["seed=5"]) == prepare_workspace(settings=["seed=5"])
+    assert prepare_workspace(settings=["seed=5"]) != prepare_workspace(settings=["seed=6"])
+
+
+def test_a_name_may_not_leave_the_folder(root: Path) -> None:
+    with pytest.raises(ParameterError, match="letters"):
+        prepare_workspace(name="../elsewhere")
+
+
+def test_bad_parameters_write_nothing(root: Path) -> None:
+    with pytest.raises(ParameterError, match=r"select\.neighbours"):
+        prepare_workspace(settings=["select.neighbours=0"], name="mine")
+    assert not (root / "runs").exists()
+
+
+def test_an_unknown_run_is_named_with_those_there_are(root: Path) -> None:
+    prepare_workspace(name="mine")
+    with pytest.raises(ParameterError, match="mine"):
+        find_workspace("other")
