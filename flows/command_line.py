@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from components.export import ExportError
+from components.find_sample import UnknownSampleError
+from components.ingest.records import SourceError
 from components.parameters import ParameterError
 from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
 
@@ -70,6 +73,7 @@ def run(
     settings: Settings = None,
     name: RunName = None,
     refresh: Annotated[bool, typer.Option(help="Run every stage, also those that are up to date.")] = False,
+    traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
     """Run the pipeline: every stage that is not up to date, then the report and the registered model."""
     from flows.prepare_workspace import prepare_workspace
@@ -77,7 +81,7 @@ def run(
     workspace = prepare_workspace(
         overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget), name=name
     )
-    _curate(workspace.root, refresh=refresh)
+    _curate(workspace.root, refresh=refresh, traceback=traceback)
 
 
 @app.command()
@@ -203,22 +207,31 @@ def _with_options(settings: list[str] | None, strategy: str | None, budget: str 
     return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *(settings or [])]
 
 
-def _curate(workspace: str, *, refresh: bool) -> None:
+def _curate(workspace: str, *, refresh: bool, traceback: bool = False) -> None:
+    from flows.console import hide_tracebacks
     from flows.curate import curate
     from flows.embedded_server import end_on_termination, end_orphaned_servers
+    from flows.outcome import CurationOutcome
     from flows.show import show_outcome
 
     end_on_termination()
     end_orphaned_servers(os.environ["PREFECT_HOME"])
-
-    show_outcome(curate(workspace, refresh=refresh))
+    if not traceback:
+        hide_tracebacks()
+    state = curate(workspace, refresh=refresh, return_state=True)
+    if state.is_failed():
+        sys.stderr.write(f"presel: {state.message}\nFinished stages are kept; the same command continues from here.\n")
+        raise typer.Exit(1)
+    outcome = state.result()
+    assert isinstance(outcome, CurationOutcome)
+    show_outcome(outcome)
 
 
 def main() -> None:
     """Entry point: what the user can act on is one message, not a traceback."""
     try:
         app()
-    except (ParameterError, ProjectNotFoundError) as error:
+    except (ParameterError, ProjectNotFoundError, UnknownSampleError, ExportError, SourceError) as error:
         sys.stderr.write(f"presel: {error}\n")
         sys.exit(2)
 

@@ -63,6 +63,8 @@ def configure_environment(project_root: Path) -> None:
         "MPLCONFIGDIR": str(state / "matplotlib"),
         "XDG_CACHE_HOME": str(state / "cache"),
         "TOKENIZERS_PARALLELISM": "false",
+        # Threads that wait by spinning cost a busy machine more than their work.
+        "OMP_WAIT_POLICY": "PASSIVE",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -128,7 +128,7 @@ def test_changed_component_runs_the_stages_that_declare_it(project: Path, first_
     original = source.read_text(encoding="utf-8")
     source.write_text(original + "\n# a changed line\n", encoding="utf-8")
     computed, _, _ = run_flow()
-    declaring = {"score", "cluster", "select"}
+    declaring = {"score"}
     assert computed == declaring, "their outputs came out equal, so nothing after them runs"
     source.write_text(original, encoding="utf-8")
 
@@ -139,3 +139,56 @@ def test_what_dvc_repro_computes_the_flow_finds(project: Path, first_run: Curati
     computed, _, _ = run_flow()
     assert computed == set()
     assert "up to date" in dvc(project, "status")
+
+
+def test_the_registered_model_loads_in_two_lines(project: Path, first_run: CurationOutcome) -> None:
+    import mlflow
+    import pandas as pd
+    import peft
+    import transformers
+
+    model = mlflow.pyfunc.load_model(f"models:/{first_run.model}@challenger")
+    answers = model.predict(pd.DataFrame({"image": ["pool/images/color/0.png"], "question": ["What color is it?"]}))
+    assert len(answers) == 1
+    assert isinstance(answers[0], str)
+
+    base = transformers.AutoModelForImageTextToText.from_pretrained(
+        yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))["vlm"]["model"]
+    )
+    tuned = peft.PeftModel.from_pretrained(base, project / "data/model/adapter")
+    assert tuned.peft_config["default"].r == 32
+
+
+def test_mlflow_tells_the_story(project: Path, first_run: CurationOutcome) -> None:
+    from tasks.tracking import tracking_client
+
+    client = tracking_client()
+    run = client.get_run(first_run.mlflow_run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["select.neighbours"] == "5"
+    assert run.data.tags["presel.model_version"] == f"{first_run.model}/{first_run.model_version}"
+    assert {given.dataset.name for given in run.inputs.dataset_inputs} == {"data/manifest", "data/training_set"}
+    files = {file.path for file in client.list_artifacts(first_run.mlflow_run_id)}
+    assert {"report.html", "dvc.lock", "params.yaml"} <= files
+    nested = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{first_run.mlflow_run_id}'")
+    metrics = {child.info.run_name: child.data.metrics for child in nested}
+    assert {"ingest", "score", "tune", "benchmark_tuned"} <= set(metrics)
+    tune = next(child for child in nested if child.info.run_name == "tune")
+    assert len(client.get_metric_history(tune.info.run_id, "loss")) > 1, "metrics arrive while it runs"
+    assert metrics["ingest"]["samples"] == 120
+
+
+def test_the_report_is_linked_from_the_prefect_run(project: Path, first_run: CurationOutcome) -> None:
+    from prefect.artifacts import Artifact
+
+    found = Artifact.get("report")
+    assert found is not None
+    assert "report.html" in str(found.data)
+
+
+def test_every_drop_and_record_is_counted(project: Path, first_run: CurationOutcome) -> None:
+    from components.schemas import DROPPED
+
+    for name in ("vectors", "instructions/reference", "instructions/selection", "reference_model", "scores", "model"):
+        read_table(project / "data" / name / "dropped.parquet", DROPPED)
+        assert (project / "data" / name / "artifact.json").is_file()

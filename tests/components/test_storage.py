@@ -1,0 +1,91 @@
+"""Files and directories are the old ones or the new ones, never something between."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from components.storage import (
+    fresh_directory,
+    read_record,
+    read_table,
+    write_bytes,
+    write_json,
+    write_record,
+    write_table,
+)
+
+SCHEMA = pa.schema([("name", pa.string()), ("count", pa.int64())])
+
+
+def test_a_written_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    write_bytes(path, b"one")
+    write_bytes(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_equal_values_are_equal_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "a", {"x": 1, "y": "é"})
+    write_json(tmp_path / "b", {"y": "é", "x": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_table_comes_back_with_the_schemas_columns_in_order(tmp_path: Path) -> None:
+    table = pa.table({"count": pa.array([1, 2], pa.int32()), "more": ["x", "y"], "name": ["a", "b"]})
+    write_table(tmp_path / "t.parquet", table)
+    assert read_table(tmp_path / "t.parquet", SCHEMA).to_pydict() == {"name": ["a", "b"], "count": [1, 2]}
+
+
+def test_a_directory_of_tables_is_read_in_name_order(tmp_path: Path) -> None:
+    for name, count in (("part-2", 2), ("part-1", 1)):
+        write_table(tmp_path / f"{name}.parquet", pa.table([[name], [count]], schema=SCHEMA))
+    assert read_table(tmp_path, SCHEMA)["count"].to_pylist() == [1, 2]
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", pa.table({"name": ["a"]}))
+    with pytest.raises(ValueError, match="count"):
+        read_table(tmp_path / "t.parquet", SCHEMA)
+
+
+def test_a_fresh_directory_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "artifact"
+    for content in ("old", "new"):
+        with fresh_directory(target) as directory:
+            (directory / content).touch()
+    assert [entry.name for entry in target.iterdir()] == ["new"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["artifact"]
+
+
+def test_a_failed_block_leaves_the_old_directory(tmp_path: Path) -> None:
+    target = tmp_path / "artifact"
+    with fresh_directory(target) as directory:
+        (directory / "old").touch()
+
+    def fail_halfway() -> None:
+        with fresh_directory(target) as directory:
+            (directory / "new").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
+    assert [entry.name for entry in target.iterdir()] == ["old"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["artifact"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".artifact.abc.partial").mkdir()
+    (tmp_path / ".other.abc.partial").mkdir()
+    with fresh_directory(tmp_path / "artifact"):
+        pass
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".other.abc.partial", "artifact"]
+
+
+def test_the_record_says_that_an_artifact_is_complete(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_record(tmp_path)
+    written = write_record(tmp_path, stage="embed", rows=3, schema_version=1)
+    assert read_record(tmp_path) == written

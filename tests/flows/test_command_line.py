@@ -1,0 +1,80 @@
+"""The command as a user calls it: exit codes and messages."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.flows.small_project import make_project
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_project(tmp_path_factory.mktemp("cli"))
+
+
+def presel(root: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    foreign = ("PREFECT_", "MLFLOW_", "DVC_", "HF_")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    environment |= {"PYTHONPATH": str(root), "COLUMNS": "160"}
+    command = [sys.executable, "-m", "flows.command_line", *arguments]
+    return subprocess.run(command, cwd=cwd or root, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_help_names_the_commands(root: Path) -> None:
+    done = presel(root, "--help")
+    assert done.returncode == 0
+    for name in ("run", "plan", "explain", "report", "export", "hold-out", "ui"):
+        assert f" {name} " in done.stdout
+
+
+def test_outside_a_project_it_says_so(root: Path, tmp_path: Path) -> None:
+    done = presel(root, "plan", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "not inside a presel project" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_all_bad_parameters_are_reported_together(root: Path) -> None:
+    done = presel(root, "plan", "--set", "select.neighbours=0", "--set", "tuning.lora_rnak=3")
+    assert done.returncode == 2
+    assert "select.neighbours" in done.stderr
+    assert "tuning.lora_rnak" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_plan_says_what_a_run_would_buy(root: Path) -> None:
+    done = presel(root, "plan")
+    assert done.returncode == 0, done.stderr
+    assert "36 of 120 images may carry an instruction" in done.stdout
+    assert "color" in done.stdout
+    assert "$2.40" in done.stdout, "annotating everything"
+    assert not (root / "data/manifest").exists(), "a plan writes no artifact"
+    assert not (root / "dvc.lock").exists()
+
+
+def test_explain_and_export_ask_for_a_run_first(root: Path) -> None:
+    for arguments in (["explain", "color-1"], ["export", "out"]):
+        done = presel(root, *arguments)
+        assert done.returncode == 2
+        assert "run `presel run` first" in done.stderr
+
+
+def test_an_unknown_run_is_an_error(root: Path) -> None:
+    done = presel(root, "explain", "color-1", "--name", "nowhere")
+    assert done.returncode == 2
+    assert "no run named 'nowhere'" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_broken_source_ends_with_one_clear_message(root: Path) -> None:
+    pool = root / "pool/pool.json"
+    whole = pool.read_text(encoding="utf-8")
+    pool.write_text(whole[: len(whole) // 2], encoding="utf-8")
+    done = presel(root, "run")
+    pool.write_text(whole, encoding="utf-8")
+    assert done.returncode == 1
+    assert "pool/pool.json" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
