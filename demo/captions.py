@@ -32,9 +32,9 @@ class Turn:
 def pretraining_scene(rng: np.random.Generator) -> Scene:
     """Draw a scene of any kind from a distribution broader than the demo pool's."""
     kind = rng.random()
-    if kind < 0.38:
+    if kind < 0.48:
         scene = items_scene(rng, random_looks(rng, int(rng.choice([1, 2, 3, 4], p=[0.2, 0.42, 0.22, 0.16]))))
-    elif kind < 0.56:
+    elif kind < 0.62:
         shapes = pick_several(rng, SHAPES, int(rng.integers(1, 3)))
         scene = counting_scene(rng, {shape: int(rng.integers(1, 7)) for shape in shapes})
     elif kind < 0.86:
@@ -144,10 +144,11 @@ def _presence_claim(rng: np.random.Generator, scene: Scene) -> Turn:
     item = scene.items[int(rng.integers(len(scene.items)))]
     shape, color = item.shape, item.color
     if rng.random() < 0.5:
-        # Change one half of the look, so that the other half alone cannot decide.
-        if rng.random() < 0.5:
+        # Change all of the look, or one half of it, so that the other half alone cannot decide.
+        changed = rng.random()
+        if changed < 0.7:
             shape = pick(rng, SHAPES)
-        else:
+        if changed > 0.3:
             color = pick(rng, COLOR_NAMES)
     present = any(other.shape == shape and other.color == color for other in scene.items)
     return Turn(f"Claim: a {color} {shape} is here.", _verdict(present))

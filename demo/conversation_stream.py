@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from demo.captions import Turn, pretraining_scene, turns_about
 from demo.drawing import IMAGE_SIDE, draw
-from demo.patch_labels import patch_labels
-from demo.tiny_models import IMAGE_MEAN, IMAGE_STD, PATCH_SIZE, build_tokenizer
+from demo.patch_labels import PATCH_SIZE, patch_labels
+from demo.tiny_models import IMAGE_MEAN, IMAGE_STD, build_tokenizer
 
 IGNORED = -100
 IMAGE_TOKENS = (IMAGE_SIDE // PATCH_SIZE) ** 2
@@ -25,7 +25,7 @@ class Batch:
     """
 
     pixels: torch.Tensor  # (batch, 3, side, side)
-    patches: torch.Tensor  # (batch, 4, patches)
+    patches: torch.Tensor  # (batch, 6, patches)
     tokens: torch.Tensor  # (batch, length)
     labels: torch.Tensor  # (batch, length)
     positions: torch.Tensor  # (batch, length)
@@ -66,7 +66,7 @@ class DrawnConversations(IterableDataset[Batch]):
             segments += [number] * len(own_tokens)
             number += 1
         pixels = np.asarray(draw(scene))
-        return pixels, patch_labels(scene, patch=PATCH_SIZE), tokens, labels, positions, segments
+        return pixels, patch_labels(scene), tokens, labels, positions, segments
 
 
 def _prefix(tokenizer: PreTrainedTokenizerFast) -> list[int]:

@@ -22,7 +22,7 @@ from demo.scenes import (
 )
 
 LARGEST_COUNT = 6
-OPPOSITES = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+OPPOSITES = {"left": "right", "right": "left", "above": "below", "below": "above"}
 # Two items closer than this along an axis (pixels) are not asked about along it.
 CLEAR_GAP = 10.0
 
@@ -110,30 +110,27 @@ def _ask_reading(rng: np.random.Generator, scene: Scene, answer: str) -> list[Tu
 
 
 def _relation_scene(rng: np.random.Generator, answer: str) -> Scene:
-    relation = answer.split(" ", 1)[1]
     while True:
         scene = items_scene(rng, random_looks(rng, 2))
-        if abs(_gap(scene.items[0], scene.items[1], relation)) >= CLEAR_GAP:
+        if abs(_gap(scene.items[0], scene.items[1], answer)) >= CLEAR_GAP:
             return scene
 
 
 def _gap(first: Item, second: Item, relation: str) -> float:
     """How far the relation holds between two items, in pixels; negative when its opposite does."""
     across, along = second.x - first.x, second.y - first.y
-    return {"left of": across, "right of": -across, "above": along, "below": -along}[relation]
+    return {"left": across, "right": -across, "above": along, "below": -along}[relation]
 
 
 def _ask_relation(rng: np.random.Generator, scene: Scene, answer: str) -> list[Turn]:
-    wanted, relation = answer.split(" ", 1)
     first, second = scene.items
-    if (_gap(first, second, relation) > 0) != (wanted == "yes"):
+    if _gap(first, second, answer) < 0:
         first, second = second, first
+    axis = "left or right of" if answer in ("left", "right") else "above or below"
     patterns = ("Is the {} {} the {}?", "Would you say that the {} is {} the {}?", "Does the {} lie {} the {}?")
-    turns = [Turn(pick(rng, patterns).format(_look(first), relation, _look(second)), wanted)]
+    turns = [Turn(pick(rng, patterns).format(_look(first), axis, _look(second)), answer)]
     if rng.random() < 0.2:
-        turned = OPPOSITES[relation]
-        response = "no" if wanted == "yes" else "yes"
-        turns.append(Turn(pick(rng, patterns).format(_look(first), turned, _look(second)), response))
+        turns.append(Turn(pick(rng, patterns).format(_look(second), axis, _look(first)), OPPOSITES[answer]))
     return turns
 
 
@@ -163,7 +160,7 @@ def _ask_chart(rng: np.random.Generator, scene: Scene, answer: str) -> list[Turn
 
 def _existence_scene(rng: np.random.Generator, answer: str) -> Scene:
     del answer
-    return items_scene(rng, random_looks(rng, int(rng.integers(2, 5))))
+    return items_scene(rng, random_looks(rng, int(rng.integers(1, 4))))
 
 
 def _ask_existence(rng: np.random.Generator, scene: Scene, answer: str) -> list[Turn]:
@@ -180,25 +177,20 @@ def _article(look: str) -> str:
 
 
 def _asked_look(rng: np.random.Generator, scene: Scene, present: bool) -> str:
-    """A look that is in the scene, or one that differs from a look in it by its shape or its colour alone."""
-    item = scene.items[int(rng.integers(len(scene.items)))]
+    """A look that is in the scene, or one whose shape and colour are both missing from it."""
     if present:
-        return _look(item)
-    there = {_look(other) for other in scene.items}
-    while True:
-        look = f"{item.color} {pick(rng, SHAPES)}" if rng.random() < 0.5 else f"{pick(rng, COLOR_NAMES)} {item.shape}"
-        if look not in there:
-            return look
+        return _look(scene.items[int(rng.integers(len(scene.items)))])
+    colors = [name for name in COLOR_NAMES if name not in {item.color for item in scene.items}]
+    shapes = [name for name in SHAPES if name not in {item.shape for item in scene.items}]
+    return f"{pick(rng, colors)} {pick(rng, shapes)}"
 
-
-_RELATION_ANSWERS = tuple(f"{answer} {relation}" for relation in OPPOSITES for answer in ("yes", "no"))
 
 DEMO_TASKS: tuple[DemoTask, ...] = (
     DemoTask("color", COLOR_NAMES, _color_scene, _ask_color),
     DemoTask("shape", SHAPES, _shape_scene, _ask_shape),
     DemoTask("counting", tuple(str(n) for n in range(1, LARGEST_COUNT + 1)), _counting_scene, _ask_counting),
     DemoTask("reading", ("1", "2", "3"), _reading_scene, _ask_reading),
-    DemoTask("relation", _RELATION_ANSWERS, _relation_scene, _ask_relation),
+    DemoTask("relation", tuple(OPPOSITES), _relation_scene, _ask_relation),
     DemoTask("chart", ("tallest", "1", "2", "3", "4", "5", "6", "7", "8"), _chart_scene, _ask_chart),
     DemoTask("existence", ("yes", "no"), _existence_scene, _ask_existence),
 )

@@ -19,12 +19,12 @@ from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPi
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from demo.drawing import IMAGE_SIDE
+from demo.patch_labels import PATCH_SIZE
 
 MODELS_FOLDER = Path(__file__).resolve().parent / "models"
 ENCODER_FOLDER = MODELS_FOLDER / "tiny-dinov2"
 VLM_FOLDER = MODELS_FOLDER / "tiny-llava"
 
-PATCH_SIZE = 8
 CONTEXT_LENGTH = 2048
 IMAGE_MEAN = [0.5, 0.5, 0.5]
 IMAGE_STD = [0.25, 0.25, 0.25]

@@ -18,11 +18,11 @@ import numpy as np
 
 from demo.captions import Turn
 from demo.drawing import Scene, draw
-from demo.questions import DEMO_TASKS, DemoTask
+from demo.questions import DEMO_TASKS, OPPOSITES, DemoTask
 from demo.scenes import jitter, spoil
 
 # Part of the marker: raise it whenever the same seed would give another pool.
-POOL_VERSION = 3
+POOL_VERSION = 4
 MARKER = "demo_pool.json"
 BENCHMARK_SIZE = 70
 
@@ -190,17 +190,17 @@ def _skewed_answer(task: DemoTask, composition: Composition, rng: np.random.Gene
         return "tallest"
     weights = np.arange(1, len(task.answers) + 1, dtype=np.float64) ** -composition.skew
     if task.name in ("relation", "existence"):
-        # A pool that mostly says yes would teach to say yes.
+        # A pool that mostly says yes, or left, would teach to say it always.
         weights[:] = 1.0
     return task.answers[int(rng.choice(len(task.answers), p=weights / weights.sum()))]
 
 
 def _same_scene_answer(task: DemoTask, answer: str, rng: np.random.Generator) -> str:
-    """An answer that fits the same scene: about one scene one can ask for a yes as well as for a no."""
+    """An answer that fits the same scene: about one scene one can ask for a yes or a no, and turn a relation around."""
     if task.name == "existence":
         return "yes" if rng.random() < 0.5 else "no"
     if task.name == "relation":
-        return f"{'yes' if rng.random() < 0.5 else 'no'} {answer.split(' ', 1)[1]}"
+        return answer if rng.random() < 0.5 else OPPOSITES[answer]
     return answer
 
 
