@@ -5,6 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_CACHE_DIR := 1
+export DVC_SITE_CACHE_DIR := $(CURDIR)/.presel/dvc/site
+export DVC_GLOBAL_CONFIG_DIR := $(CURDIR)/.presel/dvc/global
+export DVC_SYSTEM_CONFIG_DIR := $(CURDIR)/.presel/dvc/system
+export HF_HOME := $(CURDIR)/.presel/huggingface
+export XDG_CACHE_HOME := $(CURDIR)/.presel/cache
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint types ui repro clean
@@ -14,7 +20,7 @@ help:
 	@echo "make test    set up, run the tests"
 	@echo "make lint    ruff and mypy, as CI runs them"
 	@echo "make ui      MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, over this folder's runs"
-	@echo "make clean   remove what runs made (data, runs, .presel); the virtual environment stays"
+	@echo "make clean   remove what runs made (data, runs, .presel); the virtual environment and the ledger of what was paid for stay"
 
 setup: $(STAMP)
 
@@ -41,4 +47,5 @@ repro: $(STAMP)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
 clean:
-	rm -rf data runs .presel .dvc/cache .dvc/tmp dvc.lock
+	rm -rf data runs .dvc/cache .dvc/tmp
+	if [ -d .presel ]; then find .presel -mindepth 1 -maxdepth 1 ! -name 'ledger.sqlite*' -exec rm -rf {} +; fi

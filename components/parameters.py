@@ -10,11 +10,17 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from components.selection.budget import parse_budget
+
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Precision = Literal["auto", "float32", "bfloat16"]
 Baseline = Literal["random", "full"]
 MetricName = Literal["exact_match", "vqa_accuracy", "yes_no_f1", "relaxed_accuracy", "anls", "rouge_l"]
 Count = Annotated[int, Field(ge=1)]
+
+
+# Query keys by which database drivers take a secret.
+_SECRET_KEYS = frozenset({"password", "passwd", "pwd", "sslpassword"})
 
 
 class ParameterError(ValueError):
@@ -156,9 +162,14 @@ class InstructionParameters(_Section):
     @field_validator("ledger")
     @classmethod
     def _no_secret(cls, value: str) -> str:
-        if "://" not in value:
-            raise ValueError(f"ledger {value!r} is not an SQLAlchemy URL such as sqlite:///.presel/ledger.sqlite")
-        if "@" in value and ":" in value.split("://", 1)[1].split("@", 1)[0]:
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            url = make_url(value)
+        except (ArgumentError, ValueError):  # their messages may repeat the URL, and with it a password
+            raise ValueError("not an SQLAlchemy URL such as sqlite:///.presel/ledger.sqlite") from None
+        if url.password or any(key.lower() in _SECRET_KEYS for key in url.query):
             raise ValueError("the ledger URL holds a password; leave it out and set PGPASSWORD in the environment")
         return value
 
@@ -234,6 +245,13 @@ class Parameters(_Section):
     report: ReportParameters
     versioning: VersioningParameters
 
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _readable_budget(cls, value: object) -> object:
+        if isinstance(value, str | int | float):  # before pydantic turns true into 1
+            parse_budget(value)
+        return value
+
 
 def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters:
     """Check raw values and freeze them.
@@ -255,7 +273,7 @@ def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters
         for item in error.errors():
             where = ".".join(str(part) for part in item["loc"])
             # The ledger's URL may hold a password; every other value is shown.
-            shown = item["type"] != "missing" and where != "instructions.ledger"
+            shown = item["type"] != "missing" and where not in ("instructions", "instructions.ledger")
             given = f" (got {item['input']!r})" if shown else ""
             lines.append(f"  {where}: {item['msg']}{given}")
         raise ParameterError("\n".join(lines)) from None
@@ -267,7 +285,7 @@ def merge_overlays(base: Path, overlays: Sequence[Path] = (), settings: Sequence
     Mappings merge key by key; lists and scalars replace.
 
     Raises:
-        ParameterError: a file is not a YAML mapping, or a setting is not `a.b=value`.
+        ParameterError: a file is not a YAML mapping, or a setting is not `a.b=value` with a YAML value.
     """
     merged = _read_mapping(base)
     for overlay in overlays:
@@ -276,7 +294,12 @@ def merge_overlays(base: Path, overlays: Sequence[Path] = (), settings: Sequence
         key, separator, text = setting.partition("=")
         if not separator or not key:
             raise ParameterError(f"--set {setting!r}: write section.key=value, e.g. tuning.learning_rate=0.001")
-        nested: object = yaml.safe_load(text)
+        try:
+            nested: object = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
+            # The value is not repeated: it may be the ledger's URL with a password.
+            problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else type(error).__name__
+            raise ParameterError(f"--set {key}: its value is not YAML ({problem}); quote it") from None
         for part in reversed(key.split(".")):
             nested = {part: nested}
         assert isinstance(nested, dict)

@@ -68,6 +68,7 @@ INSTRUCTIONS = pa.schema(
 )
 
 # reference_model/training_log.parquet and model/training_log.parquet: one row per logged optimiser update.
+# No clock times: equal work gives equal files.
 TRAINING_LOG = pa.schema(
     [
         ("step", pa.int64()),
@@ -75,7 +76,6 @@ TRAINING_LOG = pa.schema(
         ("loss", pa.float64()),  # mean negative log-likelihood per response token
         ("learning_rate", pa.float64()),
         ("gradient_norm", pa.float64()),
-        ("samples_per_second", pa.float64()),
     ]
 )
 

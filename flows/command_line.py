@@ -9,10 +9,6 @@ from typing import Annotated
 
 import typer
 
-from components.export import ExportError
-from components.find_sample import UnknownSampleError
-from components.ingest.records import SourceError
-from components.parameters import ParameterError
 from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
 
 app = typer.Typer(
@@ -103,13 +99,14 @@ def plan(
 ) -> None:
     """Say what a run would do and buy, per task, without doing it."""
     from flows.plan import plan_workspace
-    from flows.prepare_workspace import prepare_workspace
+    from flows.prepare_workspace import discard_if_new, prepare_workspace
     from flows.show import show_plan
 
-    workspace = prepare_workspace(
-        overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget), name=name
-    )
-    show_plan(*plan_workspace(workspace))
+    with discard_if_new():
+        workspace = prepare_workspace(
+            overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget), name=name
+        )
+        show_plan(*plan_workspace(workspace))
 
 
 @app.command()
@@ -131,11 +128,9 @@ def report(name: ExistingRun = None) -> None:
     """Write the report of a run again from its artifacts, and say where it is."""
     from flows.prepare_workspace import find_workspace
     from tasks.report import report as report_stage
-    from tasks.versioning import commit_stage
 
     workspace = find_workspace(name)
-    report_stage.run_for_dvc(workspace, "report")
-    commit_stage(workspace, "report")
+    report_stage.run_again(workspace, "report")
     typer.echo((workspace.artifact("report") / "report.html").resolve())
 
 
@@ -231,9 +226,37 @@ def main() -> None:
     """Entry point: what the user can act on is one message, not a traceback."""
     try:
         app()
-    except (ParameterError, ProjectNotFoundError, UnknownSampleError, ExportError, SourceError) as error:
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
+        if not isinstance(error, _user_errors()):
+            raise
         sys.stderr.write(f"presel: {error}\n")
         sys.exit(2)
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """Errors whose message says what is wrong and what to do; imported when there is one, to start fast."""
+    from components.benchmark.hold_out import HoldOutError
+    from components.export import ExportError
+    from components.find_sample import UnknownSampleError
+    from components.images import ImageError
+    from components.ingest.records import SourceError
+    from components.instructions.ledger import LedgerError
+    from components.parameters import ParameterError
+    from tasks.versioning import MissingInputError
+    from tasks.workspace import WorkspaceBusyError
+
+    return (
+        ExportError,
+        HoldOutError,
+        ImageError,
+        LedgerError,
+        MissingInputError,
+        ParameterError,
+        ProjectNotFoundError,
+        SourceError,
+        UnknownSampleError,
+        WorkspaceBusyError,
+    )
 
 
 if __name__ == "__main__":

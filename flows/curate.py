@@ -1,7 +1,6 @@
 """The `curate` flow: the paper's steps, in order."""
 
 from prefect import flow, get_run_logger
-from prefect.runtime import flow_run
 
 from flows.outcome import CurationOutcome, describe_outcome
 from tasks.allocate import allocate
@@ -38,10 +37,8 @@ def curate(workspace: str = ".", refresh: bool = False) -> CurationOutcome:
         Where to look, and the numbers that matter.
     """
     place = Workspace(workspace)
-    snapshot_inputs(place)
-    with open_curation_run(
-        place, flow_run_name=flow_run.name or "curate", flow_run_url=flow_run.ui_url or "", refresh=refresh
-    ) as run:
+    with place.exclusive(), open_curation_run(place, refresh=refresh) as run:
+        snapshot_inputs(place)
         manifest = ingest(run)
         log_dataset(run, manifest, context="pool")
         vectors = embed(run, manifest)
@@ -63,7 +60,7 @@ def curate(workspace: str = ".", refresh: bool = False) -> CurationOutcome:
         benchmarks = (
             benchmark_base(run, manifest),
             benchmark_tuned(run, manifest, model),
-            *_baselines(run, manifest),
+            *_baselines(run, manifest, training_set),
         )
         page = report(run, training_set, quotas, selection, model, *benchmarks)
         version = register_model(run, model, benchmarks[1])
@@ -72,12 +69,12 @@ def curate(workspace: str = ".", refresh: bool = False) -> CurationOutcome:
     return describe_outcome(run, version)
 
 
-def _baselines(run: CurationRun, manifest: Artifact) -> list[Artifact]:
+def _baselines(run: CurationRun, manifest: Artifact, training_set: Artifact) -> list[Artifact]:
     """Tune and benchmark the controls."""
     benchmarks = []
     for name in run.workspace.parameters().baselines:
         get_run_logger().info("control: %s", name)
-        chosen = baseline_select(run, manifest, item=name)
+        chosen = baseline_select(run, manifest, training_set, item=name)
         instructions = baseline_instruct(run, chosen, item=name)
         model = baseline_tune(run, instructions, item=name)
         benchmarks.append(benchmark_baseline(run, manifest, model, item=name))

@@ -37,7 +37,7 @@ def explain_in_workspace(workspace: Workspace, name: str) -> str:
     load = functools.partial(
         read_vectors,
         workspace.artifact("vectors"),
-        model=encoder_fingerprint(encoder.model, encoder.revision),
+        model=encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype),
     )
     tables = {key: read_table(workspace.artifact(file), schema) for key, (file, schema) in FILES.items()}
     return explanation_text(explain_sample(name, CurationTables(**tables), read_vectors=load))

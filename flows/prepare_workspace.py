@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -49,6 +51,19 @@ def prepare_workspace(
     _write_if_changed(workspace.parameter_file, header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     _write_if_changed(workspace.pipeline_file, header + _pipeline_of(workspace))
     return workspace
+
+
+@contextmanager
+def discard_if_new() -> Iterator[None]:
+    """Remove the workspaces that the block lays out: a plan leaves none behind."""
+    before = set(RUNS.glob("*"))
+    try:
+        yield
+    finally:
+        for folder in set(RUNS.glob("*")) - before:
+            shutil.rmtree(folder)
+        if RUNS.is_dir() and not any(RUNS.iterdir()):
+            RUNS.rmdir()
 
 
 def find_workspace(name: str | None) -> Workspace:

@@ -3,9 +3,9 @@
 import functools
 
 import pyarrow.compute as pc
-from components.ingest.manifest import read_samples
 
 from components.embedding.vector_store import encoder_fingerprint, read_vectors, stored_images
+from components.ingest.manifest import read_samples
 from components.selection.cluster_tasks import cluster_tasks
 from components.storage import fresh_directory, write_table
 from tasks.stage import StageContext, StageSummary, stage_task
@@ -15,7 +15,8 @@ from tasks.stage import StageContext, StageSummary, stage_task
 def cluster(context: StageContext) -> StageSummary:
     """Cluster the samples that have a vector."""
     parameters, vectors = context.parameters, context.input("vectors")
-    model = encoder_fingerprint(parameters.encoder.model, parameters.encoder.revision)
+    encoder = parameters.encoder
+    model = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
     samples = read_samples(context.input("manifest"))
     samples = samples.filter(pc.is_in(samples["image_sha"], value_set=stored_images(vectors, model=model)))
     result = cluster_tasks(

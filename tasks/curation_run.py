@@ -1,9 +1,14 @@
 """A curation run in MLflow: parameters, dataset inputs, lineage tags, and how it ended."""
 
+import hashlib
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from prefect.runtime import flow_run
+
+from components.instructions.ledger import open_ledger
+from components.instructions.ledger_totals import ledger_cost
 from components.parameters import Parameters
 from tasks.stage import CurationRun
 from tasks.tracking import experiment_id, tracking_client
@@ -12,15 +17,11 @@ from tasks.workspace import Workspace
 
 
 @contextmanager
-def open_curation_run(
-    workspace: Workspace, *, flow_run_name: str, flow_run_url: str, refresh: bool
-) -> Iterator[CurationRun]:
+def open_curation_run(workspace: Workspace, *, refresh: bool) -> Iterator[CurationRun]:
     """The parent run of one curation; finished, failed or killed as the block ends.
 
     Args:
         workspace: where it lives.
-        flow_run_name: of Prefect.
-        flow_run_url: of Prefect; empty when there is no server with a UI.
         refresh: run every stage even when its result is cached.
     """
     client = tracking_client()
@@ -29,10 +30,11 @@ def open_curation_run(
         "presel.workspace": workspace.root,
         "presel.strategy": parameters.strategy,
         "presel.git_commit": git_commit(),
-        "prefect.flow_run": flow_run_name,
-        "prefect.flow_run_url": flow_run_url,
+        "prefect.flow_run": flow_run.name or "",
+        "prefect.flow_run_id": flow_run.id or "",
+        "prefect.flow_run_url": flow_run.ui_url or "",
     }
-    run = client.create_run(experiment_id(client), run_name=flow_run_name, tags=tags)
+    run = client.create_run(experiment_id(client), run_name=flow_run.name or "curate", tags=tags)
     run_id = str(run.info.run_id)
     status = "FAILED"
     try:
@@ -40,7 +42,11 @@ def open_curation_run(
         yield CurationRun(workspace, run_id, refresh)
         status = "FINISHED"
     finally:
+        with open_ledger(parameters.instructions.ledger) as ledger:
+            client.set_tag(run_id, "presel.cost_usd", f"{ledger_cost(ledger, run=run_id):.6f}")
         if workspace.lock_file.exists():
+            digest = hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()
+            client.set_tag(run_id, "presel.dvc_lock_sha256", digest)
             client.log_artifact(run_id, str(workspace.lock_file))
         client.log_artifact(run_id, str(workspace.parameter_file))
         client.set_terminated(run_id, status)

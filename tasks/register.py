@@ -45,7 +45,6 @@ def register_model(run: CurationRun, model: Artifact, benchmark: Artifact) -> Re
     version = _version_of(client, name, model.dvc_hash)
     created = version is None
     if version is None:
-        version = _log_adapter(run, run.workspace.artifact("model") / "adapter", name)
         metrics = read_table(run.workspace.artifact("benchmark/tuned") / "metrics.parquet", METRICS)
         tags = {
             ADAPTER_TAG: model.dvc_hash,
@@ -53,9 +52,8 @@ def register_model(run: CurationRun, model: Artifact, benchmark: Artifact) -> Re
             "presel.workspace": run.workspace.root,
             **{f"score.{row['set']}": f"{row['score']:.4f}" for row in metrics.to_pylist()},
         }
-        for key, value in tags.items():
-            client.set_model_version_tag(name, version, key, value)
-        client.set_registered_model_alias(name, "challenger", version)
+        version = _register(run, run.workspace.artifact("model") / "adapter", name, tags)
+    client.set_registered_model_alias(name, "challenger", version)
     assert run.mlflow_run_id is not None
     client.set_tag(run.mlflow_run_id, "presel.model_version", f"{name}/{version}")
     return RegisteredVersion(name, version, created)
@@ -68,14 +66,18 @@ def _version_of(client: "MlflowClient", name: str, adapter_hash: str) -> str | N
     return None
 
 
-def _log_adapter(run: CurationRun, adapter: Path, name: str) -> str:
+def _register(run: CurationRun, adapter: Path, name: str, tags: dict[str, str]) -> str:
     import mlflow
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    columns = Schema([ColSpec("string", "image"), ColSpec("string", "question")])
+    signature = ModelSignature(
+        inputs=Schema([ColSpec("string", "image"), ColSpec("string", "question")]),
+        outputs=Schema([ColSpec("string")]),
+        params=ParamSchema([ParamSpec("max_new_tokens", "integer", 64)]),
+    )
     with mlflow.start_run(run_id=run.mlflow_run_id), warnings.catch_warnings():
-        # It warns that it cannot infer a signature, which is given below.
+        # It warns that it cannot infer a signature, which is given here.
         warnings.simplefilter("ignore", UserWarning)
         info = mlflow.pyfunc.log_model(
             name="model",
@@ -84,11 +86,11 @@ def _log_adapter(run: CurationRun, adapter: Path, name: str) -> str:
             artifacts={"adapter": adapter.resolve().as_uri()},
             model_config={"vlm": _portable(run.workspace.parameters().vlm).model_dump(mode="json")},
             code_paths=[str(Path(__file__).parent.parent / "components")],
-            signature=ModelSignature(inputs=columns, outputs=Schema([ColSpec("string")])),
+            signature=signature,
             pip_requirements=[f"{package}=={installed_version(package)}" for package in REQUIREMENTS],
-            registered_model_name=name,
         )
-    return str(info.registered_model_version)
+        # With its tags at once: a version without them would be taken for another adapter and registered again.
+        return str(mlflow.register_model(info.model_uri, name, tags=tags).version)
 
 
 def _portable(vlm: VlmParameters) -> VlmParameters:

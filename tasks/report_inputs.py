@@ -30,6 +30,7 @@ from components.selection.map_2d import project_to_plane
 from components.storage import read_table
 from tasks.curation_run import git_commit
 from tasks.stage import StageContext
+from tasks.tracking import experiment_id, tracking_client
 
 LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")
 STAGES_THAT_DROP = (
@@ -119,9 +120,18 @@ def _map(context: StageContext, clusters: pa.Table) -> MapCoordinates:
     # Evenly spaced over the ids, which are hashes: a sample of the pool that is the same every time.
     step = max(1, -(-clusters.num_rows // parameters.report.map_points))
     shown = clusters.take(list(range(0, clusters.num_rows, step)))
-    model = encoder_fingerprint(parameters.encoder.model, parameters.encoder.revision)
+    encoder = parameters.encoder
+    model = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
     vectors = read_vectors(context.input("vectors"), shown["image_sha"].to_pylist(), model=model)
     return MapCoordinates(tuple(shown["sample_id"].to_pylist()), project_to_plane(vectors, seed=parameters.seed))
+
+
+def _mlflow_page(tracking: str, run_id: str | None) -> str:
+    if run_id is None:
+        return ""
+    if not tracking.startswith("http"):
+        return f"run {run_id}"
+    return f"{tracking}/#/experiments/{experiment_id(tracking_client())}/runs/{run_id}"
 
 
 def _lineage(context: StageContext) -> Lineage:
@@ -142,7 +152,7 @@ def _lineage(context: StageContext) -> Lineage:
         flow_run_id=str(flow_run.id) if flow_run else "",
         flow_run_name=flow_run.name if flow_run else "",
         flow_run_url=(url_for("flow-run", obj_id=flow_run.id) or "") if flow_run else "",
-        mlflow_run_url=f"{tracking}/#/experiments/0/runs/{run_id}" if tracking.startswith("http") else f"run {run_id}",
+        mlflow_run_url=_mlflow_page(tracking, run_id),
         versions=(
             Version("python", platform.python_version()),
             *(Version(name, version(name)) for name in LIBRARIES),

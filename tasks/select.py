@@ -20,7 +20,8 @@ def select(context: StageContext) -> StageSummary:
     parameters = context.parameters
     reference = read_table(context.input("reference") / "reference.parquet", CHOSEN)
     allocation = read_table(context.input("allocation") / "allocation.parquet", ALLOCATION)
-    model = encoder_fingerprint(parameters.encoder.model, parameters.encoder.revision)
+    encoder = parameters.encoder
+    model = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
     table = select_pool(
         read_table(context.input("clusters") / "clusters.parquet", CLUSTERS),
         reference["sample_id"].combine_chunks(),

@@ -1,10 +1,16 @@
 """Snapshots of what lies outside the artifacts: they change when a source, model or annotation file may have."""
 
-from components.snapshot import snapshot_files, snapshot_model, snapshot_sources
 from prefect import task
 
+from components.parameters import BenchmarkSet, SourceParameters, TaskRule
+from components.snapshot import snapshot_files, snapshot_model, snapshot_sources
 from components.storage import write_text
 from tasks.workspace import Workspace
+
+
+def _images_of(item: BenchmarkSet) -> SourceParameters:
+    rule = TaskRule(constant=item.name)
+    return SourceParameters(kind="image_folder", path=item.image_root, image_root=item.image_root, task=rule)
 
 
 @task(name="snapshot_inputs", persist_result=False)
@@ -21,7 +27,8 @@ def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
         "encoder": snapshot_model(encoder.model, encoder.revision),
         "vlm": snapshot_model(vlm.model, vlm.revision),
         "annotations": snapshot_files([file.path for file in parameters.instructions.annotations]),
-        "benchmark": snapshot_files([item.path for item in parameters.benchmark.sets]),
+        "benchmark": snapshot_files([item.path for item in parameters.benchmark.sets])
+        + snapshot_sources([_images_of(item) for item in parameters.benchmark.sets]),
     }
     changed = []
     for name, text in snapshots.items():

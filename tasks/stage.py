@@ -19,6 +19,7 @@ from components.storage import write_record
 from tasks.tracking import StageTracker
 from tasks.versioning import (
     Artifact,
+    check_unchanged,
     commit_stage,
     open_stage,
     output_hash,
@@ -192,7 +193,7 @@ class StageTask:
         prepared = PreparedStage(name, key, run)
         artifact = self.task.with_options(refresh_cache=refresh)(prepared, inputs)
         assert isinstance(artifact, Artifact)
-        commit_stage(run.workspace, name)
+        commit_stage(run.workspace, name, key)
         return artifact
 
     def run_for_dvc(self, workspace: Workspace, name: str) -> Artifact:
@@ -200,14 +201,24 @@ class StageTask:
 
         DVC commits the output itself.
         """
-        run = CurationRun(workspace)
+        with workspace.exclusive():
+            return self._run_alone(workspace, name)[0]
+
+    def run_again(self, workspace: Workspace, name: str) -> Artifact:
+        """Run the body outside a flow and commit what it wrote."""
+        with workspace.exclusive():
+            artifact, key = self._run_alone(workspace, name)
+            commit_stage(workspace, name, key)
+        return artifact
+
+    def _run_alone(self, workspace: Workspace, name: str) -> tuple[Artifact, str]:
         with open_stage(workspace, name) as stage:
             key = stage_key(stage, workspace)
-        artifact = self._execute(PreparedStage(name, key, run))
+        artifact = self._execute(PreparedStage(name, key, CurationRun(workspace)))
         storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
         store = _store_of(ResultStore(result_storage=storage), self.task)
         store.write(artifact, key=key)
-        return artifact
+        return artifact, key
 
     def _execute(self, stage: PreparedStage) -> Artifact:
         workspace = stage.run.workspace
@@ -220,7 +231,7 @@ class StageTask:
                 parameters=workspace.parameters(),
                 item=stage.name.partition("@")[2],
                 output=Path(workspace.root) / path,
-                scratch=STATE / "scratch" / f"{stage.name}-{stage.key[:16]}",
+                scratch=STATE / "scratch" / workspace.name / f"{stage.name}-{stage.key[:16]}",
                 tracker=tracker,
                 log=_log,
             )
@@ -229,6 +240,7 @@ class StageTask:
             tracker.log_summary((*summary.metrics, ("seconds", time.monotonic() - started)), summary.note)
         _log(f"{summary.note} ({time.monotonic() - started:.1f} s)")
         with open_stage(workspace, stage.name) as declared:
+            check_unchanged(declared, workspace, stage.key)
             dvc_hash = output_hash(declared)
         assert dvc_hash is not None
         return Artifact(
@@ -261,7 +273,11 @@ def _is_available(store: ResultStore, key: str, stage: Any) -> bool:
     """Whether a result is cached and its artifact is really there, restored when it has to be."""
     if not store.exists(key):
         return False
-    artifact = store.read(key).result
+    try:
+        artifact = store.read(key).result
+    except ValueError as error:
+        logger.warning("the cached result of %s is damaged (%s); it runs again", stage.addressing, error)
+        return False
     assert isinstance(artifact, Artifact)
     if output_hash(stage) == artifact.dvc_hash:
         return True

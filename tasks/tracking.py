@@ -1,6 +1,7 @@
 """What MLflow is told: one run per curation run, a nested run per stage that computes something worth a number."""
 
 import os
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,11 @@ def experiment_id(client: "MlflowClient") -> str:
     return str(client.create_experiment(EXPERIMENT, artifact_location=location))
 
 
+def _metric_name(name: str) -> str:
+    """MLflow allows fewer characters than a task's name may have."""
+    return re.sub(r"[^\w./: -]", "_", name)
+
+
 class StageTracker:
     """Metrics of one stage. Its nested run is created with the first of them.
 
@@ -59,11 +65,6 @@ class StageTracker:
         """The curation run, when there is one."""
         return self._parent_run_id
 
-    @property
-    def run_id(self) -> str | None:
-        """The nested run, when there is one."""
-        return self._run_id or None
-
     def log_metric(self, name: str, value: float, *, step: int = 0) -> None:
         """Keep one number."""
         client = self._open()
@@ -81,7 +82,7 @@ class StageTracker:
         from mlflow.utils.time import get_current_time_millis
 
         now = get_current_time_millis()
-        client.log_batch(self._run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics])
+        client.log_batch(self._run_id, metrics=[Metric(_metric_name(name), value, now, 0) for name, value in metrics])
         client.set_tag(self._run_id, "mlflow.note.content", note)
 
     def _open(self) -> "MlflowClient | None":

@@ -40,6 +40,10 @@ class Artifact(BaseModel):
     schema_version: int
 
 
+class StageChangedError(RuntimeError):
+    """What a stage reads changed while it ran."""
+
+
 class MissingInputError(FileNotFoundError):
     """A stage was asked for before what it reads exists."""
 
@@ -118,19 +122,31 @@ def restore_output(stage: Any, dvc_hash: str) -> bool:
     return output_hash(stage) == dvc_hash
 
 
-def commit_stage(workspace: Workspace, name: str) -> None:
-    """Record what the stage read and wrote in dvc.lock and its output in the DVC cache, unless that is so already."""
+def check_unchanged(stage: Any, workspace: Workspace, key: str) -> None:
+    """Make sure that a stage's inputs, parameters and code are still those that its key was made of.
+
+    Raises:
+        StageChangedError: they are not, so its output belongs to neither state.
+    """
+    if stage_key(stage, workspace) != key:
+        raise StageChangedError(
+            f"an input, a parameter or the code of stage {stage.addressing} changed while it ran; its output was not "
+            "kept. Run again"
+        )
+
+
+def commit_stage(workspace: Workspace, name: str, key: str) -> None:
+    """Record what the stage read and wrote in dvc.lock and its output in the DVC cache, unless that is so already.
+
+    Raises:
+        StageChangedError: what it reads is not what it read.
+    """
     with open_stage(workspace, name) as stage:
+        check_unchanged(stage, workspace, key)
         with stage.repo.lock:
             changed = stage.changed()
         if changed:
             stage.repo.commit(f"{workspace.pipeline_file}:{name}", force=True)
-
-
-def stage_names(workspace: Workspace) -> tuple[str, ...]:
-    """All stages of the workspace in the order of its dvc.yaml."""
-    with _open_repo() as repo:
-        return tuple(stage.name for stage in repo.stage.load_all(path=str(workspace.pipeline_file)))
 
 
 def push_outputs(workspace: Workspace) -> int:

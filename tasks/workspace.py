@@ -1,11 +1,18 @@
 """A workspace: the folder of one dvc.yaml, its params.yaml, its dvc.lock and its data."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.parameters import Parameters, load_parameters
 
 STATE = Path(".presel")
+
+
+class WorkspaceBusyError(RuntimeError):
+    """Two runs at once in one workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,29 @@ class Workspace:
     def artifact(self, name: str) -> Path:
         """The directory of an artifact, such as `manifest` or `benchmark/tuned`."""
         return Path(self.root) / "data" / name
+
+    @property
+    def name(self) -> str:
+        """Its folder's name; `project` for the project itself."""
+        return Path(self.root).name or "project"
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the workspace: two runs that write the same artifacts would destroy each other's work.
+
+        Raises:
+            WorkspaceBusyError: another process holds it.
+        """
+        lock = STATE / "locks" / self.name
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WorkspaceBusyError(
+                    f"another run is working in workspace {self.root!r}; wait for it, or give this one a --name"
+                ) from None
+            yield
 
     def parameters(self) -> Parameters:
         """The parameters, checked."""

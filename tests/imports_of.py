@@ -35,12 +35,12 @@ def project_imports(path: Path) -> set[Path]:
     return found
 
 
-def import_closure(path: Path) -> set[Path]:
-    """Files of the project that a file imports, directly or not, itself included."""
+def import_closure(path: Path, *, without: set[str]) -> set[Path]:
+    """Files of the project that a file imports, directly or not, itself included; not through those of `without`."""
     seen, todo = set(), [path]
     while todo:
         current = todo.pop()
-        if current not in seen:
+        if current not in seen and str(current) not in without:
             seen.add(current)
             todo.extend(project_imports(current))
     return seen

@@ -43,12 +43,9 @@ def stage_bodies() -> list[tuple[str, Path, list[str]]]:
 
 @pytest.mark.parametrize(("name", "task_file", "deps"), stage_bodies(), ids=[name for name, _, _ in stage_bodies()])
 def test_stage_declares_the_code_it_runs(name: str, task_file: Path, deps: list[str]) -> None:
-    used = {
-        str(path) for path in import_closure(task_file) if path.parts[0] == "components" and path.name != "__init__.py"
-    }
-    undeclared = {
-        path for path in used - NOT_DECIDING if not any(path == dep or path.startswith(f"{dep}/") for dep in deps)
-    }
+    closure = import_closure(task_file, without=NOT_DECIDING)
+    used = {str(path) for path in closure if path.parts[0] == "components" and path.name != "__init__.py"}
+    undeclared = {path for path in used if not any(path == dep or path.startswith(f"{dep}/") for dep in deps)}
     assert undeclared == set(), f"{name} runs code that dvc.yaml does not name: a change of it would go unnoticed"
     for dep in deps:
         if not dep.startswith("data/"):

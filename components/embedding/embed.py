@@ -77,7 +77,7 @@ def embed_images(
         RuntimeError: another process writes to the database, or memory runs out.
     """
     uri_of = dict(zip(image_shas, uris, strict=True))
-    fingerprint = encoder_fingerprint(encoder.model, encoder.revision)
+    fingerprint = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
     dropped: list[Dropped] = []
     embedded = 0
     with single_writer(directory):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import lancedb
 
 TABLE_NAME = "vectors"
+# Raise it with every change of the embedding code that changes vectors: those that are stored are then not reused.
+VECTOR_VERSION = 1
 ROWS_PER_SCAN_BLOCK = 65_536  # rows looked up at a time when reading; bounds memory beside the result
 FRAGMENTS_BEFORE_COMPACTION = 100  # compaction rewrites the table, so it waits until it is worth it
 FINGERPRINTED = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
@@ -27,16 +29,17 @@ FINGERPRINTED = ("config.json", "preprocessor_config.json", "*.safetensors", "*.
 logger = logging.getLogger(__name__)
 
 
-def encoder_fingerprint(model: str, revision: str | None) -> str:
+def encoder_fingerprint(model: str, revision: str | None, *, dtype: str) -> str:
     """Name an encoder by what it computes, so that vectors of different weights never mix.
 
     Args:
         model: folder or Hugging Face id.
         revision: git revision of a Hub model.
+        dtype: as the parameters give it; bfloat16 and float32 vectors differ in the third digit.
 
     Returns:
         `sha256:` and 32 hex digits over configuration, preprocessing and weights of a folder (its name does
-        not count); `id@revision` for a Hub model.
+        not count), or `id@revision` for a Hub model; then the dtype and the version of the embedding code.
 
     Raises:
         ValueError: a Hub id without a revision, or a folder without configuration or safetensors weights.
@@ -48,7 +51,7 @@ def encoder_fingerprint(model: str, revision: str | None) -> str:
                 f"encoder.model {model!r} is no folder, so it is taken as a Hugging Face id, and "
                 "encoder.revision is null: give the git revision, so that vectors do not change unnoticed"
             )
-        return f"{model}@{revision}"
+        return f"{model}@{revision}:{dtype}:v{VECTOR_VERSION}"
     files = sorted({path for pattern in FINGERPRINTED for path in folder.glob(pattern)})
     names = [path.name for path in files]
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
@@ -57,7 +60,7 @@ def encoder_fingerprint(model: str, revision: str | None) -> str:
     for path in files:
         with path.open("rb") as file:
             digest.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return f"sha256:{digest.hexdigest()[:32]}"
+    return f"sha256:{digest.hexdigest()[:32]}:{dtype}:v{VECTOR_VERSION}"
 
 
 def stored_images(directory: Path, *, model: str) -> pa.ChunkedArray:

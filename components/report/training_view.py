@@ -29,7 +29,6 @@ class Curve:
     epochs: str
     first_loss: str
     last_loss: str
-    samples_per_second: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,6 @@ def _curve(run: TrainingRun, epoch: np.ndarray, loss: np.ndarray, epochs: Axis, 
     stride = -(-len(epoch) // POINTS)
     kept = sorted({*range(0, len(epoch), stride), len(epoch) - 1})
     places = [(epochs.place(float(epoch[i])), 100 - losses.place(float(loss[i]))) for i in kept]
-    speed = run.log["samples_per_second"].to_numpy()
-    speed = speed[np.isfinite(speed)]
     return Curve(
         key=run.name,
         name=model_name(run.name),
@@ -77,5 +74,4 @@ def _curve(run: TrainingRun, epoch: np.ndarray, loss: np.ndarray, epochs: Axis, 
         epochs=decimal(float(epoch[-1]), digits=1),
         first_loss=decimal(float(loss[0])),
         last_loss=decimal(float(loss[-1])),
-        samples_per_second=decimal(float(np.median(speed)) if speed.size else float("nan"), digits=1),
     )

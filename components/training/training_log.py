@@ -10,7 +10,7 @@ from components.schemas import TRAINING_LOG
 
 @dataclass(frozen=True, slots=True)
 class TrainingLogRow:
-    """Metrics at one optimiser update; fields as the columns of `schemas.TRAINING_LOG`.
+    """Metrics at one optimiser update; the columns of `schemas.TRAINING_LOG` and the speed.
 
     Attributes:
         step: optimiser updates so far.
@@ -18,7 +18,7 @@ class TrainingLogRow:
         loss: mean negative log-likelihood per response token, nats, over the updates since the last row.
         learning_rate: of this update.
         gradient_norm: L2 norm of this update's gradient, before clipping.
-        samples_per_second: since the last row.
+        samples_per_second: since the last row; differs from run to run, so it is tracked but not in the table.
     """
 
     step: int

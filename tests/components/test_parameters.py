@@ -44,6 +44,12 @@ def test_the_published_llava_recipe():
     assert parameters.select.neighbours == 5  # what the overlay does not name stays
 
 
+@pytest.mark.parametrize("name", ["llava-1.5-7b", "qwen2.5-vl-7b"])
+def test_real_models_buy_no_control_unasked(name: str):
+    overlay = ROOT / f"conf/{name}.yaml"
+    assert parse_parameters(merge_overlays(PARAMS, [overlay]), origin=name).baselines == ()
+
+
 def test_all_problems_are_reported_together():
     with pytest.raises(ParameterError) as caught:
         parse_with("tuning.lora_rank=0", "encoder.device=tpu", "reference.shear=0.1", "vlm.model=null", "seed=-1")
@@ -84,6 +90,10 @@ def test_a_missing_key_is_named():
         ("baselines=[best]", "baselines.0"),
         ("sources=[]", "sources"),
         ("instructions.ledger=ledger.sqlite", "instructions.ledger"),
+        ("budget=150%", "budget: .*more than the whole pool"),
+        ("budget=0", "budget: .*buys nothing"),
+        ("budget=true", "budget: .*not understood"),
+        ("budget=[1]", "budget"),
     ],
 )
 def test_values_out_of_range_are_refused(setting: str, where: str):
@@ -91,10 +101,40 @@ def test_values_out_of_range_are_refused(setting: str, where: str):
         parse_with(setting)
 
 
-def test_a_password_in_the_ledger_address_is_refused_without_repeating_it():
+def test_a_budget_nobody_can_read_is_reported_with_the_other_problems():
+    with pytest.raises(ParameterError, match=r"2 problem\(s\)") as caught:
+        parse_with("budget=plenty", "seed=-1")
+    assert "budget: Value error, budget 'plenty' is not understood" in str(caught.value)
+    assert "seed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://user:hunter2@host/base",
+        "postgresql://user:hunter2%40x@host/base",
+        "postgresql://:hunter2@host/base",
+        "postgresql://host/base?user=me&password=hunter2",
+        "mysql://host/base?Passwd=hunter2",
+    ],
+)
+def test_a_password_in_the_ledger_address_is_refused_without_repeating_it(address: str):
     with pytest.raises(ParameterError, match="the ledger URL holds a password") as caught:
-        parse_with("instructions.ledger=postgresql://user:hunter2@host/base")
+        parse_with(f"instructions.ledger={address}")
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_address_that_is_no_url_is_not_repeated_either():
+    with pytest.raises(ParameterError, match="not an SQLAlchemy URL") as caught:
+        parse_with("instructions.ledger=user:hunter2@host/base")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql://user@host:5432/base", "sqlite:////a:b@c.sqlite", "sqlite:///.presel/ledger.sqlite"]
+)
+def test_an_address_without_password_is_allowed(address: str):
+    assert parse_with(f"instructions.ledger={address}").instructions.ledger == address
 
 
 @pytest.mark.parametrize(
@@ -131,6 +171,13 @@ def test_overlays_merge_mappings_and_replace_lists(tmp_path: Path):
 def test_a_setting_that_is_no_assignment_is_refused(setting: str):
     with pytest.raises(ParameterError, match=r"write section\.key=value"):
         merge_overlays(PARAMS, settings=[setting])
+
+
+@pytest.mark.parametrize("value", ["[hunter2", "2026-13-01", "{[hunter2]: 1}", "\x07"])
+def test_a_setting_whose_value_is_not_yaml_is_named(value: str):
+    with pytest.raises(ParameterError, match=r"--set tuning\.lora_rank: its value is not YAML \(.+\)") as caught:
+        merge_overlays(PARAMS, settings=[f"tuning.lora_rank={value}"])
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_setting_keeps_equals_signs_and_reads_yaml():

@@ -111,15 +111,15 @@ def test_artifact_lost_everywhere_comes_from_the_remote(project: Path, first_run
 
 
 def test_changed_parameter_runs_exactly_what_depends_on_it(project: Path, first_run: CurationOutcome) -> None:
-    set_parameter(project, "select", "neighbours", 2)
-    expected = {"select", "instruct_selection", "assemble", "tune", "benchmark_tuned", "report"}
-    computed, _, _ = run_flow()
-    # Another k may pick the same images: what then comes out equal stops the change there.
-    assert {"select", "report"} - computed == set() or computed == {"select"}
-    assert computed <= expected
-    set_parameter(project, "select", "neighbours", 5)
-    computed, _, _ = run_flow()
+    set_parameter(project, "final_tune", "epochs", 2)
+    computed, _, outcome = run_flow()
+    tuned_and_after = {"tune", "benchmark_tuned", "baseline_tune@random", "benchmark_baseline@random", "report"}
+    assert computed == tuned_and_after
+    assert outcome.model_is_new
+    set_parameter(project, "final_tune", "epochs", 1)
+    computed, _, outcome = run_flow()
     assert computed == set(), "the first results are still in the cache"
+    assert outcome.model_version == first_run.model_version
     assert "up to date" in dvc(project, "status")
 
 
@@ -182,7 +182,7 @@ def test_the_report_is_linked_from_the_prefect_run(project: Path, first_run: Cur
     from prefect.artifacts import Artifact
 
     found = Artifact.get("report")
-    assert found is not None
+    assert isinstance(found, Artifact)
     assert "report.html" in str(found.data)
 
 

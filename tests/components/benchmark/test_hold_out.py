@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.benchmark.hold_out import hold_out_benchmark
+from components.benchmark.hold_out import HoldOutError, hold_out_benchmark
 
 
 def write_pool(root: Path, images_per_task: dict[str, int]) -> tuple[Path, Path]:
@@ -55,12 +55,94 @@ def test_the_division_depends_on_the_seed_alone(tmp_path: Path) -> None:
 def test_a_record_without_conversation_is_named(tmp_path: Path) -> None:
     pool, annotations = write_pool(tmp_path, {"a": 4})
     annotations.write_text("[]", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"no conversation for .* e\.g\. 'a-"):
+    with pytest.raises(HoldOutError, match=r"no conversation for .* e\.g\. 'a-"):
         hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_record_without_task_is_named(tmp_path: Path) -> None:
     pool, annotations = write_pool(tmp_path, {"a": 2})
     pool.write_text('[{"id": "1", "image": "x.png"}]', encoding="utf-8")
-    with pytest.raises(ValueError, match="record 0 has no task"):
+    with pytest.raises(HoldOutError, match="record 0 has no task"):
         hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
+
+
+def write_records(root: Path, images_per_task: dict[str, range]) -> tuple[Path, Path]:
+    """Tasks that share images; a record's id is its image's, so only the task tells two records apart."""
+    records = [
+        {"id": str(number), "image": f"{number}.png", "task": task}
+        for task, numbers in images_per_task.items()
+        for number in numbers
+    ]
+    pool, annotations = root / "pool.json", root / "annotations.json"
+    pool.write_text(json.dumps(records), encoding="utf-8")
+    spoken = [{**record, "conversations": [{"from": "human", "value": record["task"]}]} for record in records]
+    annotations.write_text(json.dumps(spoken), encoding="utf-8")
+    return pool, annotations
+
+
+def test_an_image_held_out_in_one_task_leaves_the_pool_in_all(tmp_path: Path) -> None:
+    # "rare" has 3 images, so it holds out one that "common", with 60, would rarely choose.
+    for seed in range(10):
+        pool, annotations = write_records(tmp_path, {"common": range(60), "rare": range(3)})
+        common, rare = hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.05, seed=seed)
+        left = images(tmp_path / "out/pool.json")
+        assert not left & (images(common.file) | images(rare.file))
+        assert images(rare.file) <= images(common.file)
+        assert (common.held_out + common.kept, rare.held_out + rare.kept) == (60, 3)
+        for task in (common, rare):
+            for record in json.loads(task.file.read_text(encoding="utf-8")):
+                assert record["conversations"][0]["value"] == record["task"] == task.task
+
+
+def test_tasks_on_the_same_images_hold_out_the_same_ones(tmp_path: Path) -> None:
+    pool, annotations = write_records(tmp_path, {task: range(50) for task in "abcde"})
+    divided = hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.2, seed=3)
+    assert [(task.held_out, task.kept) for task in divided] == [(10, 40)] * 5
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        (("a b", "a-b"), "tasks 'a b' and 'a-b' would both be written to a-b.json"),
+        (("pool",), "'pool' would be pool.json"),
+    ],
+)
+def test_tasks_whose_files_collide_are_named(tmp_path: Path, tasks: tuple[str, ...], message: str) -> None:
+    pool, annotations = write_pool(tmp_path, dict.fromkeys(tasks, 4))
+    with pytest.raises(HoldOutError, match=message):
+        hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["pool.json", "annotations.json"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'[{"id": ', "is not JSON: Expecting value"),
+        (b"\xff", "is not JSON: 'utf-8' codec"),
+        (b"{}", "must be a JSON list of records, is a dict"),
+        (b"[1]", "record 0 must be an object, is a int"),
+        (b'[{"id": "1", "image": null, "task": "a"}]', "image of record 0 must be a text, is None"),
+        (b'[{"id": [], "image": "x.png", "task": "a"}]', "id of record 0 must be a text or a number"),
+    ],
+)
+def test_a_malformed_file_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    pool, annotations = write_pool(tmp_path, {"a": 4})
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(HoldOutError, match=f"{name}.*{message}"):
+        hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    pool, annotations = write_pool(tmp_path, {"a": 4})
+    annotations.unlink()
+    with pytest.raises(HoldOutError, match=r"annotations\.json cannot be read: No such file"):
+        hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_that_divides_nothing_is_refused(tmp_path: Path, share: float) -> None:
+    pool, annotations = write_pool(tmp_path, {"a": 4})
+    with pytest.raises(HoldOutError, match=f"share is {share}"):
+        hold_out_benchmark(pool, annotations, tmp_path / "out", share=share, seed=1)

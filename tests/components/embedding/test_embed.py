@@ -26,6 +26,11 @@ PIXEL_LIMIT = 10**6
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def fingerprint(folder: object) -> str:
+    """Of an encoder with the dtype of these tests' parameters."""
+    return encoder_fingerprint(str(folder), None, dtype="auto")
+
+
 def make_pool(folder: Path, count: int) -> tuple[list[str], list[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     shas, uris = [], []
@@ -72,7 +77,7 @@ def test_worker_processes_give_the_same_vectors(plain_encoder_folder: Path, tmp_
     shas, uris = make_pool(tmp_path / "pool", 11)
     run(shas, uris, tmp_path / "one", parameters(plain_encoder_folder))
     run(shas, uris, tmp_path / "two", parameters(plain_encoder_folder, workers=2))
-    model = encoder_fingerprint(str(plain_encoder_folder), None)
+    model = fingerprint(plain_encoder_folder)
     in_line, in_workers = (read_vectors(tmp_path / name, shas, model=model) for name in ("one", "two"))
     np.testing.assert_array_equal(in_line, in_workers)
 
@@ -84,7 +89,7 @@ def test_every_image_gets_its_own_vector(encoder_folder: Path, tmp_path: Path):
     result = run(shas, uris, tmp_path / "vectors", encoder, lambda done, total: seen.append((done, total)))
     assert (result.embedded, result.reused, result.dropped) == (11, 0, ())
     assert seen == [(4, 11), (8, 11), (11, 11)]
-    read = read_vectors(tmp_path / "vectors", shas, model=encoder_fingerprint(str(encoder_folder), None))
+    read = read_vectors(tmp_path / "vectors", shas, model=fingerprint(encoder_folder))
     np.testing.assert_allclose(read, reference_vectors(shas, uris, encoder), atol=1e-5)
 
 
@@ -96,7 +101,7 @@ def test_only_new_images_are_embedded(plain_encoder_folder: Path, tmp_path: Path
     result = run(shas, uris, tmp_path / "vectors", encoder, lambda done, total: totals.append(total))
     assert (result.embedded, result.reused) == (4, 6)
     assert set(totals) == {4}
-    model = encoder_fingerprint(str(plain_encoder_folder), None)
+    model = fingerprint(plain_encoder_folder)
     np.testing.assert_allclose(
         read_vectors(tmp_path / "vectors", shas, model=model), reference_vectors(shas, uris, encoder), atol=1e-5
     )
@@ -134,8 +139,8 @@ def test_another_encoder_embeds_anew_beside_the_first(plain_encoder_folder: Path
     weights["layernorm.bias"] += 1
     save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
     assert run(shas, uris, tmp_path / "vectors", parameters(other)).embedded == 3
-    first = read_vectors(tmp_path / "vectors", shas, model=encoder_fingerprint(str(plain_encoder_folder), None))
-    second = read_vectors(tmp_path / "vectors", shas, model=encoder_fingerprint(str(other), None))
+    first = read_vectors(tmp_path / "vectors", shas, model=fingerprint(plain_encoder_folder))
+    second = read_vectors(tmp_path / "vectors", shas, model=fingerprint(other))
     np.testing.assert_allclose(second, first + 1, atol=1e-5)
 
 
@@ -195,7 +200,9 @@ def test_only_the_vectors_that_are_not_finite_are_left_out(plain_encoder_folder,
     }
     kept = [index for index in range(6) if index not in (1, 5)]
     read = read_vectors(
-        tmp_path / "vectors", [shas[index] for index in kept], model=encoder_fingerprint(encoder.model, None)
+        tmp_path / "vectors",
+        [shas[index] for index in kept],
+        model=fingerprint(encoder.model),
     )
     np.testing.assert_allclose(read, reference_vectors(shas, uris, encoder)[kept], atol=1e-5)
 
@@ -238,7 +245,7 @@ def test_a_killed_run_continues_where_it_was(plain_encoder_folder: Path, tmp_pat
     shas, uris = make_pool(tmp_path / "pool", 24)
     encoder = parameters(plain_encoder_folder, workers=1)
     directory = tmp_path / "vectors"
-    model = encoder_fingerprint(encoder.model, None)
+    model = fingerprint(encoder.model)
     (tmp_path / "run.py").write_text(KILLED_RUN)
     argument = [shas, uris, str(directory), encoder.model_dump()]
     (tmp_path / "argument.json").write_text(json.dumps(argument))

@@ -122,19 +122,19 @@ def test_a_second_writer_is_refused(tmp_path: Path):
 
 
 def test_a_folder_is_known_by_what_it_computes(plain_encoder_folder: Path, tmp_path: Path):
-    fingerprint = encoder_fingerprint(str(plain_encoder_folder), None)
+    fingerprint = encoder_fingerprint(str(plain_encoder_folder), None, dtype="float32")
     moved = shutil.copytree(plain_encoder_folder, tmp_path / "moved")
     (moved / "README.md").write_text("not part of it")
-    assert encoder_fingerprint(str(moved), None) == fingerprint
+    assert encoder_fingerprint(str(moved), None, dtype="float32") == fingerprint
     for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
         changed = shutil.copytree(plain_encoder_folder, tmp_path / name)
         (changed / name).write_bytes((changed / name).read_bytes() + b" ")
-        assert encoder_fingerprint(str(changed), None) != fingerprint
+        assert encoder_fingerprint(str(changed), None, dtype="float32") != fingerprint
 
 
 def test_a_hub_model_is_known_by_its_revision(tmp_path: Path):
-    assert encoder_fingerprint("facebook/dinov2-base", "abc") == "facebook/dinov2-base@abc"
+    assert encoder_fingerprint("facebook/dinov2-base", "abc", dtype="float32") == "facebook/dinov2-base@abc:float32:v1"
     with pytest.raises(ValueError, match="revision is null: give the git revision"):
-        encoder_fingerprint("facebook/dinov2-base", None)
+        encoder_fingerprint("facebook/dinov2-base", None, dtype="float32")
     with pytest.raises(ValueError, match=r"needs config\.json"):
-        encoder_fingerprint(str(tmp_path), None)
+        encoder_fingerprint(str(tmp_path), None, dtype="float32")

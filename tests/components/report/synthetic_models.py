@@ -19,7 +19,6 @@ def training_log(steps: int, rng: np.random.Generator) -> pa.Table:
         loss=clean * rng.lognormal(0, 0.06, len(step)),
         learning_rate=2e-3 * (1 - step / steps),
         gradient_norm=rng.lognormal(0, 0.2, len(step)),
-        samples_per_second=rng.normal(182, 5, len(step)),
     )
 
 

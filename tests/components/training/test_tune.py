@@ -10,6 +10,7 @@ from transformers import AutoModelForImageTextToText, Trainer
 
 from components.records import InstructedImage, Turn
 from components.schemas import TRAINING_LOG
+from components.storage import write_table
 from components.training.listener import DivergedError, TuneError
 from components.training.training_log import TrainingLogRow
 from components.vlm.labels import encode
@@ -93,10 +94,10 @@ def test_recomputed_activations_change_nothing(toy_llava: Path, eight_samples, t
 def test_equal_seeds_give_equal_files(toy_llava: Path, eight_samples, tmp_path: Path):
     vlm = vlm_parameters(toy_llava)
     for name, seed in (("first", 1), ("again", 1), ("other", 2)):
-        run(eight_samples, tmp_path / name, vlm=vlm, seed=seed, lora_dropout=0.1)
-    for file in ("adapter_model.safetensors", "adapter_config.json"):
-        first = (tmp_path / "first" / "adapter" / file).read_bytes()
-        assert first == (tmp_path / "again" / "adapter" / file).read_bytes()
+        result = run(eight_samples, tmp_path / name, vlm=vlm, seed=seed, lora_dropout=0.1)
+        write_table(tmp_path / name / "training_log.parquet", result.log)
+    for file in ("adapter/adapter_model.safetensors", "adapter/adapter_config.json", "training_log.parquet"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
     other = weights(tmp_path / "other")
     assert any(not torch.equal(tensor, other[name]) for name, tensor in weights(tmp_path / "first").items())
 
