@@ -236,6 +236,7 @@ def main() -> None:
 def _user_errors() -> tuple[type[Exception], ...]:
     """Errors whose message says what is wrong and what to do; imported when there is one, to start fast."""
     from components.benchmark.hold_out import HoldOutError
+    from components.embedding.vector_store import MissingVectorsError
     from components.export import ExportError
     from components.find_sample import UnknownSampleError
     from components.images import ImageError
@@ -251,6 +252,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ImageError,
         LedgerError,
         MissingInputError,
+        MissingVectorsError,
         ParameterError,
         ProjectNotFoundError,
         SourceError,

@@ -22,12 +22,8 @@ class TunedVlm(PythonModel):  # type: ignore[misc]  # MLflow is not typed
         parameters = VlmParameters.model_validate(context.model_config["vlm"])
         self._vlm = load_vlm(parameters, adapter=Path(context.artifacts["adapter"]))
 
-    def predict(
-        self,
-        context: Any,  # noqa: ARG002
-        model_input: Any,
-        params: dict[str, Any] | None = None,
-    ) -> list[str]:
+    # No annotations: MLflow derives a schema from those of `predict`, and warns of all but lists.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
         """One answer per row, greedy."""
         rows = zip(model_input["image"], model_input["question"], strict=True)
         return generate_answers(

@@ -29,6 +29,10 @@ FINGERPRINTED = ("config.json", "preprocessor_config.json", "*.safetensors", "*.
 logger = logging.getLogger(__name__)
 
 
+class MissingVectorsError(ValueError):
+    """Vectors were asked for that have not been computed."""
+
+
 def encoder_fingerprint(model: str, revision: str | None, *, dtype: str) -> str:
     """Name an encoder by what it computes, so that vectors of different weights never mix.
 
@@ -148,7 +152,7 @@ def read_vectors(directory: Path, image_shas: Sequence[str], *, model: str) -> N
         (n, d) float32, as the encoder gave them (not normalised).
 
     Raises:
-        ValueError: images without a vector of this encoder; the first are named.
+        MissingVectorsError: images without a vector of this encoder; the first are named.
     """
     asked = pa.array(image_shas, pa.string()).dictionary_encode()
     distinct = asked.dictionary
@@ -168,9 +172,9 @@ def read_vectors(directory: Path, image_shas: Sequence[str], *, model: str) -> N
             found[rows] = True
     if not found.all():
         missing = distinct.filter(pa.array(~found)).to_pylist()
-        raise ValueError(
+        raise MissingVectorsError(
             f"{directory}: {len(missing)} of {len(distinct)} images have no vector of {model}, "
-            f"for example {missing[:5]}; run the embed stage for them"
+            f"for example {missing[:5]}; run `presel run`, which computes them"
         )
     order = np.asarray(asked.indices)
     in_order = len(order) == len(distinct)  # distinct values come in the order of their first occurrence
