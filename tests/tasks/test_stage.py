@@ -11,7 +11,7 @@ from prefect import flow
 
 from components.storage import fresh_directory, read_record, write_json
 from tasks.stage import CurationRun, StageContext, StageSummary, StageTask, stage_task
-from tasks.versioning import Artifact, MissingInputError
+from tasks.versioning import Artifact, MissingInputError, StageChangedError
 from tasks.workspace import Workspace
 
 HERE = CurationRun(Workspace("."))
@@ -148,3 +148,43 @@ def test_a_missing_input_is_named(pipeline: Pipeline, two_stages: Path) -> None:
 def test_what_dvc_computed_the_flow_finds(pipeline: Pipeline) -> None:
     pipeline.count.run_for_dvc(Workspace("."), "count")
     assert run(pipeline) == ["sum"]
+
+
+def test_an_input_that_changes_while_the_stage_runs_is_not_recorded(pipeline: Pipeline, two_stages: Path) -> None:
+    numbers = two_stages / "data/inputs/numbers.json"
+
+    @stage_task("count")
+    def meddled(context: StageContext) -> StageSummary:
+        with fresh_directory(context.output) as directory:
+            write_json(directory / "count.json", 3)
+        numbers.write_text("[1]", encoding="utf-8")
+        return StageSummary(1, "three numbers, or were there?")
+
+    @flow
+    def only() -> Artifact:
+        return meddled(HERE)
+
+    with pytest.raises(StageChangedError, match="changed while it ran"):
+        only()
+    numbers.write_text("[1, 2, 3]", encoding="utf-8")
+    assert run(pipeline) == ["count", "sum"], "nothing was kept under the first key"
+
+
+def test_a_damaged_cached_result_is_a_miss(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    records = list((two_stages / ".presel/prefect/storage").rglob("*"))
+    assert records
+    for record in records:
+        record.write_text(record.read_text(encoding="utf-8")[:40], encoding="utf-8")
+    assert run(pipeline) == ["count", "sum"]
+
+
+def test_a_metric_may_be_called_what_a_task_is_called(pipeline: Pipeline) -> None:
+    from tasks.tracking import StageTracker, experiment_id, tracking_client
+
+    client = tracking_client()
+    parent = client.create_run(experiment_id(client)).info.run_id
+    with StageTracker(parent, "score") as tracker:
+        tracker.log_summary((("importance/VQA (v2), q&a", 0.5), ("seconds", 1.0)), "two")
+    (child,) = client.search_runs([experiment_id(client)], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert child.data.metrics["importance/VQA _v2__ q_a"] == 0.5
