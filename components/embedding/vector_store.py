@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -121,6 +122,7 @@ def append_vectors(directory: Path, image_shas: Sequence[str], vectors: NDArray[
             return
     import lancedb  # takes a second, which a run that finds its vectors in the cache does without
 
+    _remove_unborn(directory)
     database = lancedb.connect(directory)
     taken = TABLE_NAME in database.list_tables().tables
     database.create_table(f"{TABLE_NAME}_{dimension}" if taken else TABLE_NAME, rows)
@@ -206,7 +208,19 @@ def _tables(directory: Path) -> "list[lancedb.table.Table]":
 
     database = lancedb.connect(directory)
     names = sorted(name for name in database.list_tables().tables if name.startswith(TABLE_NAME))
-    return [database.open_table(name) for name in names]
+    return [database.open_table(name) for name in names if _is_born(directory / f"{name}.lance")]
+
+
+def _is_born(table: Path) -> bool:
+    """Whether a table has a first version; it has none when its writer was killed while it made the table."""
+    return any((table / "_versions").glob("*.manifest"))
+
+
+def _remove_unborn(directory: Path) -> None:
+    for table in directory.glob(f"{TABLE_NAME}*.lance"):
+        if not _is_born(table):
+            logger.warning("removing %s: its writer was killed before it had a first version", table)
+            shutil.rmtree(table)
 
 
 def _blocks(table: "lancedb.table.Table", model: str) -> Iterator[tuple[pa.Array, NDArray[np.float32]]]:

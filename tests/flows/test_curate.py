@@ -129,8 +129,10 @@ def test_changed_component_runs_the_stages_that_declare_it(project: Path, first_
     source.write_text(original + "\n# a changed line\n", encoding="utf-8")
     computed, _, _ = run_flow()
     declaring = {"score"}
-    assert computed == declaring, "their outputs came out equal, so nothing after them runs"
+    assert computed == declaring, "its output came out equal, so nothing after it runs"
     source.write_text(original, encoding="utf-8")
+    computed, _, _ = run_flow()
+    assert computed == set()
 
 
 def test_what_dvc_repro_computes_the_flow_finds(project: Path, first_run: CurationOutcome) -> None:
@@ -182,8 +184,7 @@ def test_the_report_is_linked_from_the_prefect_run(project: Path, first_run: Cur
     from prefect.artifacts import Artifact
 
     found = Artifact.get("report")
-    assert isinstance(found, Artifact)
-    assert "report.html" in str(found.data)
+    assert "report.html" in str(getattr(found, "data", ""))
 
 
 def test_every_drop_and_record_is_counted(project: Path, first_run: CurationOutcome) -> None:

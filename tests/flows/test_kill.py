@@ -64,11 +64,11 @@ def finish(root: Path) -> str:
 
 def test_killed_in_embed_and_in_tune(clone: Path) -> None:
     vectors = clone / "data/vectors"
-    kill_when(clone, lambda: any(vectors.glob("*.lance/data/*.lance")))
+    kill_when(clone, lambda: any(vectors.glob("*.lance/_versions/*.manifest")))
     assert not (vectors / "artifact.json").exists(), "the stage was not finished"
 
     scratch = clone / ".presel/scratch"
-    kill_when(clone, lambda: len(list(scratch.glob("tune-*/checkpoint-*"))) >= 2)
+    kill_when(clone, lambda: len(list(scratch.glob("project/tune-*/checkpoint-*"))) >= 2)
     assert not (clone / "data/model").exists()
 
     output = finish(clone)

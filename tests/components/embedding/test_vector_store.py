@@ -138,3 +138,11 @@ def test_a_hub_model_is_known_by_its_revision(tmp_path: Path):
         encoder_fingerprint("facebook/dinov2-base", None, dtype="float32")
     with pytest.raises(ValueError, match=r"needs config\.json"):
         encoder_fingerprint(str(tmp_path), None, dtype="float32")
+
+
+def test_a_table_whose_writer_was_killed_at_birth_is_made_again(tmp_path: Path):
+    append_vectors(tmp_path, shas(2), vectors(2), model="m")
+    shutil.rmtree(tmp_path / "vectors.lance" / "_versions")  # what is there before the first commit
+    assert len(stored_images(tmp_path, model="m")) == 0
+    append_vectors(tmp_path, shas(3), vectors(3), model="m")
+    assert len(stored_images(tmp_path, model="m")) == 3
