@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import pyarrow.compute as pc
+
 from components.benchmark.relative import average_score
 from components.ingest.manifest import read_samples
-
 from components.schemas import INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
 from tasks.register import RegisteredVersion

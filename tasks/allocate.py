@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from components.ingest.manifest import read_samples
 
+from components.ingest.manifest import read_samples
 from components.schemas import ALLOCATION, CHOSEN, CLUSTERS, IMPORTANCE
 from components.selection.allocation import allocate as allocate_budget
 from components.selection.budget import images_to_select, parse_budget, resolve_budget

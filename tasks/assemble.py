@@ -2,7 +2,6 @@
 
 from components.assemble import assemble_training_set, write_training_set
 from components.ingest.manifest import read_samples
-
 from components.schemas import INSTRUCTIONS
 from components.storage import fresh_directory, read_table
 from tasks.stage import StageContext, StageSummary, stage_task

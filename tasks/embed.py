@@ -1,8 +1,7 @@
 """Stage embed: images to vectors."""
 
-from components.ingest.manifest import read_samples
-
 from components.embedding.embed import embed_images
+from components.ingest.manifest import read_samples
 from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
 

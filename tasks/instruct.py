@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from components.ingest.manifest import read_samples
 
+from components.ingest.manifest import read_samples
 from components.instructions.buy import buy_instructions
 from components.instructions.ledger import open_ledger
 from components.instructions.open_provider import open_provider

@@ -1,8 +1,8 @@
 """Stage reference: the samples that are annotated first."""
 
 import pyarrow as pa
-from components.ingest.manifest import read_samples
 
+from components.ingest.manifest import read_samples
 from components.schemas import CHOSEN
 from components.selection.reference_set import choose_reference_set
 from components.storage import fresh_directory, write_table
