@@ -1,6 +1,6 @@
 """The training set: the reference set and the selection with their instructions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,13 +17,16 @@ MESSAGES_NAME = "messages.parquet"
 DROPPED_NAME = "dropped.parquet"
 
 
-def assemble_training_set(samples: pa.Table, parts: Sequence[tuple[str, pa.Table]]) -> pa.Table:
+def assemble_training_set(
+    samples: pa.Table, parts: Sequence[tuple[str, pa.Table]], *, copies: Mapping[str, int] | None = None
+) -> pa.Table:
     """Put instructions and images together.
 
     Args:
         samples: the pool, columns of `components.schemas.SAMPLES`.
         parts: where each part comes from (`reference`, `selection`, `random` or `full`) and its instructions,
             columns of `components.schemas.INSTRUCTIONS`. A sample in several parts belongs to the first.
+        copies: how often the samples are trained on, by id; once if not named.
 
     Returns:
         Columns of `components.schemas.TRAINING_SAMPLES`, sorted by sample id, each sample once.
@@ -40,6 +43,7 @@ def assemble_training_set(samples: pa.Table, parts: Sequence[tuple[str, pa.Table
         raise ValueError(f"no sample of {[origin for origin, _ in parts]} has an instruction: nothing to train on")
     places = _places(samples, sorted(instructed))
     rows = []
+    repeated = copies or {}
     for sample_id in sorted(instructed):
         origin, row = instructed[sample_id]
         image_sha, uri = places.get(sample_id, ("", ""))
@@ -49,7 +53,7 @@ def assemble_training_set(samples: pa.Table, parts: Sequence[tuple[str, pa.Table
                 f"instruction of {sample_id!r} is for image {str(row['image_sha'])[:12]}, the manifest has "
                 f"{found}: the two belong to different pools; run the stages after ingest again"
             )
-        rows.append({**row, "uri": uri, "origin": origin})
+        rows.append({**row, "uri": uri, "origin": origin, "copies": repeated.get(sample_id, 1)})
     return pa.Table.from_pylist(rows, schema=TRAINING_SAMPLES)
 
 

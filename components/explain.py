@@ -191,7 +191,7 @@ def _cluster_standing(row: dict[str, object], allocation: pa.Table) -> ClusterSt
         available=cell["available"],
         share=cell["share"],
         quota=cell["quota"],
-        centrality=None if is_reference else float(str(row["centrality"])),
+        centrality=None if is_reference else float(str(row["score"])),
         rank=None if is_reference else int(str(row["rank"])),
     )
 

@@ -48,7 +48,7 @@ def samples_without_instructions(samples: pa.Table, sample_ids: Sequence[str], *
     wanted = pa.array(sorted(set(sample_ids)), pa.string())
     found = samples.filter(pc.is_in(samples["sample_id"], value_set=wanted)).sort_by("sample_id")
     rows = [
-        {**row, "origin": origin, "turns": []}
+        {**row, "origin": origin, "copies": 1, "turns": []}
         for row in found.select(["sample_id", "task", "image_sha", "uri"]).to_pylist()
     ]
     return pa.Table.from_pylist(rows, schema=TRAINING_SAMPLES)

@@ -15,6 +15,7 @@ from components.selection.budget import parse_budget
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Precision = Literal["auto", "float32", "bfloat16"]
 Baseline = Literal["random", "full"]
+StrategyName = Literal["presel", "tive", "coincide", "random", "uniform_task", "size_balanced", "full"]
 MetricName = Literal["exact_match", "vqa_accuracy", "yes_no_f1", "relaxed_accuracy", "anls", "rouge_l"]
 Count = Annotated[int, Field(ge=1)]
 
@@ -144,6 +145,37 @@ class SelectParameters(_Section):
     neighbours: Count
 
 
+class TiveParameters(_Section):
+    """Strategy `tive`."""
+
+    warm_up_share: Annotated[float, Field(gt=0, lt=1)]
+    projection: Count
+    batch_size: Count
+    sampling_q: Annotated[float, Field(ge=0)]
+    self_influence: Literal["norm", "squared_norm"]
+    rounding: Literal["exact", "released"]
+
+
+class CoincideParameters(_Section):
+    """Strategy `coincide`."""
+
+    model: str
+    revision: str | None
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    batch_size: Count
+    clusters: Count | Literal["auto"]
+    iterations: Count
+    temperature: Annotated[float, Field(gt=0)]
+    profile: Literal["paper", "released"]
+
+    @field_validator("layers")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError(f"list each layer once, in ascending order; got {list(value)}")
+        return value
+
+
 class AnnotationFile(_Section):
     """A LLaVA JSON file with conversations."""
 
@@ -224,7 +256,7 @@ class Parameters(_Section):
     """All of `params.yaml`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
-    strategy: Literal["presel"]
+    strategy: StrategyName
     sources: Annotated[tuple[SourceParameters, ...], Field(min_length=1)]
     ingest: IngestParameters
     encoder: EncoderParameters
@@ -238,6 +270,8 @@ class Parameters(_Section):
     cluster: ClusterParameters
     allocate: AllocateParameters
     select: SelectParameters
+    tive: TiveParameters
+    coincide: CoincideParameters
     instructions: InstructionParameters
     baselines: tuple[Baseline, ...]
     benchmark: BenchmarkParameters

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TURNS = pa.list_(pa.struct([("question", pa.string()), ("response", pa.string())]))
 
@@ -134,19 +134,80 @@ ALLOCATION = pa.schema(
     ]
 )
 
-# selection/selection.parquet: every clustered sample, sorted by sample_id, with all that `presel explain` says of it.
+# selection/selection.parquet: every sample the strategy could pick, sorted by sample_id; one form for all strategies.
 SELECTION = pa.schema(
     [
         ("sample_id", pa.string()),
         ("task", pa.string()),
         ("image_sha", pa.string()),
-        ("cluster", pa.int64()),
-        ("is_reference", pa.bool_()),
-        ("centrality", pa.float64()),  # Eq. 7; higher wins; NaN for reference images
-        ("rank", pa.int64()),  # within the cluster's available images, from 1; 0 for reference images
-        ("quota", pa.int64()),  # of its cluster
+        ("cluster", pa.int64()),  # presel, size_balanced: within the task; coincide: of the pool; others: -1
+        ("is_reference", pa.bool_()),  # presel; false in every other strategy
+        # presel, size_balanced: neighbour centrality, Eq. 7, higher wins, NaN for reference images; tive: influence;
+        # coincide: mean kernel similarity to its cluster, higher is more typical; others: NaN.
+        ("score", pa.float64()),
+        # presel, size_balanced: by score within the cluster, from 1, 0 for reference images; tive: by score within the
+        # task; coincide: place in the order of picks within the cluster, 0 if not picked; others: 0.
+        ("rank", pa.int64()),
+        ("quota", pa.int64()),  # images to pick from its cluster (presel, size_balanced, coincide), task or pool
         ("picked", pa.bool_()),
+        ("copies", pa.int64()),  # times it is trained on; above 1 only in TIVE's profile `released`
         ("reason", pa.string()),
+    ]
+)
+
+# influence/influence.parquet: every sample that has a gradient, sorted by sample_id (TIVE).
+INFLUENCE = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("task", pa.string()),
+        ("image_sha", pa.string()),
+        ("gradient_norm", pa.float64()),  # L2, before the projection
+        ("influence", pa.float64()),  # mean cosine to the gradients of its task, itself included, -1 to 1
+        ("probability", pa.float64()),  # of a draw within the task, softmax(q * influence); sums to 1 over the task
+    ]
+)
+
+# influence/difficulty.parquet, sorted by task (TIVE).
+DIFFICULTY = pa.schema(
+    [
+        ("task", pa.string()),
+        ("samples", pa.int64()),  # that have a gradient
+        ("difficulty", pa.float64()),  # mean self-influence; higher: more of the budget
+        ("share", pa.float64()),  # difficulty / sum over tasks
+        ("quota", pa.int64()),  # samples to train on, repeats included
+        ("uniform_distance", pa.float64()),  # total variation between `probability` and uniform, 0 to 1
+    ]
+)
+
+# concepts/concepts.parquet: every sample that has activations, sorted by sample_id (COINCIDE).
+CONCEPTS = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("task", pa.string()),
+        ("image_sha", pa.string()),
+        ("cluster", pa.int64()),  # of the whole pool, from 0, by size descending
+        ("similarity", pa.float32()),  # cosine to its centroid, -1 to 1
+    ]
+)
+
+# concepts/centroids.parquet (COINCIDE).
+CONCEPT_CENTROIDS = pa.schema(
+    [
+        ("cluster", pa.int64()),
+        ("size", pa.int64()),
+        ("centroid", pa.list_(pa.float32())),  # unit length
+    ]
+)
+
+# concept_shares/shares.parquet, sorted by cluster (COINCIDE).
+CONCEPT_SHARES = pa.schema(
+    [
+        ("cluster", pa.int64()),
+        ("size", pa.int64()),
+        ("transferability", pa.float64()),  # S_c, mean cosine of centroids; higher: more of the budget
+        ("density", pa.float64()),  # D_c, mean Gaussian kernel; lower: more of the budget
+        ("share", pa.float64()),  # P_c, sums to 1
+        ("quota", pa.int64()),
     ]
 )
 
@@ -158,6 +219,7 @@ TRAINING_SAMPLES = pa.schema(
         ("image_sha", pa.string()),
         ("uri", pa.string()),
         ("origin", pa.string()),  # reference | selection | random | full
+        ("copies", pa.int64()),  # times it is trained on
         ("turns", TURNS),
     ]
 )

@@ -33,7 +33,7 @@ ImagePath = Callable[[InstructedImage], str]
 
 
 def training_samples(table: pa.Table) -> tuple[InstructedImage, ...]:
-    """Turn rows into records.
+    """Turn rows into records, a sample of several copies into as many.
 
     Args:
         table: columns of `components.schemas.TRAINING_SAMPLES`.
@@ -47,6 +47,7 @@ def training_samples(table: pa.Table) -> tuple[InstructedImage, ...]:
             turns=tuple(Turn(turn["question"], turn["response"]) for turn in row["turns"]),
         )
         for row in table.select(TRAINING_SAMPLES.names).to_pylist()
+        for _ in range(row["copies"])
     )
 
 

@@ -134,7 +134,7 @@ def _tile(row: dict[str, object], uris: dict[str, str], image_loader: ImageLoade
         if uri is None
         else make_thumbnail(uri, str(row["image_sha"]), image_loader=image_loader, size=size)
     )
-    centrality = decimal(float(str(row["centrality"])))
+    centrality = decimal(float(str(row["score"])))
     return Tile(
         thumbnail=thumbnail,
         sample_id=sample_id,

@@ -81,12 +81,14 @@ def fill_at_random(selection: pa.Table, *, budget: int, rng: np.random.Generator
         return selection
     filled = select_random(selection["sample_id"].to_pylist(), taken, budget=missing, rng=rng)  # (n,)
     reasons = np.where(filled, FILLED_AT_RANDOM, selection["reason"].to_numpy())
-    updated = selection.set_column(
-        SELECTION.get_field_index("picked"), SELECTION.field("picked"), pa.array(picked | filled)
-    )
-    return updated.set_column(
-        SELECTION.get_field_index("reason"), SELECTION.field("reason"), pa.array(reasons, pa.string())
-    )
+    changed = {
+        "picked": pa.array(picked | filled),
+        "copies": pa.array((picked | filled).astype(np.int64)),
+        "reason": pa.array(reasons, pa.string()),
+    }
+    for name, column in changed.items():
+        selection = selection.set_column(SELECTION.get_field_index(name), SELECTION.field(name), column)
+    return selection
 
 
 def _rows(members: pa.Table, is_reference: NDArray[np.bool_], result: SelectionResult) -> pa.Table:
@@ -97,6 +99,7 @@ def _rows(members: pa.Table, is_reference: NDArray[np.bool_], result: SelectionR
         pa.array(result.rank),
         pa.array(result.quota),
         pa.array(result.picked),
+        pa.array(result.picked.astype(np.int64)),
         pa.array(_reasons(is_reference, result), pa.string()),
     ]
     return pa.table(columns, schema=SELECTION)

@@ -44,10 +44,11 @@ def selection_row(name, task, cluster, centrality, rank, quota, *, picked=False,
         "image_sha": sha(name),
         "cluster": cluster,
         "is_reference": reference,
-        "centrality": centrality,
+        "score": centrality,
         "rank": rank,
         "quota": quota,
         "picked": picked,
+        "copies": int(picked),
         "reason": reason,
     }
 

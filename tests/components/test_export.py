@@ -29,6 +29,7 @@ def table(pool: Path) -> pa.Table:
             "image_sha": hashlib.sha256(path.read_bytes()).hexdigest(),
             "uri": str(path),
             "origin": "selection",
+            "copies": 1,
             "turns": [{"question": "q", "response": "r"}],
         }
         for path in sorted(pool.iterdir())

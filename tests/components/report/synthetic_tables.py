@@ -136,10 +136,11 @@ def selection_table(pool: Pool, allocation: pa.Table, is_reference: np.ndarray, 
         image_sha=pool.shas,
         cluster=pool.clusters,
         is_reference=is_reference,
-        centrality=centrality,
+        score=centrality,
         rank=rank,
         quota=quota,
         picked=picked,
+        copies=picked.astype(int),
         reason=[
             "reference set" if ref else f"rank {r} of quota {q}"
             for ref, r, q in zip(is_reference, rank, quota, strict=True)
@@ -174,5 +175,6 @@ def training_set_table(pool: Pool, is_reference: np.ndarray, chosen: np.ndarray)
         image_sha=[pool.shas[i] for i in kept],
         uri=[pool.uris[i] for i in kept],
         origin=["reference" if is_reference[i] else "selection" for i in kept],
+        copies=np.ones(len(kept), int),
         turns=[[{"question": "What is it?", "response": "a thing"}]] * len(kept),
     )
