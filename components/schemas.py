@@ -248,3 +248,19 @@ METRICS = pa.schema(
         ("left_out", pa.int64()),  # questions whose image is in the training set too
     ]
 )
+
+# comparison.parquet of `presel compare`: one row per strategy and seed.
+COMPARISON = pa.schema(
+    [
+        ("strategy", pa.string()),
+        ("seed", pa.int64()),
+        ("average", pa.float64()),  # mean of the sets' scores, 0 to 1, higher is better
+        ("relative", pa.float64()),  # Rel., percent of the full tune of the same seed; null without one
+        ("instructions", pa.int64()),  # needed to choose and to tune
+        ("cost_usd", pa.float64()),
+        ("images", pa.int64()),  # tuned on
+        ("selection_seconds", pa.float64()),  # computing, instructions not counted
+        ("tuning_seconds", pa.float64()),
+        ("sets", pa.list_(pa.struct([("set", pa.string()), ("score", pa.float64())]))),
+    ]
+)

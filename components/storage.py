@@ -1,5 +1,6 @@
 """Durable reading and writing: temporary name, fsync, rename; a directory's record is written last."""
 
+import errno
 import json
 import os
 import shutil
@@ -140,6 +141,23 @@ def fresh_directory(target: Path) -> Iterator[Path]:
         _sync_directory(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder's files into another that exists; where the file system can, by hard links, which costs nothing.
+
+    Neither copy may be changed in place afterwards.
+    """
+
+    def link_or_copy(from_path: str, to_path: str) -> None:
+        try:
+            os.link(from_path, to_path)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+                raise
+            shutil.copy2(from_path, to_path)
+
+    shutil.copytree(source, target, copy_function=link_or_copy, dirs_exist_ok=True)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,9 +48,18 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="One parameter, e.g. `--set tuning.learning_rate=0.001`; may be repeated."),
 ]
-Strategy = Annotated[str | None, typer.Option(help="How images are chosen: `presel`.")]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        help="How images are chosen: `presel`, `tive`, `coincide`, `size_balanced`, `uniform_task`, `random` or `full`."
+    ),
+]
 BudgetText = Annotated[
     str | None, typer.Option(help="Share (`15%`), count (`450`) or dollars (`$20`), reference set included.")
+]
+AnnotatePool = Annotated[
+    bool,
+    typer.Option("--annotate-pool", help="Pay for instructions of the whole pool where the strategy reads them all."),
 ]
 RunName = Annotated[str | None, typer.Option("--name", help="Folder under `runs/`; default: from the overlays.")]
 ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
@@ -68,6 +77,7 @@ def run(
     budget: BudgetText = None,
     settings: Settings = None,
     name: RunName = None,
+    annotate_pool: AnnotatePool = False,
     refresh: Annotated[bool, typer.Option(help="Run every stage, also those that are up to date.")] = False,
     traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
@@ -77,7 +87,7 @@ def run(
     workspace = prepare_workspace(
         overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget), name=name
     )
-    _curate(workspace.root, refresh=refresh, traceback=traceback)
+    _curate(workspace.root, refresh=refresh, annotate_pool=annotate_pool, traceback=traceback)
 
 
 @app.command()
@@ -107,6 +117,42 @@ def plan(
             overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget), name=name
         )
         show_plan(*plan_workspace(workspace))
+
+
+@app.command()
+def compare(
+    strategies: Annotated[
+        str, typer.Option(help="Names with commas between them; `full` is added unless --no-full is given.")
+    ] = "presel,random",
+    budget: BudgetText = None,
+    seeds: Annotated[int, typer.Option(help="Runs per strategy, with seed, seed + 1, ...", min=1)] = 1,
+    full: Annotated[bool, typer.Option(help="Also tune on the whole pool, which *Rel.* is measured against.")] = True,
+    params: Overlays = None,
+    settings: Settings = None,
+    name: Annotated[str, typer.Option(help="Folder under `runs/` for the table and the page.")] = "compare",
+    annotate_pool: AnnotatePool = False,
+    traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
+) -> None:
+    """Run several strategies over one pool at one budget, and put them side by side."""
+    _prepare_console(traceback=traceback)
+    from flows.compare import compare as compare_strategies
+    from flows.comparison import ComparisonOutcome
+    from flows.show import show_comparison
+
+    names = [part.strip() for part in strategies.split(",") if part.strip()]
+    state = compare_strategies(
+        [*names, "full"] if full and "full" not in names else names,
+        budget=budget,
+        seeds=seeds,
+        overlays=[str(path) for path in _seen_from_root(params)],
+        settings=list(settings or []),
+        name=name,
+        annotate_pool=annotate_pool,
+        return_state=True,
+    )
+    outcome = _result(state)
+    assert isinstance(outcome, ComparisonOutcome)
+    show_comparison(outcome)
 
 
 @app.command()
@@ -202,24 +248,34 @@ def _with_options(settings: list[str] | None, strategy: str | None, budget: str 
     return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *(settings or [])]
 
 
-def _curate(workspace: str, *, refresh: bool, traceback: bool = False) -> None:
-    from flows.console import hide_tracebacks
+def _curate(workspace: str, *, refresh: bool, annotate_pool: bool = False, traceback: bool = False) -> None:
+    _prepare_console(traceback=traceback)
     from flows.curate import curate
-    from flows.embedded_server import end_on_termination, end_orphaned_servers
     from flows.outcome import CurationOutcome
     from flows.show import show_outcome
+
+    state = curate(workspace, refresh=refresh, annotate_pool=annotate_pool, return_state=True)
+    outcome = _result(state)
+    assert isinstance(outcome, CurationOutcome)
+    show_outcome(outcome)
+
+
+def _prepare_console(*, traceback: bool) -> None:
+    from flows.console import hide_tracebacks
+    from flows.embedded_server import end_on_termination, end_orphaned_servers
 
     end_on_termination()
     end_orphaned_servers(os.environ["PREFECT_HOME"])
     if not traceback:
         hide_tracebacks()
-    state = curate(workspace, refresh=refresh, return_state=True)
+
+
+def _result(state: Any) -> object:
+    """What a flow returned; a failure ends the command with its message."""
     if state.is_failed():
         sys.stderr.write(f"presel: {state.message}\nFinished stages are kept; the same command continues from here.\n")
         raise typer.Exit(1)
-    outcome = state.result()
-    assert isinstance(outcome, CurationOutcome)
-    show_outcome(outcome)
+    return state.result()
 
 
 def main() -> None:

@@ -3,57 +3,56 @@
 from prefect import flow, get_run_logger
 
 from flows.outcome import CurationOutcome, describe_outcome
-from tasks.allocate import allocate
+from flows.strategies.choose import choose
 from tasks.assemble import assemble
 from tasks.baseline_select import baseline_select
 from tasks.benchmark import benchmark_base, benchmark_baseline, benchmark_tuned
-from tasks.cluster import cluster
 from tasks.curation_run import log_dataset, open_curation_run
-from tasks.embed import embed
 from tasks.ingest import ingest
-from tasks.instruct import baseline_instruct, instruct_reference, instruct_selection
+from tasks.instruct import baseline_instruct, instruct_selection
 from tasks.publish import publish_report, publish_versions
-from tasks.reference import reference
 from tasks.register import register_model
 from tasks.report import report
-from tasks.score import score
-from tasks.select import select
 from tasks.snapshot import snapshot_inputs
 from tasks.stage import CurationRun
-from tasks.tune import baseline_tune, reference_tune, tune
+from tasks.tune import baseline_tune, tune
 from tasks.versioning import Artifact
 from tasks.workspace import Workspace
 
 
 @flow(name="curate", flow_run_name="curate {workspace}", persist_result=False)
-def curate(workspace: str = ".", refresh: bool = False) -> CurationOutcome:
+def curate(
+    workspace: str = ".",
+    refresh: bool = False,
+    annotate_pool: bool = False,
+    register: bool = True,
+    comparison_run_id: str | None = None,
+) -> CurationOutcome:
     """Decide which images deserve an instruction, buy those, tune the model on them and measure it.
 
     Args:
         workspace: folder of dvc.yaml and params.yaml, relative to the project root.
         refresh: run every stage even when nothing it depends on changed.
+        annotate_pool: buy instructions for the whole pool where the strategy reads them all.
+        register: make the tuned model a version of the registered model.
+        comparison_run_id: MLflow run of the comparison that this run is a part of.
 
     Returns:
         Where to look, and the numbers that matter.
     """
     place = Workspace(workspace)
-    with place.exclusive(), open_curation_run(place, refresh=refresh) as run:
+    with (
+        place.exclusive(),
+        open_curation_run(place, refresh=refresh, annotate_pool=annotate_pool, parent_run_id=comparison_run_id) as run,
+    ):
         snapshot_inputs(place)
         manifest = ingest(run)
         log_dataset(run, manifest, context="pool")
-        vectors = embed(run, manifest)
 
-        reference_set = reference(run, manifest)
-        reference_instructions = instruct_reference(run, manifest, reference_set)
-        reference_model = reference_tune(run, reference_instructions)
-        importance = score(run, reference_model, reference_instructions)
+        chosen = choose(run, manifest)
+        instructions = instruct_selection(run, chosen.selection)
 
-        clusters = cluster(run, manifest, vectors)
-        quotas = allocate(run, importance, clusters, reference_set)
-        selection = select(run, quotas, clusters, vectors)
-        instructions = instruct_selection(run, selection)
-
-        training_set = assemble(run, reference_instructions, instructions)
+        training_set = assemble(run, instructions, chosen.selection, *chosen.annotated)
         log_dataset(run, training_set, context="training")
         model = tune(run, training_set)
 
@@ -62,11 +61,11 @@ def curate(workspace: str = ".", refresh: bool = False) -> CurationOutcome:
             benchmark_tuned(run, manifest, model),
             *_baselines(run, manifest, training_set),
         )
-        page = report(run, training_set, quotas, selection, model, *benchmarks)
-        version = register_model(run, model, benchmarks[1])
+        page = report(run, training_set, *chosen.evidence, chosen.selection, model, *benchmarks)
+        version = register_model(run, model, benchmarks[1]) if register else None
         publish_report(run, page)
         publish_versions(run)
-    return describe_outcome(run, version)
+    return describe_outcome(run, version, selection_seconds=chosen.seconds, tuning_seconds=model.seconds)
 
 
 def _baselines(run: CurationRun, manifest: Artifact, training_set: Artifact) -> list[Artifact]:

@@ -8,6 +8,7 @@ from components.benchmark.relative import average_score
 from components.ingest.manifest import read_samples
 from components.schemas import INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
+from components.strategies import STRATEGIES
 from tasks.register import RegisteredVersion
 from tasks.stage import CurationRun
 
@@ -27,23 +28,23 @@ class CurationOutcome:
     Attributes:
         report: path of the page.
         mlflow_run_id: the parent run.
-        model: name of the registered model.
-        model_version: its version.
-        model_is_new: whether this run registered it.
+        model: the version of the registered model; None when the run registers none.
+        strategy: how the images were chosen.
         pool: samples in the pool.
         picked: samples picked, the reference set left out.
-        reference: samples of the reference set.
-        instructions: instructions bought for both.
+        reference: samples of the reference set; 0 for a strategy without one.
+        instructions: instructions that choosing and tuning took.
         cost_usd: what they cost.
         full_cost_usd: what instructions for the whole pool would have cost at the same price.
         scores: base, tuned, and the controls.
+        selection_seconds: that choosing took, whenever its parts were computed.
+        tuning_seconds: that the tune took.
     """
 
     report: str
     mlflow_run_id: str
-    model: str
-    model_version: str
-    model_is_new: bool
+    model: RegisteredVersion | None
+    strategy: str
     pool: int
     picked: int
     reference: int
@@ -51,16 +52,20 @@ class CurationOutcome:
     cost_usd: float
     full_cost_usd: float
     scores: tuple[ModelScore, ...]
+    selection_seconds: float
+    tuning_seconds: float
 
 
-def describe_outcome(run: CurationRun, version: RegisteredVersion) -> CurationOutcome:
+def describe_outcome(
+    run: CurationRun, version: RegisteredVersion | None, *, selection_seconds: float, tuning_seconds: float
+) -> CurationOutcome:
     """Gather the outcome from the artifacts."""
     place, parameters = run.workspace, run.workspace.parameters()
     pool = read_samples(place.artifact("manifest")).num_rows
     selection = read_table(place.artifact("selection") / "selection.parquet", SELECTION)
     bought = [
         read_table(place.artifact(f"instructions/{origin}") / "instructions.parquet", INSTRUCTIONS)
-        for origin in ("reference", "selection")
+        for origin in STRATEGIES[parameters.strategy].needed_origins
     ]
     models = ("base", "tuned", *parameters.baselines)
     metrics = [read_table(place.artifact(f"benchmark/{name}") / "metrics.parquet", METRICS) for name in models]
@@ -68,9 +73,8 @@ def describe_outcome(run: CurationRun, version: RegisteredVersion) -> CurationOu
     return CurationOutcome(
         report=str(place.artifact("report") / "report.html"),
         mlflow_run_id=run.mlflow_run_id,
-        model=version.name,
-        model_version=version.version,
-        model_is_new=version.created,
+        model=version,
+        strategy=parameters.strategy,
         pool=pool,
         picked=pc.sum(selection["picked"]).as_py(),
         reference=pc.sum(selection["is_reference"]).as_py(),
@@ -78,4 +82,6 @@ def describe_outcome(run: CurationRun, version: RegisteredVersion) -> CurationOu
         cost_usd=sum(pc.sum(table["price_usd"]).as_py() or 0.0 for table in bought),
         full_cost_usd=pool * parameters.instructions.price_per_instruction_usd,
         scores=tuple(ModelScore(name, average_score(table)) for name, table in zip(models, metrics, strict=True)),
+        selection_seconds=selection_seconds,
+        tuning_seconds=tuning_seconds,
     )

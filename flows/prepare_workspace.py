@@ -13,11 +13,11 @@ import yaml
 
 from components.parameters import ParameterError, merge_overlays, parse_parameters
 from components.storage import write_text
+from flows.pipeline import BASE_STRATEGY, pipeline_of
 from tasks.workspace import Workspace
 
 RUNS = Path("runs")
 BASE = Path("params.yaml")
-PIPELINE = Path("dvc.yaml")
 NAME = re.compile(r"[\w][\w.-]*")
 
 
@@ -32,25 +32,30 @@ def prepare_workspace(
         name: folder under `runs/`; by default the overlays' names, or a digest of the settings.
 
     Returns:
-        The project root's workspace when nothing is changed and no name given, else `runs/NAME`. All workspaces share
-        one DVC cache and one Prefect cache, so equal work is done once.
+        The project root's workspace when nothing is changed, no name given and the strategy is that of the root's
+        dvc.yaml, else `runs/NAME`. All workspaces share one DVC cache and one Prefect cache: equal work is done once.
 
     Raises:
         ParameterError: the parameters or the name are not usable.
     """
     values = merge_overlays(BASE, overlays, settings)
     origin = " + ".join([str(BASE), *(os.path.relpath(overlay) for overlay in overlays), *settings])
-    parse_parameters(values, origin=origin)
-    if not overlays and not settings and name is None:
+    strategy = parse_parameters(values, origin=origin).strategy
+    if name is None and strategy == BASE_STRATEGY and values == merge_overlays(BASE):
         return Workspace(".")
-    chosen = name or _default_name(overlays, settings)
+    chosen = name or _default_name(overlays, settings, strategy)
     if not NAME.fullmatch(chosen):
         raise ParameterError(f"--name {chosen!r}: use letters, digits, '.', '_' and '-' only")
     workspace = Workspace(str(RUNS / chosen))
     header = f"# Written by `presel run` from {origin}; the next such run writes it again.\n"
     _write_if_changed(workspace.parameter_file, header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-    _write_if_changed(workspace.pipeline_file, header + _pipeline_of(workspace))
+    _write_if_changed(workspace.pipeline_file, header + pipeline_of(strategy).seen_from(Path(workspace.root)))
     return workspace
+
+
+def base_seed(overlays: Sequence[Path], settings: Sequence[str]) -> int:
+    """The seed that the parameters name."""
+    return parse_parameters(merge_overlays(BASE, overlays, settings), origin=str(BASE)).seed
 
 
 @contextmanager
@@ -79,21 +84,15 @@ def find_workspace(name: str | None) -> Workspace:
     return workspace
 
 
-def _default_name(overlays: Sequence[Path], settings: Sequence[str]) -> str:
+def _default_name(overlays: Sequence[Path], settings: Sequence[str], strategy: str) -> str:
+    """The overlays, the strategy where it is not the usual one, and a digest of all other settings."""
+    others = [setting for setting in settings if setting.partition("=")[0] != "strategy"]
     parts = [overlay.stem for overlay in overlays]
-    if settings:
-        parts.append(hashlib.sha256(json.dumps(list(settings)).encode()).hexdigest()[:8])
+    if strategy != BASE_STRATEGY or not (parts or others):
+        parts.append(strategy)
+    if others:
+        parts.append(hashlib.sha256(json.dumps(others).encode()).hexdigest()[:8])
     return "-".join(parts)
-
-
-def _pipeline_of(workspace: Workspace) -> str:
-    """The project's stages with the paths of its code as seen from the workspace; data paths stay inside it."""
-    pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
-    up = os.path.relpath(".", workspace.root)
-    for stage in pipeline["stages"].values():
-        body = stage.get("do", stage)
-        body["deps"] = [path if path.startswith("data/") else f"{up}/{path}" for path in body["deps"]]
-    return yaml.safe_dump(pipeline, sort_keys=False)
 
 
 def _write_if_changed(path: Path, text: str) -> None:

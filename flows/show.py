@@ -1,9 +1,14 @@
 """Outcome and plan on the terminal."""
 
+import math
+
 from rich.console import Console
 from rich.table import Table
 
 from components.plan import RunPlan, plan_text
+from components.report.comparison import conclusion
+from components.report.number_text import duration
+from flows.comparison import ComparisonOutcome
 from flows.outcome import CurationOutcome
 
 
@@ -11,13 +16,15 @@ def show_outcome(outcome: CurationOutcome) -> None:
     """Print where to look and the numbers that matter."""
     console = Console(highlight=False)
     share = outcome.instructions / outcome.pool
+    reference = f"{outcome.reference:,} reference + " if outcome.reference else ""
+    model = outcome.model
     lines = [
         ("pool", f"{outcome.pool:,} images (one per task counted)"),
-        ("picked", f"{outcome.reference:,} reference + {outcome.picked:,} selected"),
+        ("picked", f"{reference}{outcome.picked:,} selected (strategy {outcome.strategy})"),
         (
             "instructions",
-            f"{outcome.instructions:,} bought for ${outcome.cost_usd:,.2f}; all {outcome.pool:,} would have taken "
-            f"${outcome.full_cost_usd:,.2f} ({share:.1%} bought)",
+            f"{outcome.instructions:,} needed for ${outcome.cost_usd:,.2f}; all {outcome.pool:,} would have taken "
+            f"${outcome.full_cost_usd:,.2f} ({share:.1%} needed)",
         ),
         (
             "benchmark",
@@ -26,7 +33,9 @@ def show_outcome(outcome: CurationOutcome) -> None:
         ("report", outcome.report),
         (
             "model",
-            f"models:/{outcome.model}/{outcome.model_version}{' (new)' if outcome.model_is_new else ' (unchanged)'}",
+            "not registered"
+            if model is None
+            else f"models:/{model.name}/{model.version}{' (new)' if model.created else ' (unchanged)'}",
         ),
         ("MLflow run", f"{outcome.mlflow_run_id}  (`make ui` opens MLflow and Prefect)"),
     ]
@@ -37,6 +46,31 @@ def show_outcome(outcome: CurationOutcome) -> None:
         table.add_row(label, text)
     console.print()
     console.print(table)
+
+
+def show_comparison(outcome: ComparisonOutcome) -> None:
+    """Print one row per strategy and where to look."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("strategy", style="bold")
+    for heading in ("average", "seeds", "Rel.", "instructions", "tuned on", "selection", "tuning"):
+        table.add_column(heading, justify="right")
+    for row in outcome.rows:
+        table.add_row(
+            row.strategy,
+            f"{100 * row.average:.1f}",
+            " ".join(f"{100 * value:.1f}" for value in row.averages),
+            "-" if math.isnan(row.relative) else f"{row.relative:.1f} %",
+            f"{row.instructions:,.0f}",
+            f"{row.images:,.0f}",
+            duration(row.selection_seconds),
+            duration(row.tuning_seconds),
+        )
+    console.print()
+    console.print(table)
+    console.print(f"\n{conclusion(outcome.rows)}", markup=False)
+    places = [("page", outcome.page), ("table", outcome.table), ("MLflow run", outcome.mlflow_run_id)]
+    console.print("\n" + "\n".join(f"{label:<10}  {where}" for label, where in places), markup=False)
 
 
 def show_plan(plan: RunPlan, outdated: tuple[str, ...]) -> None:

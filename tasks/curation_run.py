@@ -17,12 +17,16 @@ from tasks.workspace import Workspace
 
 
 @contextmanager
-def open_curation_run(workspace: Workspace, *, refresh: bool) -> Iterator[CurationRun]:
+def open_curation_run(
+    workspace: Workspace, *, refresh: bool, annotate_pool: bool = False, parent_run_id: str | None = None
+) -> Iterator[CurationRun]:
     """The parent run of one curation; finished, failed or killed as the block ends.
 
     Args:
         workspace: where it lives.
         refresh: run every stage even when its result is cached.
+        annotate_pool: instructions may be bought for the whole pool.
+        parent_run_id: the MLflow run that this one is nested in, such as a comparison's.
     """
     client = tracking_client()
     parameters = workspace.parameters()
@@ -34,12 +38,14 @@ def open_curation_run(workspace: Workspace, *, refresh: bool) -> Iterator[Curati
         "prefect.flow_run_id": flow_run.id or "",
         "prefect.flow_run_url": flow_run.ui_url or "",
     }
+    if parent_run_id is not None:
+        tags["mlflow.parentRunId"] = parent_run_id
     run = client.create_run(experiment_id(client), run_name=flow_run.name or "curate", tags=tags)
     run_id = str(run.info.run_id)
     status = "FAILED"
     try:
         _log_parameters(run_id, parameters)
-        yield CurationRun(workspace, run_id, refresh)
+        yield CurationRun(workspace, run_id, refresh, annotate_pool)
         status = "FINISHED"
     finally:
         with open_ledger(parameters.instructions.ledger) as ledger:

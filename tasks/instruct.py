@@ -8,11 +8,12 @@ import pyarrow.compute as pc
 from components.ingest.manifest import read_samples
 from components.instructions.buy import buy_instructions
 from components.instructions.ledger import open_ledger
+from components.instructions.missing import pool_refusal, samples_without_instruction
 from components.instructions.open_provider import open_provider
 from components.instructions.request import requests_for_samples
 from components.schemas import CHOSEN, SELECTION
 from components.storage import fresh_directory, read_table, write_table
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.stage import StageContext, StageRefusedError, StageSummary, stage_task
 from tasks.tables import write_dropped
 
 
@@ -20,6 +21,15 @@ from tasks.tables import write_dropped
 def instruct_reference(context: StageContext) -> StageSummary:
     """Instructions of the reference set."""
     return _instruct(context, read_table(context.input("reference") / "reference.parquet", CHOSEN))
+
+
+@stage_task("instruct_pool", retries=2)
+def instruct_pool(context: StageContext) -> StageSummary:
+    """Instructions of the whole pool, for the strategies that read them all."""
+    samples = read_samples(context.input("manifest"))
+    if not context.annotate_pool:
+        _refuse_to_buy(context, samples)
+    return _instruct(context, samples)
 
 
 @stage_task("instruct_selection", retries=2)
@@ -55,6 +65,23 @@ def _instruct(context: StageContext, chosen: pa.Table) -> StageSummary:
         f"{rows:,} instructions for ${cost:,.2f}, {len(result.dropped):,} dropped",
         (("instructions", rows), ("cost_usd", cost), ("dropped", len(result.dropped))),
     )
+
+
+def _refuse_to_buy(context: StageContext, samples: pa.Table) -> None:
+    parameters = context.parameters.instructions
+    provider = open_provider(parameters)
+    with open_ledger(parameters.ledger) as ledger:
+        missing = samples_without_instruction(samples, provider=provider, ledger=ledger)
+    if missing:
+        raise StageRefusedError(
+            pool_refusal(
+                strategy=context.parameters.strategy,
+                missing=len(missing),
+                pool=samples.num_rows,
+                price_per_instruction_usd=parameters.price_per_instruction_usd,
+                provider=provider.name,
+            )
+        )
 
 
 def _chosen_file(context: StageContext) -> Path:

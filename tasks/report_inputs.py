@@ -9,36 +9,46 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
 from components import schemas
 from components.embedding.vector_store import encoder_fingerprint, read_vectors
+from components.features.feature_store import read_features
 from components.ingest.manifest import read_samples
 from components.instructions.ledger import open_ledger
 from components.instructions.ledger_totals import ledger_totals
 from components.report.inputs import (
     BenchmarkRun,
+    CoincideEvidence,
     Costs,
     DropCount,
     InstructionTable,
     Lineage,
     MapCoordinates,
     ReportInputs,
+    TiveEvidence,
     TrainingRun,
     Version,
 )
 from components.selection.map_2d import project_to_plane
 from components.storage import read_table
+from components.strategies import STRATEGIES
 from tasks.curation_run import git_commit
 from tasks.stage import StageContext
 from tasks.tracking import experiment_id, tracking_client
 
 LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")
+# Artifacts with a dropped.parquet, in the order of the stages; a strategy has some of them.
 STAGES_THAT_DROP = (
     "vectors",
     "instructions/reference",
-    "instructions/selection",
+    "instructions/pool",
     "reference_model",
+    "warm_up_model",
     "scores",
+    "gradients",
+    "activations",
+    "instructions/selection",
     "model",
 )
 
@@ -46,28 +56,34 @@ STAGES_THAT_DROP = (
 def load_report_inputs(context: StageContext) -> ReportInputs:
     """Read everything the report shows; every model name in `baselines` must have been benchmarked."""
     parameters = context.parameters
+    strategy = STRATEGIES[parameters.strategy]
     models = ("base", "tuned", *parameters.baselines)
-    origins = ("reference", "selection", *parameters.baselines)
-    clusters = _table(context, "clusters/clusters.parquet", schemas.CLUSTERS)
+    origins = (*dict.fromkeys((*strategy.needed_origins, *strategy.instruction_origins)), *parameters.baselines)
     instructions = tuple(
         InstructionTable(origin, _table(context, f"instructions/{origin}/instructions.parquet", schemas.INSTRUCTIONS))
         for origin in origins
     )
     samples = read_samples(context.input("manifest"))
+    selection = _table(context, "selection/selection.parquet", schemas.SELECTION)
     return ReportInputs(
         samples=samples,
         quarantine=_table(context, "manifest/quarantine.parquet", schemas.QUARANTINE),
-        reference=_table(context, "reference/reference.parquet", schemas.CHOSEN),
-        scores=_table(context, "scores/scores.parquet", schemas.SCORES),
-        importance=_table(context, "scores/importance.parquet", schemas.IMPORTANCE),
-        clusters=clusters,
-        allocation=_table(context, "allocation/allocation.parquet", schemas.ALLOCATION),
-        selection=_table(context, "selection/selection.parquet", schemas.SELECTION),
+        reference=_own_table(context, "reference/reference.parquet", schemas.CHOSEN),
+        scores=_own_table(context, "scores/scores.parquet", schemas.SCORES),
+        importance=_own_table(context, "scores/importance.parquet", schemas.IMPORTANCE),
+        clusters=_own_table(context, "clusters/clusters.parquet", schemas.CLUSTERS),
+        allocation=_own_table(context, "allocation/allocation.parquet", schemas.ALLOCATION),
+        selection=selection,
         training_set=_table(context, "training_set/samples.parquet", schemas.TRAINING_SAMPLES),
         instructions=instructions,
         training_runs=tuple(
             TrainingRun(name, _table(context, f"{directory}/training_log.parquet", schemas.TRAINING_LOG))
-            for name, directory in (("reference", "reference_model"), ("tuned", "model"))
+            for name, directory in (
+                ("reference", "reference_model"),
+                ("warm_up", "warm_up_model"),
+                ("tuned", "model"),
+            )
+            if directory in _own_artifacts(context)
         ),
         benchmarks=tuple(
             BenchmarkRun(
@@ -80,10 +96,42 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
         costs=_costs(context, samples.num_rows, instructions),
         lineage=_lineage(context),
         drops=_drops(context),
-        map_coordinates=_map(context, clusters),
+        map_coordinates=_map(context, selection),
         strategy=parameters.strategy,
         budget=str(parameters.budget),
+        tive=_tive(context),
+        coincide=_coincide(context),
     )
+
+
+def _own_artifacts(context: StageContext) -> frozenset[str]:
+    """The artifacts of the workspace's own pipeline: those that an earlier strategy left there are not read."""
+    stages = yaml.safe_load(context.workspace.pipeline_file.read_text(encoding="utf-8"))["stages"].values()
+    outputs = [next(iter(out)) if isinstance(out, dict) else out for stage in stages for out in stage.get("outs", ())]
+    return frozenset(output.removeprefix("data/") for output in outputs)
+
+
+def _own_table(context: StageContext, name: str, schema: pa.Schema) -> pa.Table:
+    """A table of the strategy, without rows where it has none."""
+    artifact = name.rpartition("/")[0]
+    return _table(context, name, schema) if artifact in _own_artifacts(context) else schema.empty_table()
+
+
+def _tive(context: StageContext) -> TiveEvidence | None:
+    if context.parameters.strategy != "tive":
+        return None
+    return TiveEvidence(
+        warm_up=_table(context, "warm_up/warm_up.parquet", schemas.CHOSEN),
+        influence=_table(context, "influence/influence.parquet", schemas.INFLUENCE),
+        difficulty=_table(context, "influence/difficulty.parquet", schemas.DIFFICULTY),
+        sampling_q=context.parameters.tive.sampling_q,
+    )
+
+
+def _coincide(context: StageContext) -> CoincideEvidence | None:
+    if context.parameters.strategy != "coincide":
+        return None
+    return CoincideEvidence(_table(context, "concept_shares/shares.parquet", schemas.CONCEPT_SHARES))
 
 
 def _table(context: StageContext, name: str, schema: pa.Schema) -> pa.Table:
@@ -94,7 +142,8 @@ def _costs(context: StageContext, pool_size: int, instructions: tuple[Instructio
     parameters = context.parameters.instructions
     with open_ledger(parameters.ledger) as ledger:
         to_date = ledger_totals(ledger)
-    own = [part.table for part in instructions if part.origin in ("reference", "selection")]
+    needed = STRATEGIES[context.parameters.strategy].needed_origins
+    own = [part.table for part in instructions if part.origin in needed]
     return Costs(
         instructions=sum(table.num_rows for table in own),
         spent_usd=sum(pc.sum(table["price_usd"]).as_py() or 0.0 for table in own),
@@ -108,21 +157,27 @@ def _costs(context: StageContext, pool_size: int, instructions: tuple[Instructio
 
 def _drops(context: StageContext) -> tuple[DropCount, ...]:
     found = []
-    for name in STAGES_THAT_DROP:
+    for name in (name for name in STAGES_THAT_DROP if name in _own_artifacts(context)):
         table = _table(context, f"{name}/dropped.parquet", schemas.DROPPED)
         counts = table.group_by("reason").aggregate([("sample_id", "count")]).sort_by("reason")
         found += [DropCount(name, row["reason"], row["sample_id_count"]) for row in counts.to_pylist()]
     return tuple(found)
 
 
-def _map(context: StageContext, clusters: pa.Table) -> MapCoordinates:
-    parameters = context.parameters
+def _map(context: StageContext, selection: pa.Table) -> MapCoordinates | None:
+    parameters, own = context.parameters, _own_artifacts(context)
     # Evenly spaced over the ids, which are hashes: a sample of the pool that is the same every time.
-    step = max(1, -(-clusters.num_rows // parameters.report.map_points))
-    shown = clusters.take(list(range(0, clusters.num_rows, step)))
-    encoder = parameters.encoder
-    model = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
-    vectors = read_vectors(context.input("vectors"), shown["image_sha"].to_pylist(), model=model)
+    step = max(1, -(-selection.num_rows // parameters.report.map_points))
+    shown = selection.take(list(range(0, selection.num_rows, step)))
+    if "vectors" in own:
+        encoder = parameters.encoder
+        model = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
+        vectors = read_vectors(context.input("vectors"), shown["image_sha"].to_pylist(), model=model)
+    elif own & {"gradients", "activations"}:
+        store = context.input("gradients" if "gradients" in own else "activations")
+        vectors = read_features(store, shown["sample_id"].to_pylist())
+    else:
+        return None
     return MapCoordinates(tuple(shown["sample_id"].to_pylist()), project_to_plane(vectors, seed=parameters.seed))
 
 

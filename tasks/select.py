@@ -1,4 +1,4 @@
-"""Stage select: the most central images of every cluster."""
+"""Stages select: the most central images of every cluster."""
 
 import functools
 
@@ -17,14 +17,23 @@ from tasks.stage import StageContext, StageSummary, stage_task
 @stage_task("select")
 def select(context: StageContext) -> StageSummary:
     """Pick every cluster's quota."""
-    parameters = context.parameters
     reference = read_table(context.input("reference") / "reference.parquet", CHOSEN)
+    return _select(context, reference["sample_id"].combine_chunks())
+
+
+@stage_task("size_balanced_select")
+def size_balanced_select(context: StageContext) -> StageSummary:
+    """Pick every cluster's quota; there is no reference set to leave out."""
+    return _select(context, pa.array([], pa.string()))
+
+
+def _select(context: StageContext, reference_ids: pa.Array) -> StageSummary:
+    parameters, encoder = context.parameters, context.parameters.encoder
     allocation = read_table(context.input("allocation") / "allocation.parquet", ALLOCATION)
-    encoder = parameters.encoder
     model = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
     table = select_pool(
         read_table(context.input("clusters") / "clusters.parquet", CLUSTERS),
-        reference["sample_id"].combine_chunks(),
+        reference_ids,
         functools.partial(read_vectors, context.input("vectors"), model=model),
         cells=_cells(allocation),
         quotas=allocation["quota"].to_numpy(),
@@ -36,7 +45,7 @@ def select(context: StageContext) -> StageSummary:
     with fresh_directory(context.output) as directory:
         write_table(directory / "selection.parquet", table)
     picked = pc.sum(table["picked"]).as_py()
-    note = f"{picked:,} of {table.num_rows - reference.num_rows:,} images picked"
+    note = f"{picked:,} of {table.num_rows - len(reference_ids):,} images picked"
     return StageSummary(table.num_rows, note, (("picked", picked),))
 
 

@@ -30,6 +30,8 @@ def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
         "benchmark": snapshot_files([item.path for item in parameters.benchmark.sets])
         + snapshot_sources([_images_of(item) for item in parameters.benchmark.sets]),
     }
+    if parameters.strategy == "coincide":
+        snapshots["concept_model"] = snapshot_model(parameters.coincide.model, parameters.coincide.revision)
     changed = []
     for name, text in snapshots.items():
         path = workspace.artifact("inputs") / f"{name}.json"

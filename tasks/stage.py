@@ -33,6 +33,10 @@ logger = logging.getLogger("presel.stage")
 PROGRESS_SECONDS = 2.0
 
 
+class StageRefusedError(RuntimeError):
+    """A stage does not go on without a person's word; trying again would change nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class CurationRun:
     """What every stage of one run shares.
@@ -41,11 +45,13 @@ class CurationRun:
         workspace: where it lives.
         mlflow_run_id: the parent run in MLflow; None outside a flow (`dvc repro`).
         refresh: run every stage even when its result is cached.
+        annotate_pool: instructions may be bought for the whole pool.
     """
 
     workspace: Workspace
     mlflow_run_id: str | None = None
     refresh: bool = False
+    annotate_pool: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class StageContext:
         scratch: a directory for checkpoints that survives a kill and belongs to exactly this work.
         tracker: where metrics go while it runs.
         log: where a line for a person goes.
+        annotate_pool: instructions may be bought for the whole pool.
     """
 
     workspace: Workspace
@@ -84,6 +91,7 @@ class StageContext:
     scratch: Path
     tracker: StageTracker
     log: Callable[[str], None]
+    annotate_pool: bool = False
 
     def input(self, name: str) -> Path:
         """The directory of an artifact that the stage reads."""
@@ -168,6 +176,7 @@ class StageTask:
             result_serializer="json",
             retries=retries,
             retry_delay_seconds=[2.0 * 2**n for n in range(retries)] or None,
+            retry_condition_fn=_may_pass,
         )
         def execute(stage: PreparedStage, inputs: tuple[Artifact, ...]) -> Artifact:  # noqa: ARG001 -- inputs draw the graph
             return self._execute(stage)
@@ -234,6 +243,7 @@ class StageTask:
                 scratch=STATE / "scratch" / workspace.name / f"{stage.name}-{stage.key[:16]}",
                 tracker=tracker,
                 log=_log,
+                annotate_pool=stage.run.annotate_pool,
             )
             summary = self.fn(context)
             write_record(context.output, stage=stage.name, rows=summary.rows, schema_version=SCHEMA_VERSION)
@@ -244,7 +254,12 @@ class StageTask:
             dvc_hash = output_hash(declared)
         assert dvc_hash is not None
         return Artifact(
-            stage=stage.name, path=path, dvc_hash=dvc_hash, rows=summary.rows, schema_version=SCHEMA_VERSION
+            stage=stage.name,
+            path=path,
+            dvc_hash=dvc_hash,
+            rows=summary.rows,
+            schema_version=SCHEMA_VERSION,
+            seconds=time.monotonic() - started,
         )
 
 
@@ -260,6 +275,11 @@ def stage_task(name: str, *, retries: int = 0) -> Callable[[StageBody], StageTas
         return StageTask(name, body, retries=retries)
 
     return wrap
+
+
+def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
+    """Whether a failure is worth another try."""
+    return not isinstance(state.result(raise_on_failure=False), StageRefusedError)
 
 
 def _store_of(base: ResultStore, execute: Any) -> ResultStore:

@@ -34,7 +34,7 @@ def experiment_id(client: "MlflowClient") -> str:
     return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=kind))
 
 
-def _metric_name(name: str) -> str:
+def metric_name(name: str) -> str:
     """MLflow allows fewer characters than a task's name may have."""
     return re.sub(r"[^\w./: -]", "_", name)
 
@@ -84,7 +84,7 @@ class StageTracker:
         from mlflow.utils.time import get_current_time_millis
 
         now = get_current_time_millis()
-        client.log_batch(self._run_id, metrics=[Metric(_metric_name(name), value, now, 0) for name, value in metrics])
+        client.log_batch(self._run_id, metrics=[Metric(metric_name(name), value, now, 0) for name, value in metrics])
         client.set_tag(self._run_id, "mlflow.note.content", note)
 
     def _open(self) -> "MlflowClient | None":

@@ -1,10 +1,10 @@
-"""Stages tune: LoRA on the reference set, on the training set, on a control."""
+"""Stages tune: LoRA on the reference set, on the warm-up set, on the training set, on a control."""
 
 from components.assemble import assemble_training_set, read_training_samples
 from components.ingest.manifest import read_samples
 from components.parameters import EpochParameters
 from components.records import InstructedImage
-from components.schemas import INSTRUCTIONS
+from components.schemas import CHOSEN, INSTRUCTIONS
 from components.storage import fresh_directory, read_table, write_table
 from components.training.training_log import TrainingLogRow
 from components.training_formats import training_samples
@@ -16,6 +16,15 @@ from tasks.tables import write_dropped
 def reference_tune(context: StageContext) -> StageSummary:
     """The reference model."""
     return _tune(context, _instructed(context, "reference"), context.parameters.reference_tune)
+
+
+@stage_task("warm_up_tune")
+def warm_up_tune(context: StageContext) -> StageSummary:
+    """TIVE's reference model."""
+    warm_up = read_table(context.input("warm_up") / "warm_up.parquet", CHOSEN)
+    chosen = frozenset(warm_up["sample_id"].to_pylist())
+    samples = tuple(sample for sample in _instructed(context, "pool") if sample.sample_id in chosen)
+    return _tune(context, samples, context.parameters.reference_tune)
 
 
 @stage_task("tune")

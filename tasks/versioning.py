@@ -29,6 +29,7 @@ class Artifact(BaseModel):
         dvc_hash: DVC's md5 of the directory.
         rows: rows of its main table.
         schema_version: of its tables.
+        seconds: that computing it took; a later run that finds it in the cache spends none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +39,7 @@ class Artifact(BaseModel):
     dvc_hash: str
     rows: int
     schema_version: int
+    seconds: float
 
 
 class StageChangedError(RuntimeError):

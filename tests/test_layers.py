@@ -30,10 +30,13 @@ def test_imports_go_one_way(package: str) -> None:
     assert wrong == set()
 
 
+PIPELINES = [ROOT / "dvc.yaml", *sorted((ROOT / "conf" / "strategies").glob("*.yaml"))]
+
+
 def stage_bodies() -> list[tuple[str, Path, list[str]]]:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     found = []
-    for name, stage in stages.items():
+    stages = [item for file in PIPELINES for item in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].items()]
+    for name, stage in stages:
         deps = stage.get("do", stage)["deps"]
         task_files = [Path(dep) for dep in deps if dep.startswith("tasks/") and dep != "tasks/report_inputs.py"]
         assert task_files, f"stage {name} must name its task file"

@@ -1,7 +1,6 @@
 """Embed the images that lack a vector: decode ahead, encode in batches, add to LanceDB in bulk."""
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,25 +8,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from components.embedding.vector_store import (
-    append_vectors,
-    compact,
-    encoder_fingerprint,
-    single_writer,
-    stored_images,
-)
+from components.commits import Batch, gather_commits
+from components.embedding.vector_store import append_vectors, compact, encoder_fingerprint, stored_images
+from components.lance import single_writer
 from components.parameters import EncoderParameters
 from components.progress import Progress
 from components.records import Dropped
 
-SECONDS_BETWEEN_COMMITS = 1.0
-SHARE_BETWEEN_COMMITS = 0.05  # of the time so far: few fragments in a long run, little to lose in a killed one
-ROWS_PER_COMMIT = 65_536  # at most; bounds memory
 NOT_FINITE = "not finite"
-
-EncodedBatch = tuple[list[str], NDArray[np.float32]]  # image sha256s, vectors (n, d)
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +74,7 @@ def embed_images(
         logger.info("%d of %d images lack a vector of %s", len(missing), len(uri_of), fingerprint)
         if missing:
             encoded = _encode_missing(missing, encoder, pixel_limit, dropped, progress)
-            for shas, vectors in _commits(encoded):
+            for shas, (vectors,) in gather_commits(encoded):
                 append_vectors(directory, shas, vectors, model=fingerprint)
                 embedded += len(shas)
             stored_images(directory, model=fingerprint)  # raises if another writer was at work
@@ -114,7 +103,7 @@ def _encode_missing(
     pixel_limit: int,
     dropped: list[Dropped],
     progress: Progress,
-) -> Iterator[EncodedBatch]:
+) -> Iterator[Batch]:
     """Yield vectors batch by batch; images that get none are added to `dropped`."""
     # torch and transformers only where there is something to compute
     from components.embedding.decode import ImageToDecode, decode_batches
@@ -143,23 +132,6 @@ def _encode_missing(
                     detail = "the encoder gave a vector with NaN or infinite values"
                     dropped.append(Dropped(image_sha, NOT_FINITE, detail))
             shas = [sha for sha, usable in zip(batch.image_shas, finite, strict=True) if usable]
-            yield shas, vectors[finite]
+            yield shas, (vectors[finite],)
             done += len(batch.image_shas)
         progress(done, len(missing))
-
-
-def _commits(encoded: Iterator[EncodedBatch]) -> Iterator[EncodedBatch]:
-    """Join batches into the few large ones that are written."""
-    began = last = time.monotonic()
-    shas: list[str] = []
-    parts: list[NDArray[np.float32]] = []
-    for batch_shas, vectors in encoded:
-        shas.extend(batch_shas)
-        parts.append(vectors)
-        now = time.monotonic()
-        due = max(SECONDS_BETWEEN_COMMITS, SHARE_BETWEEN_COMMITS * (now - began))
-        if shas and (now - last >= due or len(shas) >= ROWS_PER_COMMIT):
-            yield shas, np.concatenate(parts)
-            shas, parts, last = [], [], now
-    if shas:
-        yield shas, np.concatenate(parts)

@@ -1,13 +1,9 @@
 """The LanceDB table of image vectors: one row per image and encoder, written in bulk by one writer."""
 
-import fcntl
 import hashlib
 import logging
-import os
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from components.lance import open_tables, primary_key, remove_unborn
 
 if TYPE_CHECKING:
     import lancedb
@@ -83,7 +81,7 @@ def stored_images(directory: Path, *, model: str) -> pa.ChunkedArray:
     """
     found = [
         table.search().where(_is_model(model)).select(["image_sha"]).to_arrow().column("image_sha")
-        for table in _tables(directory)
+        for table in open_tables(directory, TABLE_NAME)
     ]
     image_shas = pa.chunked_array([chunk for column in found for chunk in column.chunks], type=pa.string())
     duplicates = len(image_shas) - pc.count_distinct(image_shas).as_py()
@@ -116,13 +114,13 @@ def append_vectors(directory: Path, image_shas: Sequence[str], vectors: NDArray[
         ],
         schema=_schema(dimension),
     )
-    for table in _tables(directory):
+    for table in open_tables(directory, TABLE_NAME):
         if table.schema.field("vector").type.list_size == dimension:
             table.add(rows)
             return
     import lancedb  # takes a second, which a run that finds its vectors in the cache does without
 
-    _remove_unborn(directory)
+    remove_unborn(directory, TABLE_NAME)
     database = lancedb.connect(directory)
     taken = TABLE_NAME in database.list_tables().tables
     database.create_table(f"{TABLE_NAME}_{dimension}" if taken else TABLE_NAME, rows)
@@ -130,7 +128,7 @@ def append_vectors(directory: Path, image_shas: Sequence[str], vectors: NDArray[
 
 def compact(directory: Path) -> None:
     """Merge the fragments of tables that have many of them, and drop their earlier versions."""
-    for table in _tables(directory):
+    for table in open_tables(directory, TABLE_NAME):
         fragments = table.stats()["fragment_stats"]["num_fragments"]
         if fragments > FRAGMENTS_BEFORE_COMPACTION:
             logger.info("merging %d fragments of %s in %s", fragments, table.name, directory)
@@ -160,7 +158,7 @@ def read_vectors(directory: Path, image_shas: Sequence[str], *, model: str) -> N
     distinct = asked.dictionary
     found = np.zeros(len(distinct), dtype=bool)
     vectors = np.empty((len(distinct), 0), dtype=np.float32)
-    for table in _tables(directory):
+    for table in open_tables(directory, TABLE_NAME):
         dimension = table.schema.field("vector").type.list_size
         for shas, block in _blocks(table, model):
             position = pc.index_in(shas, value_set=distinct)
@@ -181,46 +179,6 @@ def read_vectors(directory: Path, image_shas: Sequence[str], *, model: str) -> N
     order = np.asarray(asked.indices)
     in_order = len(order) == len(distinct)  # distinct values come in the order of their first occurrence
     return vectors if in_order else vectors[order]
-
-
-@contextmanager
-def single_writer(directory: Path) -> Iterator[None]:
-    """Keep a second writer out of the database while the block runs; a killed writer's hold ends with it.
-
-    Raises:
-        RuntimeError: another process writes to it.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise RuntimeError(f"another process writes vectors to {directory}; wait for it to end or stop it") from None
-    finally:
-        os.close(descriptor)
-
-
-def _tables(directory: Path) -> "list[lancedb.table.Table]":
-    if not directory.is_dir():
-        return []
-    import lancedb  # takes a second, which a run that finds its vectors in the cache does without
-
-    database = lancedb.connect(directory)
-    names = sorted(name for name in database.list_tables().tables if name.startswith(TABLE_NAME))
-    return [database.open_table(name) for name in names if _is_born(directory / f"{name}.lance")]
-
-
-def _is_born(table: Path) -> bool:
-    """Whether a table has a first version; it has none when its writer was killed while it made the table."""
-    return any((table / "_versions").glob("*.manifest"))
-
-
-def _remove_unborn(directory: Path) -> None:
-    for table in directory.glob(f"{TABLE_NAME}*.lance"):
-        if not _is_born(table):
-            logger.warning("removing %s: its writer was killed before it had a first version", table)
-            shutil.rmtree(table)
 
 
 def _blocks(table: "lancedb.table.Table", model: str) -> Iterator[tuple[pa.Array, NDArray[np.float32]]]:
@@ -247,18 +205,10 @@ def _is_model(model: str) -> str:
 
 
 def _schema(dimension: int) -> pa.Schema:
-    # LanceDB marks a primary key in field metadata; without it concurrent upserts duplicate rows silently.
-    # Table.set_unenforced_primary_key takes one column only, the metadata takes several.
-    def key(position: int) -> dict[str, str]:
-        return {
-            "lance-schema:unenforced-primary-key": "true",
-            "lance-schema:unenforced-primary-key:position": str(position),
-        }
-
     return pa.schema(
         [
-            pa.field("image_sha", pa.string(), nullable=False, metadata=key(1)),
-            pa.field("model", pa.string(), nullable=False, metadata=key(2)),
+            pa.field("image_sha", pa.string(), nullable=False, metadata=primary_key(1)),
+            pa.field("model", pa.string(), nullable=False, metadata=primary_key(2)),
             pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False),
         ]
     )

@@ -54,6 +54,10 @@ class ExistingInstructions:
             specifications += [_specification(records) for _, records in self._read(group)]
         return specifications
 
+    def at_hand(self, requests: Sequence[InstructionRequest]) -> list[bool]:
+        """Whether the files have a record of the sample; whether its conversation is usable shows when it is read."""
+        return [bool(self._locate(request)) for request in requests]
+
     def ask(
         self,
         requests: Sequence[IdentifiedRequest],

@@ -68,6 +68,9 @@ class InstructionProvider(Protocol):
     def specify(self, requests: Sequence[InstructionRequest]) -> Sequence[RequestSpecification]:
         """Say for each request what decides its answer, without asking for it and without cost."""
 
+    def at_hand(self, requests: Sequence[InstructionRequest]) -> Sequence[bool]:
+        """Say for each request whether its instruction is there already, so that nobody has to write it."""
+
     def ask(
         self,
         requests: Sequence[IdentifiedRequest],

@@ -12,6 +12,8 @@ from components.report.number_text import count, decimal, percent, quantity
 from components.report.task_rows import TaskRow
 from components.report.thumbnails import ImageLoader, Thumbnail, ThumbnailFormat, make_thumbnail
 
+ALL_TASKS = "all tasks"  # stands for the task of a cluster of the whole pool
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -20,7 +22,7 @@ class Tile:
     thumbnail: Thumbnail
     sample_id: str
     rank: str
-    centrality: str
+    score: str
     title: str
 
 
@@ -29,9 +31,9 @@ class ClusterGrid:
     """One cluster.
 
     Attributes:
-        task: its task.
+        task: its task; "all tasks" for a cluster of the whole pool.
         colour: index of the task's colour, -1 for grey.
-        cluster: its number within the task.
+        cluster: its number; -1 where the task as a whole is drawn from.
         facts: its size, quota and reference images in words.
         picked: pictures from the first rank on.
         passed: pictures from the narrowest miss to the last rank.
@@ -45,12 +47,18 @@ class ClusterGrid:
     passed: tuple[Tile, ...]
 
 
-def grid_clusters_of(selection: pa.Table, tasks: tuple[TaskRow, ...], limit: int) -> tuple[tuple[str, int], ...]:
+def grid_clusters_of(
+    selection: pa.Table, tasks: tuple[TaskRow, ...], limit: int, *, across_tasks: bool = False
+) -> tuple[tuple[str, int], ...]:
     """The clusters to show: those with the largest quotas, one per task in turn, the most important task first.
 
-    Clusters with nothing picked or nothing passed over are not shown: there is nothing to compare.
+    Clusters with nothing picked or nothing passed over are not shown: there is nothing to compare. Clusters that mix
+    tasks (`across_tasks`) come as one task, `ALL_TASKS`.
     """
     open_rows = selection.filter(pc.invert(selection["is_reference"]))
+    if across_tasks:
+        everywhere = pa.repeat(ALL_TASKS, open_rows.num_rows)
+        open_rows = open_rows.set_column(open_rows.schema.get_field_index("task"), "task", everywhere)
     groups = open_rows.group_by(["task", "cluster"]).aggregate(
         [("picked", "sum"), ("picked", "count"), ("quota", "max")]
     )
@@ -58,7 +66,8 @@ def grid_clusters_of(selection: pa.Table, tasks: tuple[TaskRow, ...], limit: int
     for row in groups.to_pylist():
         if 0 < row["picked_sum"] < row["picked_count"]:
             by_task[row["task"]].append((-row["quota_max"], row["cluster"]))
-    queues = [(row.task, sorted(by_task[row.task])) for row in tasks]
+    names = [ALL_TASKS] if across_tasks else [row.task for row in tasks]
+    queues = [(name, sorted(by_task[name])) for name in names]
     longest = max((len(queue) for _, queue in queues), default=0)
     turns = [(task, queue[turn][1]) for turn in range(longest) for task, queue in queues if turn < len(queue)]
     return tuple(turns[:limit])
@@ -72,6 +81,7 @@ def cluster_grids(
     grid_images: int,
     image_loader: ImageLoader,
     size: ThumbnailFormat,
+    score: str = "centrality",
 ) -> tuple[ClusterGrid, ...]:
     """Open the pictures of the clusters.
 
@@ -82,13 +92,15 @@ def cluster_grids(
         grid_images: pictures per row at most.
         image_loader: opens an image by URI and sha256.
         size: of the pictures.
+        score: what the selection's scores are.
 
     Returns:
         One grid per cluster.
     """
-    colours = {row.task: row.colour for row in tasks}
+    colours = {row.task: row.colour for row in tasks} | {ALL_TASKS: -1}
     return tuple(
-        _grid(inputs, task, cluster, colours[task], grid_images, image_loader, size) for task, cluster in clusters
+        _grid(inputs, task, cluster, colours[task], grid_images, image_loader, size, score)
+        for task, cluster in clusters
     )
 
 
@@ -100,10 +112,14 @@ def _grid(
     grid_images: int,
     image_loader: ImageLoader,
     size: ThumbnailFormat,
+    score: str,
 ) -> ClusterGrid:
-    selection = inputs.selection
-    members = selection.filter(pc.and_(pc.equal(selection["task"], task), pc.equal(selection["cluster"], cluster)))
-    rows = members.filter(pc.invert(members["is_reference"])).sort_by("rank").to_pylist()
+    members = inputs.selection.filter(pc.field("cluster") == cluster)
+    if task != ALL_TASKS:
+        members = members.filter(pc.field("task") == task)
+    # Those that a strategy ranks only when it picks them follow by score.
+    order = [("rank", "ascending"), ("score", "descending")]
+    rows = members.filter(pc.invert(members["is_reference"])).sort_by(order).to_pylist()
     picked = [row for row in rows if row["picked"]]
     passed = [row for row in rows if not row["picked"]]
     shown_picked = picked[:grid_images]
@@ -111,7 +127,7 @@ def _grid(
     uris = _uris(inputs.samples, [row["sample_id"] for row in shown_picked + shown_passed])
 
     def tiles(chosen: list[dict[str, object]]) -> tuple[Tile, ...]:
-        return tuple(_tile(row, uris, image_loader, size) for row in chosen)
+        return tuple(_tile(row, uris, image_loader, size, score) for row in chosen)
 
     reference = members.num_rows - len(rows)
     kept_out = f"; {quantity(reference, 'more is', 'more are')} in the reference set" if reference else ""
@@ -126,7 +142,9 @@ def _uris(samples: pa.Table, sample_ids: list[object]) -> dict[str, str]:
     return dict(zip(rows["sample_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))
 
 
-def _tile(row: dict[str, object], uris: dict[str, str], image_loader: ImageLoader, size: ThumbnailFormat) -> Tile:
+def _tile(
+    row: dict[str, object], uris: dict[str, str], image_loader: ImageLoader, size: ThumbnailFormat, score: str
+) -> Tile:
     sample_id = str(row["sample_id"])
     uri = uris.get(sample_id)
     thumbnail = (
@@ -134,11 +152,11 @@ def _tile(row: dict[str, object], uris: dict[str, str], image_loader: ImageLoade
         if uri is None
         else make_thumbnail(uri, str(row["image_sha"]), image_loader=image_loader, size=size)
     )
-    centrality = decimal(float(str(row["score"])))
+    value = decimal(float(str(row["score"])))
     return Tile(
         thumbnail=thumbnail,
         sample_id=sample_id,
         rank=f"#{row['rank']}",
-        centrality=centrality,
-        title=f"{sample_id}: centrality {centrality}, rank {row['rank']}. {row['reason']}",
+        score=value,
+        title=f"{sample_id}: {score} {value}, rank {row['rank']}. {row['reason']}",
     )

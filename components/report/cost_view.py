@@ -9,6 +9,7 @@ from components.report.number_text import count, dollars, percent
 
 PURPOSES = {
     "reference": "reference set",
+    "pool": "whole pool, which the strategy reads",
     "selection": "selection",
     "random": "random control",
     "full": "full-pool control",
@@ -80,7 +81,7 @@ def cost_view(costs: Costs, tables: tuple[InstructionTable, ...]) -> CostView:
 def _row(part: InstructionTable) -> CostRow:
     return CostRow(
         purpose=PURPOSES.get(part.origin, part.origin),
-        control=part.origin not in ("reference", "selection"),
+        control=part.origin not in ("reference", "pool", "selection"),
         instructions=count(part.table.num_rows),
         input_tokens=count(int(_total(part, "input_tokens"))),
         output_tokens=count(int(_total(part, "output_tokens"))),

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from components.report.benchmark_comparison import Difference
 from components.report.key_figures import KeyFigures, summary_sentences
+from components.report.method_text import MethodText
 from components.report.number_text import NO_BREAK, count, dollars, percent, points, quantity, signed_points
-
-STRATEGIES = {"presel": "PreSel"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +41,20 @@ class GlanceView:
     parts: tuple[PoolPart, ...]
 
 
-def glance_view(figures: KeyFigures, *, strategy: str, budget: str) -> GlanceView:
+def glance_view(figures: KeyFigures, *, method: MethodText, budget: str) -> GlanceView:
     """Lay out the head of the page."""
     noun = "image" if figures.samples == figures.images else "sample"
     return GlanceView(
-        title=f"{count(figures.picked)} of {quantity(figures.samples, noun)} deserve an instruction",
-        sentences=summary_sentences(figures, STRATEGIES.get(strategy, strategy)),
+        title=f"{count(figures.picked)} of {quantity(figures.samples, noun)} {_deserve(figures)}",
+        sentences=summary_sentences(figures, method),
         figures=(*_pool_figures(figures, budget), *_cost_figures(figures), *_benchmark_figures(figures)),
         parts=_parts(figures),
     )
+
+
+def _deserve(figures: KeyFigures) -> str:
+    everything = figures.costs.instructions >= figures.costs.all_instructions
+    return "deserve to be tuned on" if everything and figures.picked < figures.samples else "deserve an instruction"
 
 
 def _pool_figures(figures: KeyFigures, budget: str) -> list[Figure]:
@@ -64,7 +68,8 @@ def _pool_figures(figures: KeyFigures, budget: str) -> list[Figure]:
         Figure(
             "Picked",
             count(figures.picked),
-            f"{count(figures.reference)} reference + {count(figures.selected)} selected{asked}",
+            (f"{count(figures.reference)} reference + " if figures.reference else "")
+            + f"{count(figures.selected)} selected{asked}",
             "allocation",
         ),
     ]
@@ -76,10 +81,17 @@ def _cost_figures(figures: KeyFigures) -> list[Figure]:
         Figure(
             "Instructions",
             count(costs.instructions),
-            f"instead of {count(costs.all_instructions)} for the whole pool",
+            "the whole pool's"
+            if costs.instructions >= costs.all_instructions
+            else f"instead of {count(costs.all_instructions)} for the whole pool",
             "cost",
         ),
-        Figure("Cost", dollars(costs.spent_usd), f"instead of {dollars(costs.all_usd)}", "cost"),
+        Figure(
+            "Cost",
+            dollars(costs.spent_usd),
+            "" if costs.instructions >= costs.all_instructions else f"instead of {dollars(costs.all_usd)}",
+            "cost",
+        ),
     ]
 
 
@@ -111,7 +123,7 @@ def _parts(figures: KeyFigures) -> tuple[PoolPart, ...]:
     if not total:
         return ()
     named = (
-        ("reference", "reference set", figures.reference),
+        *([("reference", "reference set", figures.reference)] if figures.reference else []),
         ("selected", "selected", figures.selected),
         ("passed", "passed over", total - figures.picked),
     )

@@ -6,13 +6,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.parameters import StrategyName
+
 
 @dataclass(frozen=True, slots=True)
 class InstructionTable:
     """The instructions that one purpose asked for.
 
     Attributes:
-        origin: reference | selection | random | full.
+        origin: reference | pool | selection | random | full.
         table: INSTRUCTIONS.
     """
 
@@ -25,7 +27,7 @@ class TrainingRun:
     """How one tune went.
 
     Attributes:
-        name: reference | tuned | random | full.
+        name: reference | warm_up | tuned | random | full.
         log: TRAINING_LOG.
     """
 
@@ -99,7 +101,7 @@ class Costs:
     """What the instructions cost, in dollars.
 
     Attributes:
-        instructions: instructions that the training set (reference set and selection) consists of.
+        instructions: instructions that choosing and tuning took.
         spent_usd: what these cost.
         all_instructions: instructions that annotating the whole pool would have taken.
         all_usd: what those would have cost.
@@ -149,6 +151,34 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class TiveEvidence:
+    """What TIVE's choice rests on.
+
+    Attributes:
+        warm_up: CHOSEN.
+        influence: INFLUENCE.
+        difficulty: DIFFICULTY.
+        sampling_q: q of the sampling probabilities.
+    """
+
+    warm_up: pa.Table
+    influence: pa.Table
+    difficulty: pa.Table
+    sampling_q: float
+
+
+@dataclass(frozen=True, slots=True)
+class CoincideEvidence:
+    """What COINCIDE's choice rests on.
+
+    Attributes:
+        shares: CONCEPT_SHARES.
+    """
+
+    shares: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
 class ReportInputs:
     """One curation run.
 
@@ -175,6 +205,8 @@ class ReportInputs:
         map_coordinates: the vectors in the plane.
         strategy: how the images were chosen.
         budget: the budget as the parameters give it, such as "15%".
+        tive: evidence of that strategy.
+        coincide: evidence of that strategy.
     """
 
     samples: pa.Table
@@ -194,5 +226,7 @@ class ReportInputs:
     drops: tuple[DropCount, ...] = ()
     stage_times: tuple[StageTime, ...] = ()
     map_coordinates: MapCoordinates | None = None
-    strategy: str = "presel"
+    strategy: StrategyName = "presel"
     budget: str = ""
+    tive: TiveEvidence | None = None
+    coincide: CoincideEvidence | None = None

@@ -14,6 +14,7 @@ from components.report.benchmark_comparison import (
     shared_sets,
 )
 from components.report.inputs import Costs, ReportInputs
+from components.report.method_text import MethodText
 from components.report.number_text import count, dollars, percent, points, quantity
 from components.report.task_rows import selected_rows
 
@@ -92,7 +93,7 @@ def key_figures(inputs: ReportInputs) -> KeyFigures:
     )
 
 
-def summary_sentences(figures: KeyFigures, strategy: str) -> tuple[str, ...]:
+def summary_sentences(figures: KeyFigures, method: MethodText) -> tuple[str, ...]:
     """The run in plain words, one sentence per fact that the run has."""
     if not figures.samples:
         return ("The pool holds no image.",)
@@ -101,14 +102,19 @@ def summary_sentences(figures: KeyFigures, strategy: str) -> tuple[str, ...]:
         f"The pool holds {quantity(figures.images, 'image')} in {quantity(figures.tasks, 'task')}.",
         f"{count(figures.picked)} of {of_pool} ({percent(figures.picked_share)}) get an instruction:"
         f" {count(figures.reference)} make up the reference set, which shows what each task is worth, and"
-        f" {count(figures.selected)} were chosen by {strategy} before anyone had asked a question about them.",
+        f" {count(figures.selected)} were chosen {method.chosen}."
+        if figures.reference
+        else f"{count(figures.picked)} of {of_pool} ({percent(figures.picked_share)}) are tuned on; they were chosen"
+        f" {method.chosen}.",
     ]
     costs = figures.costs
-    if costs.all_usd > 0:
+    if costs.all_usd > 0 and costs.instructions < costs.all_instructions:
         sentences.append(
             f"Their instructions cost {dollars(costs.spent_usd)}; annotating the whole pool would have cost"
             f" {dollars(costs.all_usd)}."
         )
+    elif costs.all_usd > 0:
+        sentences.append(f"That took an instruction for every sample, {dollars(costs.spent_usd)} in all.")
     return (*sentences, *_benchmark_sentences(figures))
 
 

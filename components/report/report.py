@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from components.report.allocation_view import allocation_view
 from components.report.benchmark_view import benchmark_view
 from components.report.cluster_grids import cluster_grids, grid_clusters_of
+from components.report.coincide_view import coincide_view
 from components.report.cost_view import cost_view
 from components.report.example_answers import example_sets
 from components.report.glance_view import glance_view
@@ -15,9 +16,11 @@ from components.report.importance_view import importance_view
 from components.report.inputs import ReportInputs
 from components.report.key_figures import key_figures
 from components.report.map_view import map_view
+from components.report.method_text import METHODS
 from components.report.number_text import duration
 from components.report.task_rows import COLOURS, task_rows
 from components.report.thumbnails import ImageLoader, thumbnail_format
+from components.report.tive_view import tive_view
 from components.report.training_view import training_view
 
 EXAMPLES_PER_SET = 4
@@ -44,15 +47,25 @@ def build_report(
         HTML.
     """
     tasks = task_rows(inputs)
-    clusters = grid_clusters_of(inputs.selection, tasks, grid_clusters)
+    method = METHODS[inputs.strategy]
+    clusters = grid_clusters_of(
+        inputs.selection, tasks, grid_clusters if method.score else 0, across_tasks=inputs.strategy == "coincide"
+    )
     sets = max((run.metrics.num_rows for run in inputs.benchmarks), default=0)
     size = thumbnail_format(2 * grid_images * len(clusters) + EXAMPLES_PER_SET * sets)
-    grids = cluster_grids(inputs, tasks, clusters, grid_images=grid_images, image_loader=image_loader, size=size)
+    grids = cluster_grids(
+        inputs, tasks, clusters, grid_images=grid_images, image_loader=image_loader, size=size, score=method.score
+    )
     return (
         _environment()
         .get_template("report.html")
         .render(
-            glance=glance_view(key_figures(inputs), strategy=inputs.strategy, budget=inputs.budget),
+            glance=glance_view(key_figures(inputs), method=method, budget=inputs.budget),
+            method=method,
+            has_reference=bool(inputs.reference.num_rows),
+            all_annotated=inputs.costs.instructions >= inputs.costs.all_instructions,
+            tive=tive_view(tasks, inputs.tive),
+            coincide=coincide_view(inputs.coincide),
             importance=importance_view(tasks, inputs.scores),
             allocation=allocation_view(tasks, inputs.allocation),
             map=map_view(inputs, tasks, map_points=map_points),

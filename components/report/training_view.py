@@ -10,6 +10,7 @@ from components.report.number_text import count, decimal
 
 NAMES = {
     "reference": "reference model",
+    "warm_up": "warm-up model",
     "tuned": "tuned model",
     "random": "random control",
     "full": "full-pool control",

@@ -119,17 +119,23 @@ def language_model_linear_names(model: Any) -> list[str]:
     Raises:
         ValueError: the token embeddings or the layers are not found.
     """
-    embeddings = model.get_input_embeddings()
-    modules = dict(model.named_modules())
-    path = next((name for name, module in modules.items() if module is embeddings), "")
-    scope = path.rpartition(".")[0]
-    names = [name for name, module in modules.items() if isinstance(module, nn.Linear) and name.startswith(f"{scope}.")]
+    scope = language_model_path(model)
+    names = [
+        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and name.startswith(f"{scope}.")
+    ]
     if not scope or not names:
         raise ValueError(
-            f"no language model with linear layers was found in {type(model).__name__} around its token embeddings "
-            f"{path!r}; name the layers in tuning.target_modules instead of all-linear"
+            f"no language model with linear layers was found in {type(model).__name__} around its token embeddings; "
+            "name the layers in tuning.target_modules instead of all-linear"
         )
     return names
+
+
+def language_model_path(model: Any) -> str:
+    """Full name of the module that holds the token embeddings; empty where that is the model itself."""
+    embeddings = model.get_input_embeddings()
+    path = next((name for name, module in model.named_modules() if module is embeddings), "")
+    return path.rpartition(".")[0]
 
 
 def branch_positions(

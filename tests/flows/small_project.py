@@ -21,6 +21,7 @@ def make_project(root: Path) -> Path:
     for name in ("components", "tasks", "flows"):
         shutil.copytree(CHECKOUT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(CHECKOUT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    shutil.copytree(CHECKOUT / "conf" / "strategies", root / "conf" / "strategies")
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(CHECKOUT / name, root / name)
     draw_pool(root / "pool", seed=3)
@@ -44,6 +45,10 @@ def small_parameters(values: dict[str, Any]) -> dict[str, Any]:
     values["budget"] = "30%"
     values["reference"]["share"] = 0.1
     values["cluster"]["images_per_cluster"] = 20
+    values["tive"]["warm_up_share"] = 0.1
+    values["tive"]["projection"] = 64
+    values["coincide"]["model"] = str(CHECKOUT / values["coincide"]["model"])
+    values["coincide"]["clusters"] = 4
     values["tuning"]["checkpoint_every"] = 1
     values["tuning"]["log_every"] = 1
     values["tuning"]["batch_size"] = 8

@@ -16,15 +16,15 @@ from components.schemas import SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
 from flows.curate import curate
 from flows.outcome import CurationOutcome
+from flows.pipeline import pipeline_of
 from flows.stages import STAGES
+from tasks.register import RegisteredVersion
 
 pytestmark = pytest.mark.slow
 
-ALL_STAGES = {name for name in STAGES if not name.startswith(("baseline_", "benchmark_baseline"))} | {
-    "baseline_select@random",
-    "baseline_instruct@random",
-    "baseline_tune@random",
-    "benchmark_baseline@random",
+ALL_STAGES = {
+    f"{name}@random" if name.startswith(("baseline_", "benchmark_baseline")) else name
+    for name in pipeline_of("presel").stages
 }
 
 
@@ -59,6 +59,11 @@ def set_parameter(root: Path, section: str, key: str, value: object) -> None:
     path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
+def registered(outcome: CurationOutcome) -> RegisteredVersion:
+    assert outcome.model is not None
+    return outcome.model
+
+
 @pytest.fixture(scope="module")
 def first_run(project: Path) -> CurationOutcome:
     """The first run of the module: everything is computed."""
@@ -88,8 +93,8 @@ def test_dvc_agrees_that_everything_is_up_to_date(project: Path, first_run: Cura
 def test_second_run_finds_everything(project: Path, first_run: CurationOutcome) -> None:
     computed, cached, outcome = run_flow()
     assert (computed, cached) == (set(), ALL_STAGES)
-    assert outcome.model_version == first_run.model_version
-    assert not outcome.model_is_new
+    assert registered(outcome).version == registered(first_run).version
+    assert not registered(outcome).created
 
 
 def test_deleted_artifact_is_restored_not_computed(project: Path, first_run: CurationOutcome) -> None:
@@ -115,11 +120,11 @@ def test_changed_parameter_runs_exactly_what_depends_on_it(project: Path, first_
     computed, _, outcome = run_flow()
     tuned_and_after = {"tune", "benchmark_tuned", "baseline_tune@random", "benchmark_baseline@random", "report"}
     assert computed == tuned_and_after
-    assert outcome.model_is_new
+    assert registered(outcome).created
     set_parameter(project, "final_tune", "epochs", 1)
     computed, _, outcome = run_flow()
     assert computed == set(), "the first results are still in the cache"
-    assert outcome.model_version == first_run.model_version
+    assert registered(outcome).version == registered(first_run).version
     assert "up to date" in dvc(project, "status")
 
 
@@ -149,7 +154,7 @@ def test_the_registered_model_loads_in_two_lines(project: Path, first_run: Curat
     import peft
     import transformers
 
-    model = mlflow.pyfunc.load_model(f"models:/{first_run.model}@challenger")
+    model = mlflow.pyfunc.load_model(f"models:/{registered(first_run).name}@challenger")
     answers = model.predict(pd.DataFrame({"image": ["pool/images/color/0.png"], "question": ["What color is it?"]}))
     assert len(answers) == 1
     assert isinstance(answers[0], str)
@@ -168,7 +173,9 @@ def test_mlflow_tells_the_story(project: Path, first_run: CurationOutcome) -> No
     run = client.get_run(first_run.mlflow_run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params["select.neighbours"] == "5"
-    assert run.data.tags["presel.model_version"] == f"{first_run.model}/{first_run.model_version}"
+    assert (
+        run.data.tags["registered(presel).version"] == f"{registered(first_run).name}/{registered(first_run).version}"
+    )
     assert {given.dataset.name for given in run.inputs.dataset_inputs} == {"data/manifest", "data/training_set"}
     files = {file.path for file in client.list_artifacts(first_run.mlflow_run_id)}
     assert {"report.html", "dvc.lock", "params.yaml"} <= files

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from components.embedding import embed
+from components import commits
 from components.embedding.embed import embed_images
 from components.embedding.encoder import encode, load_encoder, load_image_processor, preprocess
 from components.embedding.vector_store import encoder_fingerprint, read_vectors, stored_images
@@ -213,7 +213,7 @@ def test_no_images_is_no_work(plain_encoder_folder: Path, tmp_path: Path):
 
 def test_vectors_are_committed_in_bulk(plain_encoder_folder: Path, tmp_path: Path, monkeypatch):
     shas, uris = make_pool(tmp_path / "pool", 40)
-    monkeypatch.setattr(embed, "SECONDS_BETWEEN_COMMITS", 1000.0)
+    monkeypatch.setattr(commits, "SECONDS_BETWEEN_COMMITS", 1000.0)
     run(shas, uris, tmp_path / "vectors", parameters(plain_encoder_folder))
     assert len(list((tmp_path / "vectors" / "vectors.lance" / "data").iterdir())) == 1
 
@@ -222,13 +222,14 @@ KILLED_RUN = """
 import json, sys
 from pathlib import Path
 
+from components import commits
 from components.embedding import embed
 from components.parameters import EncoderParameters
 
 if __name__ == "__main__":
     shas, uris, directory, encoder = json.loads(Path(sys.argv[1]).read_text())
-    embed.SECONDS_BETWEEN_COMMITS = 0.0
-    embed.SHARE_BETWEEN_COMMITS = 0.0
+    commits.SECONDS_BETWEEN_COMMITS = 0.0
+    commits.SHARE_BETWEEN_COMMITS = 0.0
 
     def progress(done, total):
         print(done, flush=True)

@@ -12,9 +12,9 @@ from components.embedding.vector_store import (
     compact,
     encoder_fingerprint,
     read_vectors,
-    single_writer,
     stored_images,
 )
+from components.lance import single_writer
 
 
 def shas(count: int, *, start: int = 0) -> list[str]:

@@ -25,6 +25,9 @@ class ScriptedProvider:
         self.dies_at, self.fails, self.forgets = dies_at, fails, forgets
         self.asked: list[str] = []
 
+    def at_hand(self, requests):
+        return [False] * len(requests)
+
     def specify(self, requests):
         return [RequestSpecification(model="scripted") for _ in requests]
 

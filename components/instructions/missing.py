@@ -1,0 +1,58 @@
+"""Which samples of a pool have no instruction, and what a strategy that reads them all says about it."""
+
+import pyarrow as pa
+
+from components.instructions.ledger import Ledger, find_entries
+from components.instructions.provider import InstructionProvider
+from components.instructions.request import identify_request, requests_for_samples
+
+
+def samples_without_instruction(samples: pa.Table, *, provider: InstructionProvider, ledger: Ledger) -> tuple[str, ...]:
+    """Find the samples whose instruction would have to be obtained first; nothing is asked for.
+
+    Args:
+        samples: the pool, columns of `components.schemas.SAMPLES`.
+        provider: who would be asked.
+        ledger: what was bought before.
+
+    Returns:
+        Ids of the samples that the provider does not have at hand and that the ledger holds no answer for, sorted.
+    """
+    requests = requests_for_samples(samples, samples["sample_id"].to_pylist())
+    held = provider.at_hand(requests)
+    wanted = [request for request, there in zip(requests, held, strict=True) if not there]
+    specifications = provider.specify(wanted)
+    identified = [identify_request(*pair) for pair in zip(wanted, specifications, strict=True)]
+    entries = find_entries(ledger, [request.request_id for request in identified])
+    return tuple(
+        request.request.sample_id
+        for request in identified
+        if request.request_id not in entries or entries[request.request_id].state != "answered"
+    )
+
+
+def pool_refusal(*, strategy: str, missing: int, pool: int, price_per_instruction_usd: float, provider: str) -> str:
+    """Say why a strategy that reads every instruction does not go on, and what to do.
+
+    Args:
+        strategy: its name.
+        missing: samples without an instruction, at least 1.
+        pool: samples.
+        price_per_instruction_usd: dollars.
+        provider: name of the provider that would be asked.
+
+    Returns:
+        One paragraph.
+    """
+    advice = (
+        "Provider existing cannot write them: with --annotate-pool they are left out, and the strategy chooses among "
+        "the others. Or add them to instructions.annotations"
+        if provider == "existing"
+        else "Allow it with --annotate-pool"
+    )
+    total = f"${missing * price_per_instruction_usd:,.2f}"
+    return (
+        f"strategy {strategy} reads the instruction of every sample, and {missing:,} of {pool:,} have none. At "
+        f"${price_per_instruction_usd:,.4g} each they would cost {total}. {advice}, "
+        "or use strategy presel, which needs instructions only for the images it chooses"
+    )

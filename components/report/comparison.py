@@ -1,0 +1,213 @@
+"""Strategies side by side: one row each, over all seeds, and what the differences are worth."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pyarrow as pa
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from components.parameters import StrategyName
+from components.report.geometry import Axis, linear_axis
+from components.report.inputs import Lineage
+from components.report.method_text import METHODS
+from components.report.number_text import count, dollars, duration, percent, points
+
+FULL: StrategyName = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonInputs:
+    """A comparison.
+
+    Attributes:
+        rows: COMPARISON.
+        base: benchmark average of the model before tuning, 0 to 1.
+        budget: as it was given.
+        pool: samples of the pool.
+        lineage: records.
+    """
+
+    rows: pa.Table
+    base: float
+    budget: str
+    pool: int
+    lineage: Lineage
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyRow:
+    """One strategy over all seeds; numbers are means over them, times in seconds.
+
+    Attributes:
+        strategy: its name.
+        seeds: how many.
+        average: benchmark average, 0 to 1.
+        averages: of every seed.
+        relative: Rel. in percent; NaN without a full tune.
+        instructions: needed.
+        cost_usd: dollars for them.
+        images: tuned on.
+        selection_seconds: to choose.
+        tuning_seconds: to tune.
+        sets: score per benchmark set.
+    """
+
+    strategy: StrategyName
+    seeds: int
+    average: float
+    averages: tuple[float, ...]
+    relative: float
+    instructions: float
+    cost_usd: float
+    images: float
+    selection_seconds: float
+    tuning_seconds: float
+    sets: tuple[tuple[str, float], ...]
+
+
+def strategy_rows(rows: pa.Table) -> tuple[StrategyRow, ...]:
+    """One row per strategy, in the order in which they come.
+
+    Args:
+        rows: COMPARISON.
+    """
+    found = rows.to_pylist()
+    return tuple(
+        _row(name, [row for row in found if row["strategy"] == name])
+        for name in dict.fromkeys(row["strategy"] for row in found)
+    )
+
+
+def noise_between_seeds(rows: Sequence[StrategyRow]) -> float:
+    """Pooled standard deviation of the average between seeds of one strategy; NaN with one seed each."""
+    several = [row for row in rows if row.seeds > 1]
+    freedom = sum(row.seeds - 1 for row in several)
+    if not freedom:
+        return math.nan
+    return math.sqrt(sum((row.seeds - 1) * stdev(row.averages) ** 2 for row in several) / freedom)
+
+
+def conclusion(rows: Sequence[StrategyRow]) -> str:
+    """What can be said of the differences, in plain words."""
+    noise = noise_between_seeds(rows)
+    if math.isnan(noise):
+        return (
+            "With one seed per strategy the differences say nothing about the strategies: how much an average moves "
+            "from seed to seed is not known. Run again with more seeds."
+        )
+    seeds = min(row.seeds for row in rows)
+    limit = 1.96 * noise * math.sqrt(2 / seeds)
+    compared = [row for row in rows if row.strategy != FULL]
+    best = max(compared, key=lambda row: row.average, default=None)
+    text = (
+        f"From seed to seed an average moves by {points(noise)} points (standard deviation, {seeds} seeds). Two "
+        f"strategies that are less than about {points(limit)} points apart are not told apart by this comparison."
+    )
+    if best is None:
+        return text
+    level = [row.strategy for row in compared if row is not best and best.average - row.average < limit]
+    if level:
+        return f"{text} {best.strategy} is highest, and {_listed(level)} cannot be told from it."
+    return f"{text} {best.strategy} is ahead of all others by more than that."
+
+
+def build_comparison(inputs: ComparisonInputs) -> str:
+    """Write one self-contained page.
+
+    Returns:
+        HTML; it asks for nothing from outside itself and escapes every text that comes from data.
+    """
+    rows = strategy_rows(inputs.rows)
+    everything = [inputs.base, *(value for row in rows for value in row.averages)]
+    axis = linear_axis(0.0, max(value for value in everything if not math.isnan(value)) * 100)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    full = next((row for row in rows if row.strategy == FULL), None)
+    return environment.get_template("comparison.html").render(
+        rows=[_view(row, axis) for row in rows],
+        axis=axis,
+        base=points(inputs.base),
+        base_place=axis.place(100 * inputs.base),
+        full_place=None if full is None else axis.place(100 * full.average),
+        sets=[name for name, _ in rows[0].sets],
+        conclusion=conclusion(rows),
+        budget=inputs.budget,
+        pool=count(inputs.pool),
+        seeds=rows[0].seeds,
+        lineage=inputs.lineage,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A strategy's row as texts, and its places along the axis."""
+
+    name: str
+    title: str
+    average: str
+    averages: str
+    place: float
+    places: tuple[float, ...]
+    relative: str
+    instructions: str
+    cost: str
+    images: str
+    selection: str
+    tuning: str
+    sets: tuple[str, ...]
+
+
+def _view(row: StrategyRow, axis: Axis) -> _View:
+    return _View(
+        name=row.strategy,
+        title=METHODS[row.strategy].name,
+        average=points(row.average),
+        averages=", ".join(points(value) for value in row.averages),
+        place=axis.place(100 * row.average),
+        places=tuple(axis.place(100 * value) for value in row.averages),
+        relative="-" if math.isnan(row.relative) else percent(row.relative / 100),
+        instructions=count(round(row.instructions)),
+        cost=dollars(row.cost_usd),
+        images=count(round(row.images)),
+        selection=duration(row.selection_seconds),
+        tuning=duration(row.tuning_seconds),
+        sets=tuple(points(value) for _, value in row.sets),
+    )
+
+
+def _row(name: StrategyName, rows: list[dict[str, object]]) -> StrategyRow:
+    def mean(column: str) -> float:
+        values = [math.nan if row[column] is None else float(str(row[column])) for row in rows]
+        return fmean(values)
+
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        sets = row["sets"]
+        assert isinstance(sets, list)
+        for item in sets:
+            scores.setdefault(item["set"], []).append(item["score"])
+    return StrategyRow(
+        strategy=name,
+        seeds=len(rows),
+        average=mean("average"),
+        averages=tuple(float(str(row["average"])) for row in rows),
+        relative=mean("relative"),
+        instructions=mean("instructions"),
+        cost_usd=mean("cost_usd"),
+        images=mean("images"),
+        selection_seconds=mean("selection_seconds"),
+        tuning_seconds=mean("tuning_seconds"),
+        sets=tuple((key, fmean(values)) for key, values in scores.items()),
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,1 @@
+"""The strategies: how each of them chooses, step by step."""

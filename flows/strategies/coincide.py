@@ -1,0 +1,26 @@
+"""COINCIDE (EMNLP 2024, arXiv 2406.10995)."""
+
+from flows.strategies.chosen import Chosen
+from tasks.activations import activations
+from tasks.coincide_select import coincide_select
+from tasks.concept_shares import concept_shares
+from tasks.concepts import concepts
+from tasks.instruct import instruct_pool
+from tasks.stage import CurationRun
+from tasks.versioning import Artifact
+
+
+def choose_with_coincide(run: CurationRun, manifest: Artifact) -> Chosen:
+    """Clusters of what a small model sees in image and text; most from those that carry over and vary."""
+    instructions = instruct_pool(run, manifest)
+    pool_activations = activations(run, instructions)
+
+    clusters = concepts(run, pool_activations)
+    shares = concept_shares(run, clusters, pool_activations)
+    selection = coincide_select(run, shares, clusters, pool_activations)
+    return Chosen(
+        selection,
+        evidence=(clusters, shares),
+        computed=(pool_activations, clusters, shares),
+        annotated=(instructions,),
+    )

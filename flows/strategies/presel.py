@@ -1,0 +1,33 @@
+"""PreSel (CVPR 2025, arXiv 2503.07591)."""
+
+from flows.strategies.chosen import Chosen
+from tasks.allocate import allocate
+from tasks.cluster import cluster
+from tasks.embed import embed
+from tasks.instruct import instruct_reference
+from tasks.reference import reference
+from tasks.score import score
+from tasks.select import select
+from tasks.stage import CurationRun
+from tasks.tune import reference_tune
+from tasks.versioning import Artifact
+
+
+def choose_with_presel(run: CurationRun, manifest: Artifact) -> Chosen:
+    """How important each task is, learnt from a few instructions; then the images that stand for the others."""
+    vectors = embed(run, manifest)
+
+    reference_set = reference(run, manifest)
+    instructions = instruct_reference(run, manifest, reference_set)
+    reference_model = reference_tune(run, instructions)
+    importance = score(run, reference_model, instructions)
+
+    clusters = cluster(run, manifest, vectors)
+    quotas = allocate(run, importance, clusters, reference_set)
+    selection = select(run, quotas, clusters, vectors)
+    return Chosen(
+        selection,
+        evidence=(importance, clusters, quotas),
+        computed=(vectors, reference_model, importance, clusters, quotas),
+        annotated=(instructions,),
+    )

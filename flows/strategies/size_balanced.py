@@ -1,0 +1,18 @@
+"""PreSel without task importance."""
+
+from flows.strategies.chosen import Chosen
+from tasks.allocate import size_balanced_allocate
+from tasks.cluster import cluster
+from tasks.embed import embed
+from tasks.select import size_balanced_select
+from tasks.stage import CurationRun
+from tasks.versioning import Artifact
+
+
+def choose_size_balanced(run: CurationRun, manifest: Artifact) -> Chosen:
+    """Every task its share of the pool; within a task the images that stand for the others."""
+    vectors = embed(run, manifest)
+    clusters = cluster(run, manifest, vectors)
+    quotas = size_balanced_allocate(run, clusters)
+    selection = size_balanced_select(run, quotas, clusters, vectors)
+    return Chosen(selection, evidence=(clusters, quotas), computed=(vectors, clusters, quotas))

@@ -1,0 +1,29 @@
+"""TIVE (arXiv 2403.09559)."""
+
+from flows.strategies.chosen import Chosen
+from tasks.gradients import gradients
+from tasks.influence import influence
+from tasks.instruct import instruct_pool
+from tasks.stage import CurationRun
+from tasks.tive_select import tive_select
+from tasks.tune import warm_up_tune
+from tasks.versioning import Artifact
+from tasks.warm_up import warm_up
+
+
+def choose_with_tive(run: CurationRun, manifest: Artifact) -> Chosen:
+    """How much each instruction would change the model, and how much its task as a whole."""
+    instructions = instruct_pool(run, manifest)
+
+    warm_up_set = warm_up(run, instructions)
+    warm_up_model = warm_up_tune(run, warm_up_set, instructions)
+    pool_gradients = gradients(run, warm_up_model, instructions)
+
+    influences = influence(run, pool_gradients, instructions)
+    selection = tive_select(run, influences)
+    return Chosen(
+        selection,
+        evidence=(warm_up_set, influences),
+        computed=(warm_up_set, warm_up_model, pool_gradients, influences),
+        annotated=(instructions,),
+    )

@@ -1,0 +1,27 @@
+"""Stage activations: what a small model's attention makes of every sample."""
+
+from tasks.pool_features import pool_samples, save_features
+from tasks.stage import StageContext, StageSummary, stage_task
+
+
+@stage_task("activations")
+def activations(context: StageContext) -> StageSummary:
+    """Pooled attention outputs of the chosen layers."""
+    # These import torch, which a cached run does without.
+    from components.features.extract_activations import extract_activations
+    from components.vlm.load import load_vlm
+
+    parameters, own = context.parameters, context.parameters.coincide
+    small_model = parameters.vlm.model_copy(update={"model": own.model, "revision": own.revision})
+    return save_features(
+        context,
+        lambda directory: extract_activations(
+            load_vlm(small_model),
+            pool_samples(context),
+            directory,
+            layers=own.layers,
+            batch_size=own.batch_size,
+            pixel_limit=parameters.ingest.pixel_limit,
+            progress=context.progress("activations of samples:"),
+        ),
+    )

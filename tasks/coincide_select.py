@@ -1,0 +1,25 @@
+"""Stage coincide_select: the images that represent each cluster best together."""
+
+import pyarrow.compute as pc
+
+from components.features.feature_store import read_features
+from components.schemas import CONCEPT_SHARES, CONCEPTS
+from components.selection.select_coincide import select_by_concept
+from components.storage import fresh_directory, read_table, write_table
+from tasks.stage import StageContext, StageSummary, stage_task
+
+
+@stage_task("coincide_select")
+def coincide_select(context: StageContext) -> StageSummary:
+    """Pick every cluster's quota by greedy MMD."""
+    clustered = read_table(context.input("concepts") / "concepts.parquet", CONCEPTS)
+    table = select_by_concept(
+        clustered,
+        read_table(context.input("concept_shares") / "shares.parquet", CONCEPT_SHARES),
+        read_features(context.input("activations"), clustered["sample_id"].to_pylist()),
+        profile=context.parameters.coincide.profile,
+    )
+    with fresh_directory(context.output) as directory:
+        write_table(directory / "selection.parquet", table)
+    picked = pc.sum(table["picked"]).as_py()
+    return StageSummary(table.num_rows, f"{picked:,} of {table.num_rows:,} samples picked", (("picked", picked),))

@@ -1,0 +1,27 @@
+"""Stage gradients: the projected LoRA gradient of every sample, and its norm."""
+
+from tasks.pool_features import pool_samples, save_features
+from tasks.stage import StageContext, StageSummary, stage_task
+
+
+@stage_task("gradients")
+def gradients(context: StageContext) -> StageSummary:
+    """Gradients of the response loss at the warm-up model."""
+    # These import torch, which a cached run does without.
+    from components.features.extract_gradients import extract_gradients
+    from components.vlm.load import load_vlm
+
+    parameters = context.parameters
+    return save_features(
+        context,
+        lambda directory: extract_gradients(
+            load_vlm(parameters.vlm, adapter=context.input("warm_up_model") / "adapter"),
+            pool_samples(context),
+            directory,
+            dimension=parameters.tive.projection,
+            seed=parameters.seed,
+            batch_size=parameters.tive.batch_size,
+            pixel_limit=parameters.ingest.pixel_limit,
+            progress=context.progress("gradients of samples:"),
+        ),
+    )
