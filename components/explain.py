@@ -12,19 +12,27 @@ from numpy.typing import NDArray
 from components.find_sample import PoolSample, QuarantinedRecord, find_sample
 from components.selection.nearest_picked import nearest_picked
 
-Status = Literal["picked", "passed_over", "reference", "without_vector", "quarantined"]
+Status = Literal["picked", "passed_over", "reference", "without_vector", "not_considered", "quarantined"]
 ReadVectors = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that the strategy knows of a sample: a short label and the text beside it."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CurationTables:
-    """The tables that explain a selection; columns in `components.schemas`.
+    """The tables that explain a selection by neighbour centrality; columns in `components.schemas`.
 
     Attributes:
         samples: SAMPLES.
         quarantine: QUARANTINE.
         selection: SELECTION.
-        importance: IMPORTANCE.
+        importance: IMPORTANCE; without rows where the strategy gives tasks no importance.
         allocation: ALLOCATION.
         vectors_dropped: DROPPED of the embedding, whose `sample_id` is an image sha.
     """
@@ -109,6 +117,7 @@ class Explanation:
         importance: of its task; None where it is not known.
         cluster: None for a sample without a vector.
         neighbour: None where no other image of the task was picked, or it has no vector.
+        facts: what another strategy than PreSel knows of it.
     """
 
     name: str
@@ -121,6 +130,7 @@ class Explanation:
     importance: TaskStanding | None = None
     cluster: ClusterStanding | None = None
     neighbour: PickedNeighbour | None = None
+    facts: tuple[Fact, ...] = ()
 
 
 def explain_sample(name: str, tables: CurationTables, *, read_vectors: ReadVectors) -> Explanation:
@@ -139,14 +149,7 @@ def explain_sample(name: str, tables: CurationTables, *, read_vectors: ReadVecto
     """
     found = find_sample(name, tables.samples, tables.quarantine)
     if isinstance(found, QuarantinedRecord):
-        return Explanation(
-            name=found.record_id or found.image,
-            task="",
-            uri=found.image,
-            record_ids=(found.record_id,) if found.record_id else (),
-            status="quarantined",
-            sentence=f"It is not in the pool: ingest left it out as {found.reason} ({found.detail}).",
-        )
+        return explain_quarantined(found)
     importance = _task_standing(found.task, tables.importance)
     rows = tables.selection.filter(pc.field("sample_id") == found.sample_id).to_pylist()
     if not rows:
@@ -165,6 +168,18 @@ def explain_sample(name: str, tables: CurationTables, *, read_vectors: ReadVecto
         importance=importance,
         cluster=cluster,
         neighbour=_nearest_picked(found, row["cluster"], tables, read_vectors),
+    )
+
+
+def explain_quarantined(record: QuarantinedRecord) -> Explanation:
+    """Explain why a record is not in the pool."""
+    return Explanation(
+        name=record.record_id or record.image,
+        task="",
+        uri=record.image,
+        record_ids=(record.record_id,) if record.record_id else (),
+        status="quarantined",
+        sentence=f"It is not in the pool: ingest left it out as {record.reason} ({record.detail}).",
     )
 
 
@@ -261,6 +276,7 @@ def explanation_text(explanation: Explanation) -> str:
     lines += [("image", explanation.uri)] if explanation.uri else []
     lines += [("records", ", ".join(explanation.record_ids))] if explanation.record_ids else []
     lines += _standing_lines(explanation)
+    lines += [(fact.label, fact.text) for fact in explanation.facts]
     if explanation.near_duplicate_of:
         lines.append(("near copy", f"of image {explanation.near_duplicate_of[:20]}, which ingest met first"))
     width = max(len(label) for label, _ in lines)
@@ -282,8 +298,9 @@ def _standing_lines(explanation: Explanation) -> list[tuple[str, str]]:
         lines.append(
             (
                 "cluster",
-                f"{cluster.cluster} of the task: {cluster.size} images, {cluster.available} outside the reference "
-                f"set, {cluster.quota} to pick",
+                f"{cluster.cluster} of the task: {cluster.size} images, "
+                + (f"{cluster.available} outside the reference set, " if explanation.importance is not None else "")
+                + f"{cluster.quota} to pick",
             )
         )
         if cluster.centrality is not None:

@@ -191,12 +191,17 @@ def plan_text(plan: RunPlan) -> str:
         )
         for task in plan.tasks
     ]
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    return "\n".join([*aligned_rows([header, *rows]), "", *plan_sentences(plan)])
+
+
+def aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay rows of equal length out in columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for row in [header, *rows]:
+    for row in rows:
         numbers = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join([row[0].ljust(widths[0]), *numbers]))
-    return "\n".join([*lines, "", *plan_sentences(plan)])
+    return lines
 
 
 def plan_sentences(plan: RunPlan) -> tuple[str, ...]:

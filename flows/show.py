@@ -5,7 +5,6 @@ import math
 from rich.console import Console
 from rich.table import Table
 
-from components.plan import RunPlan, plan_text
 from components.report.comparison import conclusion
 from components.report.number_text import duration
 from flows.comparison import ComparisonOutcome
@@ -73,9 +72,9 @@ def show_comparison(outcome: ComparisonOutcome) -> None:
     console.print("\n" + "\n".join(f"{label:<10}  {where}" for label, where in places), markup=False)
 
 
-def show_plan(plan: RunPlan, outdated: tuple[str, ...]) -> None:
+def show_plan(plan: str, outdated: tuple[str, ...]) -> None:
     """Print what a run would buy, per task, and which stages it would run."""
     console = Console(highlight=False)
-    console.print(plan_text(plan), markup=False)
+    console.print(plan, markup=False)
     stages = ", ".join(outdated) if outdated else "none: everything is up to date"
     console.print(f"\nStages that would run unless an equal run is in the cache: {stages}.", markup=False)

@@ -173,9 +173,7 @@ def test_mlflow_tells_the_story(project: Path, first_run: CurationOutcome) -> No
     run = client.get_run(first_run.mlflow_run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params["select.neighbours"] == "5"
-    assert (
-        run.data.tags["registered(presel).version"] == f"{registered(first_run).name}/{registered(first_run).version}"
-    )
+    assert run.data.tags["presel.model_version"] == f"{registered(first_run).name}/{registered(first_run).version}"
     assert {given.dataset.name for given in run.inputs.dataset_inputs} == {"data/manifest", "data/training_set"}
     files = {file.path for file in client.list_artifacts(first_run.mlflow_run_id)}
     assert {"report.html", "dvc.lock", "params.yaml"} <= files
