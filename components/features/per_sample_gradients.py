@@ -58,7 +58,7 @@ def per_sample_gradients(vlm: LoadedVlm, samples: Sequence[EncodedSample], take:
         samples: at least one, each with at least one label.
         take: called once per matrix.
     """
-    vlm.model.requires_grad_(requires_grad=False)
+    vlm.model.requires_grad_(False)
     batch = collate(vlm, samples)
     labels = batch.pop("labels").to(vlm.device)  # (batch, tokens)
     with torch.enable_grad(), _differentiable_embeddings(vlm.bare_model), _watched(attention_lora_matrices(vlm), take):

@@ -23,7 +23,7 @@ def kernel_column(vectors: NDArray[np.float64], row: int, *, gamma: float) -> ND
     Returns:
         `(n,)` float64, 0 to 1.
     """
-    return _kernel(vectors, vectors[row : row + 1], gamma)[:, 0]
+    return gaussian_kernel(vectors, vectors[row : row + 1], gamma)[:, 0]
 
 
 def kernel_row_sums(vectors: NDArray[np.float64], *, gamma: float) -> NDArray[np.float64]:
@@ -38,11 +38,12 @@ def kernel_row_sums(vectors: NDArray[np.float64], *, gamma: float) -> NDArray[np
     """
     sums = np.zeros(len(vectors))  # (n,)
     for start in range(0, len(vectors), _ROWS):
-        sums[start : start + _ROWS] = _kernel(vectors[start : start + _ROWS], vectors, gamma).sum(axis=1)
+        sums[start : start + _ROWS] = gaussian_kernel(vectors[start : start + _ROWS], vectors, gamma).sum(axis=1)
     return sums
 
 
-def _kernel(left: NDArray[np.float64], right: NDArray[np.float64], gamma: float) -> NDArray[np.float64]:
+def gaussian_kernel(left: NDArray[np.float64], right: NDArray[np.float64], gamma: float) -> NDArray[np.float64]:
+    """Kernel of every left vector with every right one, `(left, right)` float64, 0 to 1."""
     squares = np.einsum("nd,nd->n", left, left)[:, np.newaxis] + np.einsum("nd,nd->n", right, right)
     distances = np.maximum(squares - 2 * left @ right.T, 0)  # (left, right), squared
     kernel: NDArray[np.float64] = np.exp(-gamma * distances)

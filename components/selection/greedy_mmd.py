@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from components.selection.gaussian_kernel import kernel_column, kernel_row_sums
+from components.selection.gaussian_kernel import gaussian_kernel, kernel_column, kernel_row_sums
+
+_SMALL = 2048  # members; their kernel takes 32 MiB
 
 
 def greedy_mmd(vectors: NDArray[np.float64], count: int, *, gamma: float) -> NDArray[np.int64]:
@@ -31,7 +33,10 @@ def greedy_mmd(vectors: NDArray[np.float64], count: int, *, gamma: float) -> NDA
     size = len(vectors)
     if not 0 <= count <= size:
         raise ValueError(f"cannot pick {count} of {size} members; give 0 to {size}")
-    typicality = kernel_row_sums(vectors, gamma=gamma) / size  # (n,), r / n
+    # Up to this size the kernel of all pairs is small, and its sums need it anyway.
+    kernel = gaussian_kernel(vectors, vectors, gamma) if size <= _SMALL else None
+    sums = kernel_row_sums(vectors, gamma=gamma) if kernel is None else kernel.sum(axis=1)
+    typicality = sums / size  # (n,), r / n
     to_picks = np.zeros(size)  # (n,), a
     picks = np.empty(count, dtype=np.int64)
     taken = np.zeros(size, dtype=bool)
@@ -40,5 +45,5 @@ def greedy_mmd(vectors: NDArray[np.float64], count: int, *, gamma: float) -> NDA
         objective[taken] = np.inf
         picks[number] = row = int(np.argmin(objective))
         taken[row] = True
-        to_picks += kernel_column(vectors, row, gamma=gamma)
+        to_picks += kernel_column(vectors, row, gamma=gamma) if kernel is None else kernel[row]
     return picks
