@@ -11,7 +11,7 @@ class Strategy:
 
     Attributes:
         has_reference_set: it annotates a reference set that counts toward the budget and is tuned on.
-        reads_pool_instructions: it reads the instruction of every sample of the pool before it picks.
+        reads_pool_instructions: it takes the instruction of every sample, so a run asks before it buys them.
     """
 
     has_reference_set: bool
@@ -35,5 +35,5 @@ STRATEGIES: dict[StrategyName, Strategy] = {
     "size_balanced": Strategy(has_reference_set=False, reads_pool_instructions=False),
     "uniform_task": Strategy(has_reference_set=False, reads_pool_instructions=False),
     "random": Strategy(has_reference_set=False, reads_pool_instructions=False),
-    "full": Strategy(has_reference_set=False, reads_pool_instructions=False),
+    "full": Strategy(has_reference_set=False, reads_pool_instructions=True),
 }

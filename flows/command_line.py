@@ -134,14 +134,19 @@ def compare(
     traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
     """Run several strategies over one pool at one budget, and put them side by side."""
-    _prepare_console(traceback=traceback)
     from flows.compare import compare as compare_strategies
+    from flows.compare import plan_comparison
     from flows.comparison import ComparisonOutcome
     from flows.show import show_comparison
 
     names = [part.strip() for part in strategies.split(",") if part.strip()]
+    names += ["full"] if full and "full" not in names else []
+    plan_comparison(
+        names, budget=budget, seeds=seeds, overlays=_seen_from_root(params), settings=list(settings or [])
+    )  # what is wrong with the command is said before anything starts
+    _prepare_console(traceback=traceback)
     state = compare_strategies(
-        [*names, "full"] if full and "full" not in names else names,
+        names,
         budget=budget,
         seeds=seeds,
         overlays=[str(path) for path in _seen_from_root(params)],

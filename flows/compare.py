@@ -1,5 +1,6 @@
 """The `compare` flow: several strategies over one pool at one budget, side by side."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from prefect import flow, get_run_logger
 
 from components.parameters import ParameterError, StrategyName
 from components.strategies import STRATEGIES
-from flows.comparison import ComparisonOutcome, describe_comparison
+from flows.comparison import ComparisonOutcome, Run, describe_comparison
 from flows.curate import curate
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import base_seed, prepare_workspace
@@ -46,18 +47,11 @@ def compare(
     Raises:
         ComparisonError: runs failed; those that did not are kept, and the same command continues.
     """
-    _check(strategies, seeds)
-    shared = [*(settings or []), *([f'budget="{budget}"'] if budget is not None else []), "baselines=[]"]
     files = [Path(path) for path in overlays or []]
-    first = base_seed(files, shared)
+    planned = plan_comparison(strategies, budget=budget, seeds=seeds, overlays=files, settings=settings or [])
     places = {
-        (strategy, seed): prepare_workspace(
-            overlays=files,
-            settings=[*shared, f"strategy={strategy}", f"seed={seed}"],
-            name=f"{name}-{strategy}-{seed}",
-        )
-        for seed in range(first, first + seeds)
-        for strategy in strategies
+        run: prepare_workspace(overlays=files, settings=own, name=f"{name}-{run[0]}-{run[1]}")
+        for run, own in planned.items()
     }
     described = (("strategies", ",".join(strategies)), ("budget", str(budget)), ("seeds", str(seeds)))
     with open_comparison_run(name, described) as run_id:
@@ -67,24 +61,48 @@ def compare(
     return result
 
 
-def _check(strategies: Sequence[str], seeds: int) -> None:
+def plan_comparison(
+    strategies: Sequence[str], *, budget: str | None, seeds: int, overlays: Sequence[Path], settings: Sequence[str]
+) -> dict[Run, list[str]]:
+    """The settings of every run of a comparison; nothing is written.
+
+    Args:
+        strategies: names.
+        budget: the same for all; None: as the parameters say.
+        seeds: runs per strategy.
+        overlays: parameter files laid over params.yaml.
+        settings: `section.key=value`, laid over them.
+
+    Returns:
+        By strategy and seed, all strategies of a seed together.
+
+    Raises:
+        ParameterError: a strategy, the number of seeds or the parameters are not usable.
+    """
     unknown = [strategy for strategy in strategies if strategy not in STRATEGIES]
     if unknown or not strategies or len(set(strategies)) != len(strategies):
         given = ", ".join(strategies) or "(none)"
         raise ParameterError(f"strategies {given}: name each once, of {', '.join(STRATEGIES)}")
     if seeds < 1:
         raise ParameterError(f"seeds {seeds}: at least 1")
+    shared = [*settings, *([f"budget={json.dumps(budget)}"] if budget is not None else []), "baselines=[]"]
+    first = base_seed(overlays, shared)
+    names = [name for name in STRATEGIES if name in strategies]
+    in_order = sorted(names, key=list(strategies).index)
+    return {
+        (strategy, seed): [*shared, f"strategy={strategy}", f"seed={seed}"]
+        for seed in range(first, first + seeds)
+        for strategy in in_order
+    }
 
 
-def _run_all(
-    places: dict[tuple[StrategyName, int], Workspace], *, annotate_pool: bool, run_id: str
-) -> dict[tuple[StrategyName, int], CurationOutcome]:
+def _run_all(places: dict[Run, Workspace], *, annotate_pool: bool, run_id: str) -> dict[Run, CurationOutcome]:
     """One curation after the other; a failed one does not take the others with it."""
     outcomes, failed = {}, []
     for (strategy, seed), place in places.items():
         get_run_logger().info("strategy %s, seed %d", strategy, seed)
         state = curate(
-            place.root, annotate_pool=annotate_pool, register=False, comparison_run_id=run_id, return_state=True
+            place.root, annotate_pool=annotate_pool, register_version=False, comparison_run_id=run_id, return_state=True
         )
         if state.is_completed():
             outcome = state.result()

@@ -25,7 +25,7 @@ def curate(
     workspace: str = ".",
     refresh: bool = False,
     annotate_pool: bool = False,
-    register: bool = True,
+    register_version: bool = True,
     comparison_run_id: str | None = None,
 ) -> CurationOutcome:
     """Decide which images deserve an instruction, buy those, tune the model on them and measure it.
@@ -34,7 +34,7 @@ def curate(
         workspace: folder of dvc.yaml and params.yaml, relative to the project root.
         refresh: run every stage even when nothing it depends on changed.
         annotate_pool: buy instructions for the whole pool where the strategy reads them all.
-        register: make the tuned model a version of the registered model.
+        register_version: make the tuned model a version of the registered model.
         comparison_run_id: MLflow run of the comparison that this run is a part of.
 
     Returns:
@@ -62,7 +62,7 @@ def curate(
             *_baselines(run, manifest, training_set),
         )
         page = report(run, training_set, *chosen.evidence, chosen.selection, model, *benchmarks)
-        version = register_model(run, model, benchmarks[1]) if register else None
+        version = register_model(run, model, benchmarks[1]) if register_version else None
         publish_report(run, page)
         publish_versions(run)
     return describe_outcome(run, version, selection_seconds=chosen.seconds, tuning_seconds=model.seconds)

@@ -52,7 +52,7 @@ def pool_refusal(*, strategy: str, missing: int, pool: int, price_per_instructio
     )
     total = f"${missing * price_per_instruction_usd:,.2f}"
     return (
-        f"strategy {strategy} reads the instruction of every sample, and {missing:,} of {pool:,} have none. At "
+        f"strategy {strategy} needs the instruction of every sample, and {missing:,} of {pool:,} have none. At "
         f"${price_per_instruction_usd:,.4g} each they would cost {total}. {advice}, "
         "or use strategy presel, which needs instructions only for the images it chooses"
     )

@@ -2,6 +2,7 @@
 
 from flows.strategies.chosen import Chosen
 from tasks.controls import full_select, random_select, uniform_task_select
+from tasks.instruct import instruct_pool
 from tasks.stage import CurationRun
 from tasks.versioning import Artifact
 
@@ -18,4 +19,5 @@ def choose_uniformly_by_task(run: CurationRun, manifest: Artifact) -> Chosen:
 
 def choose_everything(run: CurationRun, manifest: Artifact) -> Chosen:
     """The whole pool: what the others are measured against."""
-    return Chosen(full_select(run, manifest), evidence=(), computed=())
+    instructions = instruct_pool(run, manifest)
+    return Chosen(full_select(run, manifest), evidence=(), computed=(), annotated=(instructions,))

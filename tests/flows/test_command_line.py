@@ -26,7 +26,7 @@ def presel(root: Path, *arguments: str, cwd: Path | None = None) -> subprocess.C
 def test_help_names_the_commands(root: Path) -> None:
     done = presel(root, "--help")
     assert done.returncode == 0
-    for name in ("run", "plan", "explain", "report", "export", "hold-out", "ui"):
+    for name in ("run", "plan", "compare", "explain", "report", "export", "hold-out", "ui"):
         assert f" {name} " in done.stdout
 
 
@@ -78,3 +78,43 @@ def test_a_broken_source_ends_with_one_clear_message(root: Path) -> None:
     assert done.returncode == 1
     assert "pool/pool.json" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strategies", "presel,tvie"], "strategies presel, tvie, full: name each once, of presel, tive,"),
+        (["--strategies", "presel,presel"], "name each once"),
+        (["--budget", "900%"], "more than the whole pool"),
+        (["--strategies", "tive", "--set", "tive.projection=0"], "tive.projection"),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_refused_before_it_starts(
+    root: Path, arguments: list[str], message: str
+) -> None:
+    done = presel(root, "compare", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (root / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ("tive", "needs the instruction of every sample: 120 of 120"),
+        ("coincide", "needs the instruction of every sample: 120 of 120"),
+        ("uniform_task", "36 images would be tuned on"),
+    ],
+)
+def test_plan_of_another_strategy(root: Path, strategy: str, message: str) -> None:
+    done = presel(root, "plan", "--strategy", strategy)
+    assert done.returncode == 0, done.stderr
+    assert message in done.stdout
+    assert not (root / "runs").exists(), "a plan leaves no workspace behind"
+
+
+def test_an_unknown_strategy_is_named_with_those_there_are(root: Path) -> None:
+    done = presel(root, "run", "--strategy", "tvie")
+    assert done.returncode == 2
+    assert "'coincide'" in done.stderr

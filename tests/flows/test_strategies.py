@@ -161,7 +161,7 @@ def test_without_instructions_a_run_stops_with_the_number(project: Path, compari
     assert "--annotate-pool" in str(state.message)
     assert not place.artifact("instructions/pool").exists(), "nothing was bought"
 
-    state = curate(place.root, annotate_pool=True, register=False, return_state=True)
+    state = curate(place.root, annotate_pool=True, register_version=False, return_state=True)
     outcome = state.result()
     assert isinstance(outcome, CurationOutcome)
     assert (outcome.instructions, outcome.picked) == (70, BUDGET)
