@@ -254,11 +254,11 @@ def _with_options(settings: list[str] | None, strategy: str | None, budget: str 
 
 
 def _curate(workspace: str, *, refresh: bool, annotate_pool: bool = False, traceback: bool = False) -> None:
-    _prepare_console(traceback=traceback)
     from flows.curate import curate
     from flows.outcome import CurationOutcome
     from flows.show import show_outcome
 
+    _prepare_console(traceback=traceback)
     state = curate(workspace, refresh=refresh, annotate_pool=annotate_pool, return_state=True)
     outcome = _result(state)
     assert isinstance(outcome, CurationOutcome)
@@ -266,6 +266,7 @@ def _curate(workspace: str, *, refresh: bool, annotate_pool: bool = False, trace
 
 
 def _prepare_console(*, traceback: bool) -> None:
+    """Make the terminal fit for a person; to be called when Prefect is imported and its log handlers are there."""
     from flows.console import hide_tracebacks
     from flows.embedded_server import end_on_termination, end_orphaned_servers
 

@@ -89,9 +89,7 @@ def test_a_broken_source_ends_with_one_clear_message(root: Path) -> None:
         (["--strategies", "tive", "--set", "tive.projection=0"], "tive.projection"),
     ],
 )
-def test_a_comparison_that_cannot_be_is_refused_before_it_starts(
-    root: Path, arguments: list[str], message: str
-) -> None:
+def test_an_impossible_comparison_is_refused_before_it_starts(root: Path, arguments: list[str], message: str) -> None:
     done = presel(root, "compare", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
