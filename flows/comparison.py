@@ -14,6 +14,7 @@ from components.parameters import StrategyName
 from components.report.comparison import FULL, ComparisonInputs, StrategyRow, build_comparison, strategy_rows
 from components.report.inputs import Lineage
 from components.schemas import COMPARISON, METRICS, TRAINING_SAMPLES
+from components.selection.budget import budget_text, parse_budget
 from components.storage import read_table, write_table, write_text
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import RUNS
@@ -68,7 +69,7 @@ def describe_comparison(
     inputs = ComparisonInputs(
         rows=rows,
         base=next(score.average for score in first.scores if score.name == "base"),
-        budget=str(place.parameters().budget),
+        budget=budget_text(parse_budget(place.parameters().budget)),
         pool=first.pool,
         lineage=Lineage(
             created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

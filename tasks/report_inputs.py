@@ -30,6 +30,7 @@ from components.report.inputs import (
     TrainingRun,
     Version,
 )
+from components.selection.budget import budget_text, parse_budget
 from components.selection.map_2d import project_to_plane
 from components.storage import read_table
 from components.strategies import STRATEGIES
@@ -98,7 +99,7 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
         drops=_drops(context),
         map_coordinates=_map(context, selection),
         strategy=parameters.strategy,
-        budget=str(parameters.budget),
+        budget=budget_text(parse_budget(parameters.budget)),
         tive=_tive(context),
         coincide=_coincide(context),
     )

@@ -58,6 +58,15 @@ def parse_budget(value: str | int | float) -> Budget:
     return budget
 
 
+def budget_text(budget: Budget) -> str:
+    """A budget in one form, however it was given: "15%", "450 images" or "$20"."""
+    if budget.unit == "share":
+        return f"{float(budget.amount * 100):g}%"
+    if budget.unit == "dollars":
+        return f"${float(budget.amount):,g}"
+    return f"{int(budget.amount):,} images"
+
+
 def resolve_budget(budget: Budget, *, pool_size: int, dollars_per_image: float) -> int:
     """Turn a budget into a number of images, rounded down; it may exceed the pool.
 

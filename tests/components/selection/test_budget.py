@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from components.selection.budget import Budget, images_to_select, parse_budget, resolve_budget
+from components.selection.budget import Budget, budget_text, images_to_select, parse_budget, resolve_budget
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,10 @@ def test_what_is_left_after_the_reference_set():
     assert images_to_select(340, 113) == 227
     with pytest.raises(ValueError, match=r"budget of 113 images leaves nothing .* reference set of 113; raise"):
         images_to_select(113, 113)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [("15%", "15%"), (0.15, "15%"), ("0.15", "15%"), (4500, "4,500 images"), ("$20.50", "$20.5")]
+)
+def test_one_form_for_all_ways_to_write_it(given, text):
+    assert budget_text(parse_budget(given)) == text
