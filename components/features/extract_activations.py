@@ -48,5 +48,12 @@ def extract_activations(
         return vectors, np.linalg.norm(vectors.astype(np.float64), axis=1)
 
     return extract_features(
-        vlm, samples, directory, compute, batch_size=batch_size, pixel_limit=pixel_limit, progress=progress
+        vlm,
+        samples,
+        directory,
+        compute,
+        batch_size=batch_size,
+        batch_parameter="coincide.batch_size",
+        pixel_limit=pixel_limit,
+        progress=progress,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from components.commits import Batch, gather_commits
@@ -57,6 +58,7 @@ def extract_features(
     compute: Compute,
     *,
     batch_size: int,
+    batch_parameter: str,
     pixel_limit: int,
     progress: Progress,
 ) -> FeatureResult:
@@ -68,6 +70,7 @@ def extract_features(
         directory: LanceDB database that belongs to exactly this computation.
         compute: of one batch.
         batch_size: samples per batch; batches hold samples of similar length.
+        batch_parameter: the parameter to lower when a batch does not fit the GPU.
         pixel_limit: images with more pixels are not opened.
         progress: told how many samples are done.
 
@@ -77,8 +80,18 @@ def extract_features(
 
     Raises:
         ValueError: not one sample has features.
-        RuntimeError: another process writes to the database.
+        RuntimeError: another process writes to the database, or the GPU's memory does not hold a batch.
     """
+
+    def within_memory(encoded: Sequence[EncodedSample]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        try:
+            return compute(encoded)
+        except torch.cuda.OutOfMemoryError as error:
+            raise RuntimeError(
+                f"the GPU has no memory for {len(encoded)} samples at a time; lower {batch_parameter}. What is "
+                "computed so far is kept"
+            ) from error
+
     dropped: list[Dropped] = []
     computed = 0
     with single_writer(directory):
@@ -88,7 +101,7 @@ def extract_features(
         _LOG.info("%d of %d samples lack features", len(missing), len(samples))
         lists = [missing[start : start + batch_size] for start in range(0, len(missing), batch_size)]
         batches = prepare_ahead(lists, lambda part: _encode(vlm, part, pixel_limit))
-        found = _computed(batches, compute, dropped, progress, reused, len(samples))
+        found = _computed(batches, within_memory, dropped, progress, reused, len(samples))
         for ids, (vectors, norms) in gather_commits(found):
             append_features(directory, ids, vectors.astype(np.float32), norms=norms.astype(np.float64))
             computed += len(ids)

@@ -3,17 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 
 import pyarrow as pa
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.parameters import StrategyName
 from components.report.geometry import Axis, linear_axis
 from components.report.inputs import Lineage
 from components.report.method_text import METHODS
 from components.report.number_text import count, dollars, duration, percent, points
+from components.report.templates import template_environment
 
 FULL: StrategyName = "full"
 
@@ -123,26 +122,23 @@ def build_comparison(inputs: ComparisonInputs) -> str:
     rows = strategy_rows(inputs.rows)
     everything = [inputs.base, *(value for row in rows for value in row.averages)]
     axis = linear_axis(0.0, max(value for value in everything if not math.isnan(value)) * 100)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     full = next((row for row in rows if row.strategy == FULL), None)
-    return environment.get_template("comparison.html").render(
-        rows=[_view(row, axis) for row in rows],
-        axis=axis,
-        base=points(inputs.base),
-        base_place=axis.place(100 * inputs.base),
-        full_place=None if full is None else axis.place(100 * full.average),
-        sets=[name for name, _ in rows[0].sets],
-        conclusion=conclusion(rows),
-        budget=inputs.budget,
-        pool=count(inputs.pool),
-        seeds=rows[0].seeds,
-        lineage=inputs.lineage,
+    return (
+        template_environment()
+        .get_template("comparison.html")
+        .render(
+            rows=[_view(row, axis) for row in rows],
+            axis=axis,
+            base=points(inputs.base),
+            base_place=axis.place(100 * inputs.base),
+            full_place=None if full is None else axis.place(100 * full.average),
+            sets=[name for name, _ in rows[0].sets],
+            conclusion=conclusion(rows),
+            budget=inputs.budget,
+            pool=count(inputs.pool),
+            seeds=rows[0].seeds,
+            lineage=inputs.lineage,
+        )
     )
 
 

@@ -1,9 +1,5 @@
 """Builds the page: every section's view is laid out here, then `report.html` draws them."""
 
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from components.report.allocation_view import allocation_view
 from components.report.benchmark_view import benchmark_view
 from components.report.cluster_grids import cluster_grids, grid_clusters_of
@@ -17,8 +13,8 @@ from components.report.inputs import ReportInputs
 from components.report.key_figures import key_figures
 from components.report.map_view import map_view
 from components.report.method_text import METHODS
-from components.report.number_text import duration
 from components.report.task_rows import COLOURS, task_rows
+from components.report.templates import template_environment
 from components.report.thumbnails import ImageLoader, thumbnail_format
 from components.report.tive_view import tive_view
 from components.report.training_view import training_view
@@ -57,7 +53,7 @@ def build_report(
         inputs, tasks, clusters, grid_images=grid_images, image_loader=image_loader, size=size, score=method.score
     )
     return (
-        _environment()
+        template_environment()
         .get_template("report.html")
         .render(
             glance=glance_view(key_figures(inputs), method=method, budget=inputs.budget),
@@ -81,15 +77,3 @@ def build_report(
             first_rows=FIRST_ROWS,
         )
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = duration
-    return environment

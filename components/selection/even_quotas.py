@@ -16,7 +16,12 @@ def even_quotas(sizes: Mapping[str, int], total: int) -> dict[str, int]:
     Returns:
         Samples to take from each task. They differ by at most one, except that a task gives no more than it has and
         the others share the rest; what does not divide goes to the first tasks by name.
+
+    Raises:
+        ValueError: the total is below 0.
     """
+    if total < 0:
+        raise ValueError(f"cannot take {total} samples; give 0 or above")
     tasks = sorted(sizes)
     capacities = [sizes[task] for task in tasks]
     amounts = spread_by_weight([Fraction(1)] * len(tasks), capacities, total)

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from components.selection.vectors import normalise
-
 # Rows of the pool and their gradients; called once per pass.
 LoadBlocks = Callable[[], Iterable[tuple[NDArray[np.int64], NDArray[np.floating]]]]
 
@@ -25,13 +23,17 @@ def instance_influence(load_blocks: LoadBlocks, task_of_row: NDArray[np.int64]) 
         `(N,)` float64, -1 to 1; higher: more like the task as a whole.
 
     Raises:
-        ValueError: a row is missing or comes twice, or a gradient is zero or not finite and so has no direction.
+        ValueError: a row is missing or comes twice, or a gradient is zero or not finite and so has no direction; the
+            error names its row.
     """
     counts = np.bincount(task_of_row)  # (M,)
     directions: NDArray[np.float64] | None = None
     seen = np.zeros(len(task_of_row), dtype=np.int64)  # (N,)
+    lengths = np.empty(len(task_of_row))  # (N,)
     for rows, gradients in load_blocks():
-        unit = normalise(gradients, np.float64)  # (b, d)
+        unit = np.array(gradients, dtype=np.float64)  # (b, d)
+        lengths[rows] = _lengths(rows, unit)
+        unit /= lengths[rows, np.newaxis]
         if directions is None:
             directions = np.zeros((len(counts), unit.shape[1]))  # (M, d)
         for task in np.unique(task_of_row[rows]):
@@ -46,6 +48,19 @@ def instance_influence(load_blocks: LoadBlocks, task_of_row: NDArray[np.int64]) 
     directions /= np.maximum(counts, 1)[:, np.newaxis]
     influence = np.empty(len(task_of_row))  # (N,)
     for rows, gradients in load_blocks():
-        unit = normalise(gradients, np.float64)  # (b, d)
-        influence[rows] = np.einsum("bd,bd->b", unit, directions[task_of_row[rows]])
+        exact = gradients.astype(np.float64)  # (b, d)
+        influence[rows] = np.einsum("bd,bd->b", exact, directions[task_of_row[rows]]) / lengths[rows]
     return influence
+
+
+def _lengths(rows: NDArray[np.int64], gradients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """L2 norms `(b,)`, all of them finite and above 0."""
+    lengths: NDArray[np.float64] = np.sqrt(np.einsum("bd,bd->b", gradients, gradients))  # (b,)
+    unusable = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if unusable.size:
+        first = int(unusable[0])
+        raise ValueError(
+            f"the gradient of row {int(rows[first])} has length {lengths[first]} and so no direction; "
+            "leave out samples whose gradient is zero or not finite"
+        )
+    return lengths

@@ -85,6 +85,7 @@ def select_by_influence(influence: pa.Table, difficulty: pa.Table, *, seed: int)
         rng = np.random.default_rng(task_seed(seed, task))
         copies = draw_copies(members["probability"].to_numpy(), quota, rng=rng)  # (n,)
         scores = members["influence"].to_numpy()  # (n,)
+        chances = members["probability"].to_pylist()
         rank = np.empty(count, dtype=np.int64)  # (n,)
         rank[np.argsort(-scores, kind="stable")] = np.arange(1, count + 1)
         columns = [
@@ -96,15 +97,20 @@ def select_by_influence(influence: pa.Table, difficulty: pa.Table, *, seed: int)
             pa.array(np.full(count, quota)),
             pa.array(copies > 0),
             pa.array(copies),
-            pa.array([_reason(task, int(number), quota, count) for number in copies], pa.string()),
+            pa.array(
+                [_reason(task, *pair, quota, count) for pair in zip(copies.tolist(), chances, strict=True)], pa.string()
+            ),
         ]
         parts.append(pa.table(columns, schema=SELECTION))
     return pa.concat_tables(parts).sort_by("sample_id").combine_chunks()
 
 
-def _reason(task: str, copies: int, quota: int, count: int) -> str:
+def _reason(task: str, copies: int, chance: float, quota: int, count: int) -> str:
     if copies > 1:
         return f"drawn, and repeated {copies} times: the quota of {task} ({quota:,}) is above its {count:,} samples"
+    if quota >= count:
+        return f"drawn: the quota of {task} ({quota:,}) takes in all of its {count:,} samples"
+    odds = f"its chance in the first draw was {chance:.3g}, {chance * count:.4f} times an even one"
     if copies:
-        return f"drawn: one of {quota:,} of the {count:,} samples of {task}"
-    return f"not drawn: {quota:,} of the {count:,} samples of {task} were"
+        return f"drawn: one of {quota:,} of the {count:,} samples of {task}; {odds}"
+    return f"not drawn: {quota:,} of the {count:,} samples of {task} were; {odds}"

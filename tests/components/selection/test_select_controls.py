@@ -2,6 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,14 @@ def test_a_new_task_does_not_change_the_draw_within_the_others():
     before = picked(select_uniform_task(make_samples({"a": 30, "b": 30}), budget=20, seed=3))
     after = picked(select_uniform_task(make_samples({"a": 30, "b": 30, "c": 30}), budget=30, seed=3))
     assert [name for name in after if name[0] != "c"] == before
+
+
+def test_a_budget_below_nothing_is_named():
+    samples = make_samples({"a": 3})
+    with pytest.raises(ValueError, match="-1"):
+        select_uniform_task(samples, budget=-1, seed=0)
+    with pytest.raises(ValueError, match="-1"):
+        select_uniformly(samples, budget=-1, rng=np.random.default_rng(0))
 
 
 def test_full_takes_everything():

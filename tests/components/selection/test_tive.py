@@ -1,9 +1,12 @@
 """TIVE: against the released code's numbers, against slow references, and its invariants."""
 
 from collections import Counter
+from fractions import Fraction
+from math import floor
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,12 +53,11 @@ def test_golden_quotas(name):
     tasks = [f"task {task}" for task in tasks_in(file) for _ in file[f"norms_{task}"]]
     norms = np.concatenate([file[f"norms_{task}"] for task in tasks_in(file)])
     difficulties = task_difficulty(tasks, norms, self_influence="norm")
-    budget = float(file["p"]) * len(norms)
+    budget = float(file["p"]) * len(norms)  # not whole in b, where dropping the half changes no quota
     np.testing.assert_allclose([item.share * budget for item in difficulties], file["task_quota"], rtol=1e-12)
     shares, sizes = [item.share for item in difficulties], [item.samples for item in difficulties]
-    if budget == int(budget):
-        released = tive_quotas(shares, sizes, budget=int(budget), rounding="released")
-        assert released == [int(quota) for quota in file["task_quota"]]
+    released = tive_quotas(shares, sizes, budget=int(budget), rounding="released")
+    assert released == [int(quota) for quota in file["task_quota"]]
 
 
 def test_influence_against_all_pairs():
@@ -67,8 +69,12 @@ def test_influence_against_all_pairs():
 
 
 def test_a_gradient_without_direction_and_a_missing_one_are_errors():
-    with pytest.raises(ValueError, match="first row 2"):
+    with pytest.raises(ValueError, match="row 2 has length 0"):
         instance_influence(blocks(np.array([[1.0, 0], [0, 1], [0, 0]])), np.zeros(3, dtype=np.int64))
+    late = np.ones((200, 2))
+    late[150, 1] = np.inf
+    with pytest.raises(ValueError, match="row 150 has length inf"):  # of the pool, not of its block
+        instance_influence(blocks(late), np.zeros(200, dtype=np.int64))
     with pytest.raises(ValueError, match="exactly one gradient"):
         instance_influence(blocks(np.ones((3, 2))), np.zeros(4, dtype=np.int64))
 
@@ -93,6 +99,11 @@ def test_exact_quotas_spend_the_budget_under_the_caps(tasks, budget):
     quotas = tive_quotas((shares / shares.sum()).tolist(), sizes, budget=budget, rounding="exact")
     assert sum(quotas) == min(budget, sum(sizes))
     assert all(0 <= quota <= size for quota, size in zip(quotas, sizes, strict=True))
+
+
+def test_what_a_task_cannot_take_goes_to_the_others_by_share():
+    # 50 of task 0 becomes 10; of the 90 left 3/4 and 1/4: 67.5 and 22.5, the tie to the earlier task.
+    assert tive_quotas([0.5, 0.375, 0.125], [10, 100, 100], budget=100, rounding="exact") == [10, 68, 22]
 
 
 @given(st.integers(1, 30), st.integers(0, 100), st.integers(0, 5))
@@ -121,7 +132,28 @@ def test_the_released_q_is_all_but_uniform():
     assert small.max() / small.min() < 1.00201
     assert distance_from_uniform(small) < 0.0003
     assert distance_from_uniform(large) > 0.8
-    assert np.isfinite(sampling_probabilities(influence * 1e3, q=1e3)).all()
+    np.testing.assert_allclose(sampling_probabilities(influence + 1e3, q=50), large)  # nothing overflows
+
+
+@pytest.mark.parametrize(
+    ("influence", "q", "message"),
+    [
+        ([0.1, 0.2], -1.0, "q is -1"),
+        ([0.1, 0.2], float("nan"), "q is nan"),
+        ([0.1, float("nan")], 1.0, "row 1 is nan"),
+        ([], 1.0, "no row"),
+        ([-1.0, 0.0, 1.0], 1000.0, "at most 325"),
+    ],
+)
+def test_what_gives_no_probabilities_is_named(influence, q, message):
+    with pytest.raises(ValueError, match=message):
+        sampling_probabilities(np.array(influence), q=q)
+
+
+def test_the_largest_q_that_the_error_names_can_be_drawn_with():
+    probabilities = sampling_probabilities(np.linspace(-1, 1, 10_000), q=325)
+    assert probabilities.min() > 0
+    assert draw_copies(probabilities, 10_000, rng=np.random.default_rng(0)).tolist() == [1] * 10_000
 
 
 def make_tables(seed, order=None, q=20.0, budget=20, rounding="exact"):
@@ -144,6 +176,8 @@ def test_the_selection_says_what_was_drawn_and_why():
     for row in selection.to_pylist():
         assert row["picked"] == (row["copies"] == 1) == row["reason"].startswith("drawn")
         assert f"{quotas[row['task']]} of" in row["reason"]
+    chance = {row["sample_id"]: row["probability"] for row in tables.influence.to_pylist()}
+    assert all(f"{chance[row['sample_id']]:.3g}," in row["reason"] for row in selection.to_pylist())
     assert Counter(row["task"] for row in selection.to_pylist() if row["picked"]) == quotas
     for task in quotas:
         group = [row for row in selection.to_pylist() if row["task"] == task]
@@ -160,6 +194,26 @@ def test_the_order_of_rows_does_not_matter(order, seed):
     assert chosen[0].equals(chosen[1])
 
 
+def test_another_task_changes_no_draw_within_the_first():
+    tables = make_tables(1)
+    both = select_by_influence(tables.influence, tables.difficulty, seed=5)
+    alone = [table.filter(pc.equal(table["task"], "a")) for table in (tables.influence, tables.difficulty)]
+    assert select_by_influence(*alone, seed=5).equals(both.filter(pc.equal(both["task"], "a")).combine_chunks())
+
+
+def test_equal_influence_ranks_by_sample_id():
+    samples = pa.table([["t/c", "t/a", "t/b"], ["t"] * 3, ["c", "a", "b"]], schema=CHOSEN)
+    tables = influence_tables(
+        samples, np.ones(3), np.full(3, 0.5), budget=1, q=1.0, self_influence="norm", rounding="exact"
+    )
+    assert tables.difficulty["uniform_distance"].to_pylist() == pytest.approx([0])
+    selection = select_by_influence(tables.influence, tables.difficulty, seed=0)
+    assert selection.select(["sample_id", "rank"]).to_pydict() == {
+        "sample_id": ["t/a", "t/b", "t/c"],
+        "rank": [1, 2, 3],
+    }
+
+
 def test_another_seed_draws_others():
     tables = make_tables(1, q=0.001)
     one, other = (select_by_influence(tables.influence, tables.difficulty, seed=seed) for seed in (1, 2))
@@ -167,7 +221,7 @@ def test_another_seed_draws_others():
 
 
 def test_released_repeats_samples_and_says_so():
-    tables = make_tables(1, budget=150, rounding="released")
+    tables = make_tables(1, budget=90, rounding="released")  # each task whole, and part of it once more
     selection = select_by_influence(tables.influence, tables.difficulty, seed=5)
     quotas = dict(zip(tables.difficulty["task"].to_pylist(), tables.difficulty["quota"].to_pylist(), strict=True))
     for task, quota in quotas.items():
@@ -175,6 +229,9 @@ def test_released_repeats_samples_and_says_so():
     repeated = [row for row in selection.to_pylist() if row["copies"] > 1]
     assert repeated
     assert all("repeated" in row["reason"] for row in repeated)
+    once = [row for row in selection.to_pylist() if row["copies"] == 1]
+    assert once
+    assert all(row["reason"].startswith("drawn: the quota of") for row in once)
 
 
 @given(
@@ -187,7 +244,7 @@ def test_the_warm_up_set_takes_the_same_number_from_every_task(sizes, share, see
     tasks = [name.split("/")[0] for name in ids]
     members = choose_warm_up_set(ids, tasks, share=share, seed=seed)
     chosen = Counter(task for task, member in zip(tasks, members, strict=True) if member)
-    assert members.sum() == max(len(sizes), int(share * len(ids) + 1e-9))
+    assert members.sum() == max(len(sizes), floor(Fraction(repr(share)) * len(ids)))
     most = max(chosen.values())
     assert all(chosen[task] >= min(size, most - 1) for task, size in sizes.items())
     again = choose_warm_up_set(ids[::-1], tasks[::-1], share=share, seed=seed)[::-1]
