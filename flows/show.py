@@ -10,6 +10,8 @@ from components.report.number_text import duration
 from flows.comparison import ComparisonOutcome
 from flows.outcome import CurationOutcome
 
+TABLE_WIDTH = 100  # columns that the table of a comparison needs; a narrower terminal wraps it itself
+
 
 def show_outcome(outcome: CurationOutcome) -> None:
     """Print where to look and the numbers that matter."""
@@ -51,9 +53,9 @@ def show_comparison(outcome: ComparisonOutcome) -> None:
     """Print one row per strategy and where to look."""
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
-    table.add_column("strategy", style="bold")
+    table.add_column("strategy", style="bold", no_wrap=True)
     for heading in ("average", "seeds", "Rel.", "instructions", "tuned on", "selection", "tuning"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in outcome.rows:
         table.add_row(
             row.strategy,
@@ -66,7 +68,7 @@ def show_comparison(outcome: ComparisonOutcome) -> None:
             duration(row.tuning_seconds),
         )
     console.print()
-    console.print(table)
+    console.print(table, width=max(console.width, TABLE_WIDTH))
     console.print(f"\n{conclusion(outcome.rows)}", markup=False)
     places = [("page", outcome.page), ("table", outcome.table), ("MLflow run", outcome.mlflow_run_id)]
     console.print("\n" + "\n".join(f"{label:<10}  {where}" for label, where in places), markup=False)
