@@ -1,5 +1,7 @@
 """Greedy MMD: picks that together look like their cluster (COINCIDE)."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,16 +36,33 @@ def greedy_mmd(vectors: NDArray[np.float64], count: int, *, gamma: float) -> NDA
     if not 0 <= count <= size:
         raise ValueError(f"cannot pick {count} of {size} members; give 0 to {size}")
     # Up to this size the kernel of all pairs is small, and its sums need it anyway.
-    kernel = gaussian_kernel(vectors, vectors, gamma) if size <= _SMALL else None
-    sums = kernel_row_sums(vectors, gamma=gamma) if kernel is None else kernel.sum(axis=1)
-    typicality = sums / size  # (n,), r / n
-    to_picks = np.zeros(size)  # (n,), a
+    if size <= _SMALL:
+        kernel = gaussian_kernel(vectors, vectors, gamma)
+        return greedy_picks(kernel.mean(axis=1), kernel.__getitem__, count)
+    typicality = kernel_row_sums(vectors, gamma=gamma) / size  # (n,)
+    return greedy_picks(typicality, lambda row: kernel_column(vectors, row, gamma=gamma), count)
+
+
+def greedy_picks(
+    typicality: NDArray[np.float64], column_of: Callable[[int], NDArray[np.float64]], count: int
+) -> NDArray[np.int64]:
+    """The picking alone.
+
+    Args:
+        typicality: `(n,)`, r / n.
+        column_of: row to its kernel column `(n,)`; asked for once per pick.
+        count: picks, 0 to n.
+
+    Returns:
+        `(count,)` int64, rows in the order of picking.
+    """
+    to_picks = np.zeros(len(typicality))  # (n,), a
     picks = np.empty(count, dtype=np.int64)
-    taken = np.zeros(size, dtype=bool)
+    taken = np.zeros(len(typicality), dtype=bool)
     for number in range(count):
         objective = to_picks / (number + 1) - typicality
         objective[taken] = np.inf
         picks[number] = row = int(np.argmin(objective))
         taken[row] = True
-        to_picks += kernel_column(vectors, row, gamma=gamma) if kernel is None else kernel[row]
+        to_picks += column_of(row)
     return picks
