@@ -14,7 +14,7 @@ from components.selection.budget import parse_budget, resolve_budget
 from components.selection.cluster_cells import count_cluster_cells
 from components.selection.even_quotas import even_quotas
 from components.selection.select_controls import select_everything, select_uniformly
-from components.selection.tive_quota import tive_quotas
+from components.selection.tive_quota import QuotaRounding, tive_quotas
 from components.strategies import STRATEGIES
 
 _BASIS: dict[StrategyName, str] = {
@@ -84,6 +84,7 @@ def plan_strategy(
     missing: frozenset[str],
     refusal: str = "",
     difficulty: pa.Table | None = None,
+    tive_rounding: QuotaRounding = "exact",
 ) -> StrategyPlan:
     """Work out what a run would take.
 
@@ -97,6 +98,7 @@ def plan_strategy(
         refusal: what `presel run` would say to that; empty when it would go on.
         difficulty: of an earlier run of TIVE, columns of `components.schemas.DIFFICULTY`; ignored unless it covers
             exactly the pool's tasks.
+        tive_rounding: of TIVE's quotas.
 
     Returns:
         The plan.
@@ -110,7 +112,7 @@ def plan_strategy(
     pool = samples.num_rows
     images = resolve_budget(parse_budget(budget), pool_size=pool, dollars_per_image=price_per_instruction_usd)
     images = pool if strategy == "full" else min(images, pool)
-    selected = _selected(samples, strategy, images, seed, sizes, difficulty)
+    selected = _selected(samples, strategy, images, seed, sizes, difficulty, tive_rounding)
     reads_all = STRATEGIES[strategy].reads_pool_instructions
     return StrategyPlan(
         strategy=strategy,
@@ -162,6 +164,7 @@ def _selected(
     seed: int,
     sizes: Mapping[str, int],
     difficulty: pa.Table | None,
+    tive_rounding: QuotaRounding,
 ) -> dict[str, int] | None:
     if strategy == "random":
         return _picked(select_uniformly(samples, budget=images, rng=np.random.default_rng(seed)))
@@ -178,7 +181,7 @@ def _selected(
         return {one.task: one.quota for one in result.tasks}
     if strategy == "tive" and difficulty is not None and difficulty["task"].to_pylist() == sorted(sizes):
         shares = difficulty["share"].to_pylist()
-        quotas = tive_quotas(shares, [sizes[task] for task in sorted(sizes)], budget=images, rounding="exact")
+        quotas = tive_quotas(shares, [sizes[task] for task in sorted(sizes)], budget=images, rounding=tive_rounding)
         return dict(zip(sorted(sizes), quotas, strict=True))
     return None
 

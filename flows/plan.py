@@ -84,6 +84,7 @@ def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table)
         missing=frozenset(missing),
         refusal=refusal,
         difficulty=_earlier(workspace, "influence/difficulty.parquet", DIFFICULTY),
+        tive_rounding=parameters.tive.rounding,
     )
     return strategy_plan_text(plan)
 

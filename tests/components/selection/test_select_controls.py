@@ -59,12 +59,9 @@ def test_a_new_task_does_not_change_the_draw_within_the_others():
     assert [name for name in after if name[0] != "c"] == before
 
 
-def test_a_budget_below_nothing_is_named():
-    samples = make_samples({"a": 3})
-    with pytest.raises(ValueError, match="-1"):
-        select_uniform_task(samples, budget=-1, seed=0)
-    with pytest.raises(ValueError, match="-1"):
-        select_uniformly(samples, budget=-1, rng=np.random.default_rng(0))
+def test_a_total_below_nothing_is_named():
+    with pytest.raises(ValueError, match="cannot take -1 samples"):
+        even_quotas({"a": 3, "b": 4}, -1)
 
 
 def test_full_takes_everything():
