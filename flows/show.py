@@ -51,7 +51,7 @@ def show_outcome(outcome: CurationOutcome) -> None:
 
 def show_comparison(outcome: ComparisonOutcome) -> None:
     """Print one row per strategy and where to look."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(Console().width, TABLE_WIDTH))
     table = Table(box=None, pad_edge=False)
     table.add_column("strategy", style="bold", no_wrap=True)
     for heading in ("average", "seeds", "Rel.", "instructions", "tuned on", "selection", "tuning"):
@@ -68,7 +68,7 @@ def show_comparison(outcome: ComparisonOutcome) -> None:
             duration(row.tuning_seconds),
         )
     console.print()
-    console.print(table, width=max(console.width, TABLE_WIDTH))
+    console.print(table)
     console.print(f"\n{conclusion(outcome.rows)}", markup=False)
     places = [("page", outcome.page), ("table", outcome.table), ("MLflow run", outcome.mlflow_run_id)]
     console.print("\n" + "\n".join(f"{label:<10}  {where}" for label, where in places), markup=False)
