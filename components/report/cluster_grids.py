@@ -153,10 +153,11 @@ def _tile(
         else make_thumbnail(uri, str(row["image_sha"]), image_loader=image_loader, size=size)
     )
     value = decimal(float(str(row["score"])))
+    place = f", rank {row['rank']}" if row["rank"] else ""  # 0: a strategy that ranks only what it picks
     return Tile(
         thumbnail=thumbnail,
         sample_id=sample_id,
-        rank=f"#{row['rank']}",
+        rank=f"#{row['rank']}" if row["rank"] else "",
         score=value,
-        title=f"{sample_id}: {score} {value}, rank {row['rank']}. {row['reason']}",
+        title=f"{sample_id}: {score} {value}{place}. {row['reason']}",
     )

@@ -11,7 +11,9 @@ from components.parameters import StrategyName
 from components.report.geometry import Axis, linear_axis
 from components.report.inputs import Lineage
 from components.report.method_text import METHODS
+from components.report.need_chart import Need, need_chart
 from components.report.number_text import count, dollars, duration, percent, points
+from components.report.student_quantile import student_quantile
 from components.report.templates import template_environment
 
 FULL: StrategyName = "full"
@@ -90,7 +92,11 @@ def noise_between_seeds(rows: Sequence[StrategyRow]) -> float:
 
 
 def conclusion(rows: Sequence[StrategyRow]) -> str:
-    """What can be said of the differences, in plain words."""
+    """What can be said of the differences, in plain words.
+
+    Two means are told apart where they differ by more than the 95 % interval of a difference, whose width is Student's
+    t at the degrees of freedom behind the pooled deviation: with two seeds each, far wider than the normal's 1.96.
+    """
     noise = noise_between_seeds(rows)
     if math.isnan(noise):
         return (
@@ -98,19 +104,24 @@ def conclusion(rows: Sequence[StrategyRow]) -> str:
             "from seed to seed is not known. Run again with more seeds."
         )
     seeds = min(row.seeds for row in rows)
-    limit = 1.96 * noise * math.sqrt(2 / seeds)
+    freedom = sum(row.seeds - 1 for row in rows)
+    limit = student_quantile(freedom) * noise * math.sqrt(2 / seeds)
     compared = [row for row in rows if row.strategy != FULL]
-    best = max(compared, key=lambda row: row.average, default=None)
     text = (
-        f"From seed to seed an average moves by {points(noise)} points (standard deviation, {seeds} seeds). Two "
-        f"strategies that are less than about {points(limit)} points apart are not told apart by this comparison."
+        f"From seed to seed an average moves by {points(noise)} points (standard deviation, from "
+        f"{sum(row.seeds for row in rows)} runs). Two strategies that are less than about {points(limit)} points "
+        "apart are not told apart by this comparison."
     )
-    if best is None:
+    if len(compared) < 2:
         return text
-    level = [row.strategy for row in compared if row is not best and best.average - row.average < limit]
-    if level:
-        return f"{text} {best.strategy} is highest, and {_listed(level)} cannot be told from it."
-    return f"{text} {best.strategy} is ahead of all others by more than that."
+    best = max(compared, key=lambda row: row.average)
+    level = [row.strategy for row in compared if row is not best and best.average - row.average <= limit]
+    outcome = (
+        f"Within the budget, {best.strategy} is highest, and {_listed(level)} cannot be told from it."
+        if level
+        else f"Within the budget, {best.strategy} is ahead of all others by more than that."
+    )
+    return f"{text} {outcome} All of it holds for this pool and these questions; others may give another order."
 
 
 def build_comparison(inputs: ComparisonInputs) -> str:
@@ -132,6 +143,9 @@ def build_comparison(inputs: ComparisonInputs) -> str:
             base=points(inputs.base),
             base_place=axis.place(100 * inputs.base),
             full_place=None if full is None else axis.place(100 * full.average),
+            needs=need_chart(
+                [Need(row.strategy, row.instructions, row.averages, row.average) for row in rows], pool=inputs.pool
+            ),
             sets=[name for name, _ in rows[0].sets],
             conclusion=conclusion(rows),
             budget=inputs.budget,

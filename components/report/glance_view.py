@@ -61,7 +61,7 @@ def _pool_figures(figures: KeyFigures, budget: str) -> list[Figure]:
     note = quantity(figures.tasks, "task")
     if figures.samples != figures.images:
         note += f", {quantity(figures.samples, 'sample')}"
-    asked = f" of a budget of {budget}" if budget else ""
+    asked = f" of a budget of {budget}" if budget and figures.picked < figures.samples else ""
     return [
         Figure("Images in the pool", count(figures.images), note, "pool"),
         Figure("Records quarantined", count(figures.quarantined), "refused by ingest", "left-out"),

@@ -70,7 +70,7 @@ METHODS: dict[StrategyName, MethodText] = {
         "typicality",
         "Within a cluster the picks are those that together look most like the whole cluster. These are the clusters "
         "with the largest quotas.",
-        "Under each image: its place in the order of picks (0: passed over) and its typicality, the mean kernel "
+        "Under each image: its place in the order of picks, if picked, and its typicality, the mean kernel "
         "similarity to its cluster. Passed-over images are shown evenly from the most to the least typical.",
         "samples that stir the small model's attention alike lie close together",
     ),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from components.report.influence_spread import InfluenceSpread, influence_spread
 from components.report.inputs import TiveEvidence
 from components.report.number_text import count, decimal, percent
 from components.report.task_rows import TaskRow
@@ -20,7 +21,6 @@ class DifficultyRow:
     share: str
     quota: str
     samples: str
-    influence: str
     uniform_distance: str
 
 
@@ -32,19 +32,20 @@ class TiveView:
         rows: the most difficult task first.
         draw: how far from uniform the draw was, in a sentence.
         warm_up: samples of the warm-up set.
+        influence: of every task's samples; None when no sample has any.
     """
 
     rows: tuple[DifficultyRow, ...]
     draw: str
     warm_up: str
+    influence: InfluenceSpread | None
 
 
-def tive_view(tasks: tuple[TaskRow, ...], evidence: TiveEvidence | None) -> TiveView | None:
+def tive_view(tasks: tuple[TaskRow, ...], evidence: TiveEvidence | None, selection: pa.Table) -> TiveView | None:
     """Lay out the section; None for another strategy."""
     if evidence is None:
         return None
     colours = {row.task: row.colour for row in tasks}
-    means = _mean_influence(evidence.influence)
     rows = sorted(evidence.difficulty.to_pylist(), key=lambda row: (-row["difficulty"], row["task"]))
     longest = max((row["difficulty"] for row in rows), default=1.0)
     return TiveView(
@@ -57,19 +58,14 @@ def tive_view(tasks: tuple[TaskRow, ...], evidence: TiveEvidence | None) -> Tive
                 share=percent(row["share"]),
                 quota=count(row["quota"]),
                 samples=count(row["samples"]),
-                influence=decimal(means[row["task"]]),
                 uniform_distance=percent(row["uniform_distance"], digits=2),
             )
             for row in rows
         ),
         draw=_draw_text(max((row["uniform_distance"] for row in rows), default=0.0), evidence.sampling_q),
         warm_up=count(evidence.warm_up.num_rows),
+        influence=influence_spread([row["task"] for row in rows], tasks, evidence.influence, selection),
     )
-
-
-def _mean_influence(influence: pa.Table) -> dict[str, float]:
-    means = influence.group_by("task").aggregate([("influence", "mean")])
-    return dict(zip(means["task"].to_pylist(), means["influence_mean"].to_pylist(), strict=True))
 
 
 def _draw_text(distance: float, q: float) -> str:
