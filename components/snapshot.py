@@ -37,14 +37,19 @@ def snapshot_files(paths: Iterable[str | Path]) -> str:
         Canonical JSON, path -> sha256.
 
     Raises:
-        FileNotFoundError: a path is missing.
+        FileNotFoundError: a path is missing; the message names it and the parameters that may.
     """
     digests: dict[str, str] = {}
     for path in map(Path, paths):
         if path.is_dir():
             digests.update({str(file): _sha256(file) for file in _files_below(path)})
-        else:
+        elif path.is_file():
             digests[str(path)] = _sha256(path)
+        else:
+            raise FileNotFoundError(
+                f"{path}: no such file; correct instructions.annotations or benchmark.sets (relative paths start at the "
+                "project root; `make demo` draws data/demo)"
+            )
     return _canonical(digests)
 
 

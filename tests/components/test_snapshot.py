@@ -92,7 +92,7 @@ def test_files_are_told_by_their_bytes(pool):
     assert snapshot_files([pool / "pool.json", pool / "images"]) == before
     (pool / "images" / "a.jpg").write_bytes(b"y")
     assert snapshot_files([pool / "pool.json", pool / "images"]) != before
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="nothing: no such file; correct"):
         snapshot_files([pool / "nothing"])
 
 
