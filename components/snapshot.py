@@ -47,8 +47,8 @@ def snapshot_files(paths: Iterable[str | Path]) -> str:
             digests[str(path)] = _sha256(path)
         else:
             raise FileNotFoundError(
-                f"{path}: no such file; correct instructions.annotations or benchmark.sets (relative paths start at the "
-                "project root; `make demo` draws data/demo)"
+                f"{path}: no such file; correct instructions.annotations or benchmark.sets (relative paths start at "
+                "the project root; `make demo` draws data/demo)"
             )
     return _canonical(digests)
 
