@@ -10,7 +10,7 @@ import pytest
 from prefect import flow
 
 from components.storage import fresh_directory, read_record, write_json
-from tasks.stage import CurationRun, StageContext, StageSummary, StageTask, stage_task
+from tasks.stage import CurationRun, StageContext, StageRefusedError, StageSummary, StageTask, stage_task
 from tasks.versioning import Artifact, MissingInputError, StageChangedError
 from tasks.workspace import Workspace
 
@@ -188,3 +188,21 @@ def test_a_metric_may_be_called_what_a_task_is_called(pipeline: Pipeline) -> Non
         tracker.log_summary((("importance/VQA (v2), q&a", 0.5), ("seconds", 1.0)), "two")
     (child,) = client.search_runs([experiment_id(client)], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert child.data.metrics["importance/VQA _v2__ q_a"] == 0.5
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(StageRefusedError("ask a person"), 1), (OSError("gone"), 2)])
+def test_what_cannot_pass_is_not_tried_again(two_stages: Path, error: Exception, attempts: int) -> None:
+    tried: list[int] = []
+
+    @stage_task("count", retries=1)
+    def count(_context: StageContext) -> StageSummary:
+        tried.append(1)
+        raise error
+
+    @flow
+    def one() -> Artifact:
+        return count(HERE)
+
+    with pytest.raises(type(error)):
+        one()
+    assert len(tried) == attempts
