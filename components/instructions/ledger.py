@@ -7,12 +7,15 @@ identity (`components.instructions.request`) says when two runs want the same.
 import fcntl
 import json
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from sqlite3 import SQLITE_BUSY
 from sqlite3 import Connection as SqliteConnection
+from sqlite3 import OperationalError as SqliteError
 from typing import Literal
 
 from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, make_url, select, update
@@ -35,6 +38,7 @@ State = Literal["pending", "answered", "quarantined"]
 _LOG = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 60
+_BUSY_PAUSE_SECONDS = 0.02
 _IDS_PER_QUERY = 500
 
 
@@ -191,15 +195,33 @@ def _make_durable(engine: Engine) -> None:
     def _configure(connection: SqliteConnection, _: ConnectionPoolEntry) -> None:
         # The driver must not begin transactions by itself, see _begin.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
         connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}").close()
+        _write_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A transaction that reads first and writes later is refused at once when another one wrote in
         # between, whatever the busy timeout; taking the write lock at the start waits instead.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _write_ahead(connection: SqliteConnection) -> None:
+    """Switch to the write-ahead log.
+
+    SQLite refuses that at once, whatever the busy timeout, while another connection makes the file or closes it.
+    """
+    patience = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except SqliteError as error:
+            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY or time.monotonic() > patience:
+                raise
+            time.sleep(_BUSY_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _record_asking(

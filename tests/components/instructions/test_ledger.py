@@ -162,3 +162,25 @@ def test_two_outcomes_of_one_request_are_refused(ledger):
     with pytest.raises(LedgerError, match="one outcome"):
         record_outcomes(ledger, [answer(A), answer(A)])
     assert ledger_cost(ledger) == 0
+
+
+def test_runs_that_start_together_all_open_a_new_ledger(tmp_path):
+    failures: list[Exception] = []
+
+    def open_it(url, barrier):
+        barrier.wait()
+        try:
+            with open_ledger(url):
+                pass
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is reported below
+            failures.append(error)
+
+    for number in range(25):
+        barrier = threading.Barrier(4)
+        url = f"sqlite:///{tmp_path}/{number}.sqlite"
+        threads = [threading.Thread(target=open_it, args=(url, barrier)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
