@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -107,7 +108,12 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
 
 def _own_artifacts(context: StageContext) -> frozenset[str]:
     """The artifacts of the workspace's own pipeline: those that an earlier strategy left there are not read."""
-    stages = yaml.safe_load(context.workspace.pipeline_file.read_text(encoding="utf-8"))["stages"].values()
+    return _outputs_of(context.workspace.pipeline_file.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
+def _outputs_of(pipeline: str) -> frozenset[str]:
+    stages = yaml.safe_load(pipeline)["stages"].values()
     outputs = [next(iter(out)) if isinstance(out, dict) else out for stage in stages for out in stage.get("outs", ())]
     return frozenset(output.removeprefix("data/") for output in outputs)
 
