@@ -3,36 +3,39 @@
 Every key must be present: the files hold the values, this module only says what is allowed.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from components.instruction_parameters import InstructionParameters, PurchaseParameters
+from components.parameter_section import Count, Device, Section
 from components.selection.budget import parse_budget
 
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Precision = Literal["auto", "float32", "bfloat16"]
 Baseline = Literal["random", "full"]
 StrategyName = Literal["presel", "tive", "coincide", "random", "uniform_task", "size_balanced", "full"]
 MetricName = Literal["exact_match", "vqa_accuracy", "yes_no_f1", "relaxed_accuracy", "anls", "rouge_l"]
-Count = Annotated[int, Field(ge=1)]
 
 
-# Query keys by which database drivers take a secret.
-_SECRET_KEYS = frozenset({"password", "passwd", "pwd", "sslpassword"})
+# The ledger's URL may hold a password, the endpoint's a key; every other value is shown in messages.
+_MAY_HOLD_SECRETS = frozenset(
+    {"instructions", "instructions.ledger", "purchase", "purchase.base_url", "purchase.key_variable"}
+)
+
+
+# A key that does not belong here may be a secret that was put in the wrong place.
+_SECRET_NAME = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 
 
 class ParameterError(ValueError):
     """The parameters are not usable; the message lists every problem and where it is."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class TaskRule(_Section):
+class TaskRule(Section):
     """How a record's task is found: exactly one of the four."""
 
     field: str | None = None
@@ -50,7 +53,7 @@ class TaskRule(_Section):
         return self
 
 
-class SourceParameters(_Section):
+class SourceParameters(Section):
     """One source of records."""
 
     kind: Literal["llava_json", "image_folder", "parquet", "jsonl", "webdataset"]
@@ -59,7 +62,7 @@ class SourceParameters(_Section):
     task: TaskRule
 
 
-class IngestParameters(_Section):
+class IngestParameters(Section):
     """How images are validated."""
 
     pixel_limit: Count
@@ -68,7 +71,7 @@ class IngestParameters(_Section):
     keep_near_duplicates: bool
 
 
-class EncoderParameters(_Section):
+class EncoderParameters(Section):
     """The model whose [CLS] vectors stand for the images."""
 
     model: str
@@ -79,7 +82,7 @@ class EncoderParameters(_Section):
     dtype: Precision
 
 
-class VlmParameters(_Section):
+class VlmParameters(Section):
     """The vision-language model that is tuned."""
 
     model: str
@@ -89,13 +92,13 @@ class VlmParameters(_Section):
     dtype: Precision
 
 
-class ReferenceParameters(_Section):
+class ReferenceParameters(Section):
     """The reference set."""
 
     share: Annotated[float, Field(gt=0, lt=1)]
 
 
-class TuningParameters(_Section):
+class TuningParameters(Section):
     """The LoRA trainer."""
 
     lora_rank: Count
@@ -113,19 +116,19 @@ class TuningParameters(_Section):
     log_every: Count
 
 
-class EpochParameters(_Section):
+class EpochParameters(Section):
     """How long one tune lasts."""
 
     epochs: Annotated[float, Field(gt=0)]
 
 
-class ScoreParameters(_Section):
+class ScoreParameters(Section):
     """How the Instruction Relevance Score is computed."""
 
     batch_size: Count
 
 
-class ClusterParameters(_Section):
+class ClusterParameters(Section):
     """k-means per task."""
 
     images_per_cluster: Count
@@ -133,19 +136,19 @@ class ClusterParameters(_Section):
     restarts: Count
 
 
-class AllocateParameters(_Section):
+class AllocateParameters(Section):
     """How Eq. 6 is rounded."""
 
     rounding: Literal["exact", "paper", "released"]
 
 
-class SelectParameters(_Section):
+class SelectParameters(Section):
     """Neighbour centrality."""
 
     neighbours: Count
 
 
-class TiveParameters(_Section):
+class TiveParameters(Section):
     """Strategy `tive`."""
 
     warm_up_share: Annotated[float, Field(gt=0, lt=1)]
@@ -156,7 +159,7 @@ class TiveParameters(_Section):
     rounding: Literal["exact", "released"]
 
 
-class CoincideParameters(_Section):
+class CoincideParameters(Section):
     """Strategy `coincide`."""
 
     model: str
@@ -176,37 +179,7 @@ class CoincideParameters(_Section):
         return value
 
 
-class AnnotationFile(_Section):
-    """A LLaVA JSON file with conversations."""
-
-    path: str
-    image_root: str
-
-
-class InstructionParameters(_Section):
-    """Where instructions come from and what they cost."""
-
-    provider: Literal["existing"]
-    annotations: tuple[AnnotationFile, ...]
-    price_per_instruction_usd: Annotated[float, Field(ge=0)]
-    ledger: str
-
-    @field_validator("ledger")
-    @classmethod
-    def _no_secret(cls, value: str) -> str:
-        from sqlalchemy.engine import make_url
-        from sqlalchemy.exc import ArgumentError
-
-        try:
-            url = make_url(value)
-        except (ArgumentError, ValueError):  # their messages may repeat the URL, and with it a password
-            raise ValueError("not an SQLAlchemy URL such as sqlite:///.presel/ledger.sqlite") from None
-        if url.password or any(key.lower() in _SECRET_KEYS for key in url.query):
-            raise ValueError("the ledger URL holds a password; leave it out and set PGPASSWORD in the environment")
-        return value
-
-
-class BenchmarkSet(_Section):
+class BenchmarkSet(Section):
     """A held-out set and how its answers are judged."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
@@ -215,7 +188,7 @@ class BenchmarkSet(_Section):
     metric: MetricName
 
 
-class BenchmarkParameters(_Section):
+class BenchmarkParameters(Section):
     """The benchmark."""
 
     batch_size: Count
@@ -231,13 +204,13 @@ class BenchmarkParameters(_Section):
         return value
 
 
-class RegistryParameters(_Section):
+class RegistryParameters(Section):
     """The MLflow model registry."""
 
     model_name: Annotated[str, Field(min_length=1)]
 
 
-class ReportParameters(_Section):
+class ReportParameters(Section):
     """How much the report shows."""
 
     map_points: Count
@@ -245,14 +218,14 @@ class ReportParameters(_Section):
     grid_images: Count
 
 
-class VersioningParameters(_Section):
+class VersioningParameters(Section):
     """What happens to the versions of a run at its end."""
 
     push_to_remote: bool
     commit_to_git: bool
 
 
-class Parameters(_Section):
+class Parameters(Section):
     """All of `params.yaml`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -273,6 +246,7 @@ class Parameters(_Section):
     tive: TiveParameters
     coincide: CoincideParameters
     instructions: InstructionParameters
+    purchase: PurchaseParameters
     baselines: tuple[Baseline, ...]
     benchmark: BenchmarkParameters
     registry: RegistryParameters
@@ -306,8 +280,10 @@ def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters
         lines = [f"{origin}: {error.error_count()} problem(s)"]
         for item in error.errors():
             where = ".".join(str(part) for part in item["loc"])
-            # The ledger's URL may hold a password; every other value is shown.
-            shown = item["type"] != "missing" and where not in ("instructions", "instructions.ledger")
+            secret = where in _MAY_HOLD_SECRETS or (
+                item["type"] == "extra_forbidden" and _SECRET_NAME.search(where.rpartition(".")[2])
+            )
+            shown = item["type"] != "missing" and not secret
             given = f" (got {item['input']!r})" if shown else ""
             lines.append(f"  {where}: {item['msg']}{given}")
         raise ParameterError("\n".join(lines)) from None

@@ -8,12 +8,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.instructions.estimate import UnitCost
+from components.money import dollars
 from components.parameters import Baseline
 from components.selection.allocation import RoundingProfile, TaskAllocation, allocate
 from components.selection.budget import images_to_select, parse_budget, resolve_budget
 from components.selection.cluster_cells import count_cluster_cells
 from components.selection.reference_set import choose_reference_set
 from components.selection.select import select_random
+from components.text_table import aligned_rows
+
+_TOKEN_COLUMNS = ("tokens in", "tokens out")
 
 # What the split of the selection over the tasks rests on.
 Basis = Literal["allocation", "importance", "size"]
@@ -42,6 +47,7 @@ class TaskPlan:
         selected_at_most: whatever the importance turns out to be.
         others_bought: images outside the reference set with an instruction in the ledger; picks among them
             cost nothing.
+        unit: what one instruction of the task takes.
     """
 
     task: str
@@ -52,6 +58,7 @@ class TaskPlan:
     selected_at_least: int
     selected_at_most: int
     others_bought: int
+    unit: UnitCost
 
     @property
     def to_buy_at_most(self) -> int:
@@ -72,11 +79,13 @@ class BaselinePlan:
         name: `random` or `full`.
         images: it is tuned on.
         to_buy_at_most: of them neither in the reference set nor bought; picks of the selection lower it further.
+        cost_at_most_usd: dollars for these.
     """
 
     name: Baseline
     images: int
     to_buy_at_most: int
+    cost_at_most_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,6 @@ class RunPlan:
         basis: what the split over the tasks rests on.
         tasks: sorted by task.
         baselines: controls.
-        price_per_instruction_usd: dollars.
     """
 
     pool: int
@@ -97,27 +105,26 @@ class RunPlan:
     basis: Basis
     tasks: tuple[TaskPlan, ...]
     baselines: tuple[BaselinePlan, ...]
-    price_per_instruction_usd: float
 
     @property
     def cost_at_least_usd(self) -> float:
         """Dollars for reference set and selection when as many picks as possible are bought already."""
-        return self.price_per_instruction_usd * sum(task.to_buy_at_least for task in self.tasks)
+        return sum(task.unit.price_usd * task.to_buy_at_least for task in self.tasks)
 
     @property
     def cost_at_most_usd(self) -> float:
         """Dollars for reference set and selection when no pick is bought yet."""
-        return self.price_per_instruction_usd * sum(task.to_buy_at_most for task in self.tasks)
+        return sum(task.unit.price_usd * task.to_buy_at_most for task in self.tasks)
 
     @property
     def baselines_at_most_usd(self) -> float:
         """Dollars for the controls on top."""
-        return self.price_per_instruction_usd * sum(one.to_buy_at_most for one in self.baselines)
+        return sum(one.cost_at_most_usd for one in self.baselines)
 
     @property
     def full_cost_usd(self) -> float:
         """Dollars that annotating the whole pool would take."""
-        return self.price_per_instruction_usd * self.pool
+        return sum(task.unit.price_usd * task.images for task in self.tasks)
 
 
 def plan_run(
@@ -128,6 +135,7 @@ def plan_run(
     seed: int,
     rounding: RoundingProfile,
     price_per_instruction_usd: float,
+    unit_costs: Mapping[str, UnitCost],
     baselines: Sequence[Baseline] = (),
     bought: frozenset[str] = frozenset(),
     importance: pa.Table | None = None,
@@ -141,7 +149,8 @@ def plan_run(
         reference_share: r.
         seed: of the run.
         rounding: profile of Eq. 6.
-        price_per_instruction_usd: dollars.
+        price_per_instruction_usd: dollars that a budget in dollars is divided by.
+        unit_costs: what one instruction of each task takes.
         baselines: controls that are tuned as well.
         bought: sample ids with an instruction in the ledger.
         importance: of an earlier run, columns of `components.schemas.IMPORTANCE`; ignored unless it covers
@@ -162,23 +171,44 @@ def plan_run(
     is_bought = np.array([sample_id in bought for sample_id in ids], dtype=np.bool_)  # (n,)
     basis, quotas = _task_quotas(ids, names, is_reference, importance, clusters, to_select, rounding)
     task_of_row = np.asarray(names, dtype=object)  # (n,)
+    cost_of_row = np.array([unit_costs[name].price_usd for name in names])  # (n,), dollars
     free = {quota.task: int(((task_of_row == quota.task) & ~is_reference).sum()) for quota in quotas}
     return RunPlan(
         pool=len(ids),
         budget=images,
         basis=basis,
         tasks=tuple(
-            _task_plan(quota, task_of_row == quota.task, is_reference, is_bought, basis, free, to_select)
+            _task_plan(
+                quota,
+                task_of_row == quota.task,
+                is_reference,
+                is_bought,
+                basis,
+                free,
+                to_select,
+                unit_costs[quota.task],
+            )
             for quota in quotas
         ),
-        baselines=tuple(_baseline(name, ids, is_reference | is_bought, images=images, seed=seed) for name in baselines),
-        price_per_instruction_usd=price_per_instruction_usd,
+        baselines=tuple(
+            _baseline(name, ids, is_reference | is_bought, cost_of_row, images=images, seed=seed) for name in baselines
+        ),
     )
 
 
 def plan_text(plan: RunPlan) -> str:
     """Render a plan as plain text: one line per task, then the sums."""
-    header = ("task", "images", "reference", "bought", "to select", "range", "dollars")
+    by_token = any(task.unit.input_tokens for task in plan.tasks)
+    header = (
+        "task",
+        "images",
+        "reference",
+        "bought",
+        "to select",
+        "range",
+        *(_TOKEN_COLUMNS if by_token else ()),
+        "dollars",
+    )
     rows = [
         (
             task.task,
@@ -187,21 +217,17 @@ def plan_text(plan: RunPlan) -> str:
             f"{task.reference_bought + task.others_bought:,}",
             f"{task.selected:,}",
             _range(task.selected_at_least, task.selected_at_most),
-            f"{plan.price_per_instruction_usd * task.to_buy_at_most:,.2f}",
+            *(_token_cells(task) if by_token else ()),
+            f"{task.unit.price_usd * task.to_buy_at_most:,.2f}",
         )
         for task in plan.tasks
     ]
     return "\n".join([*aligned_rows([header, *rows]), "", *plan_sentences(plan)])
 
 
-def aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay rows of equal length out in columns: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        numbers = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join([row[0].ljust(widths[0]), *numbers]))
-    return lines
+def _token_cells(task: TaskPlan) -> tuple[str, str]:
+    sent, received = task.unit.input_tokens, task.unit.output_tokens
+    return f"{sent * task.to_buy_at_most:,.0f}", f"{received * task.to_buy_at_most:,.0f}"
 
 
 def plan_sentences(plan: RunPlan) -> tuple[str, ...]:
@@ -213,11 +239,11 @@ def plan_sentences(plan: RunPlan) -> tuple[str, ...]:
         f"{selected:,} to select.",
         _BASIS_TEXT[plan.basis],
         f"Instructions would cost {_dollars(plan.cost_at_least_usd, plan.cost_at_most_usd)}; annotating all "
-        f"{plan.pool:,} images would take ${plan.full_cost_usd:,.2f}.",
+        f"{plan.pool:,} images would take {dollars(plan.full_cost_usd)}.",
     ]
     sentences += [
         f"Baseline {one.name}: {one.images:,} images, up to {one.to_buy_at_most:,} more instructions, "
-        f"${plan.price_per_instruction_usd * one.to_buy_at_most:,.2f}."
+        f"{dollars(one.cost_at_most_usd)}."
         for one in plan.baselines
     ]
     return tuple(sentences)
@@ -261,6 +287,7 @@ def _task_plan(
     basis: Basis,
     free: Mapping[str, int],
     to_select: int,
+    unit: UnitCost,
 ) -> TaskPlan:
     least = most = quota.quota
     if basis == "size":
@@ -276,17 +303,25 @@ def _task_plan(
         selected_at_least=least,
         selected_at_most=most,
         others_bought=int((in_task & ~is_reference & is_bought).sum()),
+        unit=unit,
     )
 
 
 def _baseline(
-    name: Baseline, ids: Sequence[str], has_instruction: NDArray[np.bool_], *, images: int, seed: int
+    name: Baseline,
+    ids: Sequence[str],
+    has_instruction: NDArray[np.bool_],
+    cost_of_row: NDArray[np.float64],
+    *,
+    images: int,
+    seed: int,
 ) -> BaselinePlan:
     taken = np.ones(len(ids), dtype=np.bool_)  # (n,)
     if name == "random":
         nobody = np.zeros(len(ids), dtype=np.bool_)
         taken = select_random(ids, nobody, budget=min(images, len(ids)), rng=np.random.default_rng(seed))
-    return BaselinePlan(name, int(taken.sum()), int((taken & ~has_instruction).sum()))
+    to_buy = taken & ~has_instruction  # (n,)
+    return BaselinePlan(name, int(taken.sum()), int(to_buy.sum()), float(cost_of_row[to_buy].sum()))
 
 
 def _range(least: int, most: int) -> str:
@@ -295,5 +330,5 @@ def _range(least: int, most: int) -> str:
 
 def _dollars(least: float, most: float) -> str:
     if most - least < 0.005:
-        return f"${most:,.2f}"
-    return f"${least:,.2f} to ${most:,.2f}, depending on how many picks are bought already"
+        return dollars(most)
+    return f"{dollars(least)} to {dollars(most)}, depending on how many picks are bought already"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from components.instructions.estimate import UnitCost
+from components.money import dollars
 from components.parameters import StrategyName
-from components.plan import aligned_rows
 from components.selection.allocation import allocate
 from components.selection.budget import parse_budget, resolve_budget
 from components.selection.cluster_cells import count_cluster_cells
@@ -16,6 +17,7 @@ from components.selection.even_quotas import even_quotas
 from components.selection.select_controls import select_everything, select_uniformly
 from components.selection.tive_quota import QuotaRounding, tive_quotas
 from components.strategies import STRATEGIES
+from components.text_table import aligned_rows
 
 _BASIS: dict[StrategyName, str] = {
     "tive": "How difficult each task is turns out only when its gradients are known.",
@@ -56,7 +58,7 @@ class StrategyPlan:
         tasks: sorted by task.
         instructions: that choosing and tuning take.
         without_instruction: of these, those nobody has written yet, at most.
-        price_per_instruction_usd: dollars.
+        cost_usd: dollars for all these instructions.
         refusal: why `presel run` would stop before it begins; empty when it would not.
     """
 
@@ -65,7 +67,7 @@ class StrategyPlan:
     tasks: tuple[StrategyTask, ...]
     instructions: int
     without_instruction: int
-    price_per_instruction_usd: float
+    cost_usd: float
     refusal: str
 
     @property
@@ -81,6 +83,7 @@ def plan_strategy(
     budget: str | int | float,
     seed: int,
     price_per_instruction_usd: float,
+    unit_costs: Mapping[str, UnitCost],
     missing: frozenset[str],
     refusal: str = "",
     difficulty: pa.Table | None = None,
@@ -93,7 +96,8 @@ def plan_strategy(
         strategy: any but PreSel.
         budget: as in the parameters.
         seed: of the run.
-        price_per_instruction_usd: dollars.
+        price_per_instruction_usd: dollars that a budget in dollars is divided by.
+        unit_costs: what one instruction of each task takes.
         missing: sample ids without an instruction.
         refusal: what `presel run` would say to that; empty when it would go on.
         difficulty: of an earlier run of TIVE, columns of `components.schemas.DIFFICULTY`; ignored unless it covers
@@ -114,6 +118,7 @@ def plan_strategy(
     images = pool if strategy == "full" else min(images, pool)
     selected = _selected(samples, strategy, images, seed, sizes, difficulty, tive_rounding)
     reads_all = STRATEGIES[strategy].reads_pool_instructions
+    whole_usd = sum(unit_costs[task].price_usd * size for task, size in sizes.items())
     return StrategyPlan(
         strategy=strategy,
         budget=images,
@@ -123,7 +128,8 @@ def plan_strategy(
         ),
         instructions=samples.num_rows if reads_all else images,
         without_instruction=len(missing) if reads_all else min(images, len(missing)),
-        price_per_instruction_usd=price_per_instruction_usd,
+        # What is not known yet is taken to spread over the tasks as the pool does.
+        cost_usd=whole_usd if reads_all or not pool else whole_usd * images / pool,
         refusal=refusal,
     )
 
@@ -142,12 +148,13 @@ def strategy_plan_text(plan: StrategyPlan) -> str:
     ]
     known = all(task.selected is not None for task in plan.tasks)
     basis = _KNOWN if known and plan.strategy == "tive" else _BASIS[plan.strategy]
-    price, pool = plan.price_per_instruction_usd, plan.pool
+    pool = plan.pool
     reads = STRATEGIES[plan.strategy].reads_pool_instructions
     who = "the instruction of every sample" if reads else "instructions only for the images it chooses"
     sentences = [
         f"Strategy {plan.strategy} needs {who}: {plan.instructions:,} of {pool:,}, booked at "
-        f"${price * plan.instructions:,.2f} (${price:g} each; what the ledger holds is not paid for again).",
+        f"{dollars(plan.cost_usd)} ({dollars(plan.cost_usd / plan.instructions)} each; what the ledger holds is not "
+        "paid for again).",
         f"Nobody has written {plan.without_instruction:,} of them yet, or fewer: they would have to be bought."
         if plan.without_instruction and not reads
         else "",

@@ -10,5 +10,12 @@ class Progress(Protocol):
         """Report `done` of `total` items."""
 
 
-def no_progress(done: int, total: int) -> None:
+class NotedProgress(Protocol):
+    """Called with what is done and what there is, by one thread at a time."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Report `done` of `total` items, and what else is worth saying, such as what was spent."""
+
+
+def no_progress(done: int, total: int, note: str = "") -> None:
     """Listen to nothing."""

@@ -67,6 +67,44 @@ INSTRUCTIONS = pa.schema(
     ]
 )
 
+# instructions/*/attempts.parquet: every time one of the artifact's requests was sent, sorted by sample_id, number.
+# No clock times and no names of runs: what was bought once gives the same file wherever it is exported.
+ATTEMPT_ROWS = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("task", pa.string()),
+        ("request_id", pa.string()),
+        ("number", pa.int32()),  # from 1
+        ("kind", pa.string()),  # first | retry | repair
+        ("outcome", pa.string()),  # asked | answered | failed | unusable | refused | unknown | lost
+        ("provider", pa.string()),
+        ("model", pa.string()),  # who was asked
+        ("input_tokens", pa.int64()),
+        ("output_tokens", pa.int64()),
+        ("price_usd", pa.float64()),
+        ("may_cost_usd", pa.float64()),  # dollars at most, said before it was sent
+        ("error", pa.string()),
+        ("raw_text", pa.string()),
+    ]
+)
+
+# In the report and the plan, sorted by task: the estimate of what was bought beside what it came to.
+INSTRUCTION_COSTS = pa.schema(
+    [
+        ("task", pa.string()),
+        ("requests", pa.int64()),
+        ("estimated_input_tokens", pa.int64()),
+        ("estimated_output_tokens", pa.int64()),
+        ("estimated_usd", pa.float64()),
+        ("answered", pa.int64()),
+        ("attempts", pa.int64()),
+        ("input_tokens", pa.int64()),  # of all attempts
+        ("output_tokens", pa.int64()),
+        ("price_usd", pa.float64()),
+        ("uncertain_usd", pa.float64()),  # at most, of attempts whose outcome nobody knows
+    ]
+)
+
 # reference_model/training_log.parquet and model/training_log.parquet: one row per logged optimiser update.
 # No clock times: equal work gives equal files.
 TRAINING_LOG = pa.schema(

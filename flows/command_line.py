@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.annotate_commands import annotate
 from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 a stage failed (finished stages are kept; run again to continue), "
     "2 the command or the parameters are wrong.",
 )
+app.add_typer(annotate, name="annotate")
 
 
 class ExportFormat(StrEnum):
@@ -57,6 +59,10 @@ Strategy = Annotated[
 BudgetText = Annotated[
     str | None, typer.Option(help="Share (`15%`), count (`450`) or dollars (`$20`), reference set included.")
 ]
+Provider = Annotated[
+    str | None,
+    typer.Option(help="Who writes instructions: `existing`, `openai`, `batch`, `local` or `people`."),
+]
 AnnotatePool = Annotated[
     bool,
     typer.Option("--annotate-pool", help="Pay for instructions of the whole pool where the strategy reads them all."),
@@ -75,6 +81,7 @@ def run(
     params: Overlays = None,
     strategy: Strategy = None,
     budget: BudgetText = None,
+    provider: Provider = None,
     settings: Settings = None,
     name: RunName = None,
     annotate_pool: AnnotatePool = False,
@@ -85,7 +92,7 @@ def run(
     from flows.prepare_workspace import prepare_workspace
 
     workspace = prepare_workspace(
-        overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget), name=name
+        overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
     )
     _curate(workspace.root, refresh=refresh, annotate_pool=annotate_pool, traceback=traceback)
 
@@ -104,6 +111,7 @@ def plan(
     params: Overlays = None,
     strategy: Strategy = None,
     budget: BudgetText = None,
+    provider: Provider = None,
     settings: Settings = None,
     name: RunName = None,
 ) -> None:
@@ -114,7 +122,7 @@ def plan(
 
     with discard_if_new():
         workspace = prepare_workspace(
-            overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget), name=name
+            overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
         )
         show_plan(*plan_workspace(workspace))
 
@@ -248,8 +256,10 @@ def _seen_from_root(paths: list[Path] | None) -> list[Path]:
     return [_CALLED_FROM / path for path in paths or []]
 
 
-def _with_options(settings: list[str] | None, strategy: str | None, budget: str | None) -> list[str]:
-    named = [("strategy", strategy), ("budget", budget)]
+def _with_options(
+    settings: list[str] | None, strategy: str | None, budget: str | None, provider: str | None
+) -> list[str]:
+    named = [("strategy", strategy), ("budget", budget), ("instructions.provider", provider)]
     return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *(settings or [])]
 
 
@@ -304,6 +314,9 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from components.images import ImageError
     from components.ingest.records import SourceError
     from components.instructions.ledger import LedgerError
+    from components.instructions.people_written import WrittenFileError
+    from components.instructions.prices import UnknownPriceError
+    from components.instructions.prompts import PromptError
     from components.parameters import ParameterError
     from tasks.versioning import MissingInputError
     from tasks.workspace import WorkspaceBusyError
@@ -317,9 +330,12 @@ def _user_errors() -> tuple[type[Exception], ...]:
         MissingVectorsError,
         ParameterError,
         ProjectNotFoundError,
+        PromptError,
         SourceError,
+        UnknownPriceError,
         UnknownSampleError,
         WorkspaceBusyError,
+        WrittenFileError,
     )
 
 

@@ -41,6 +41,8 @@ def configure_environment(project_root: Path) -> None:
         "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(asctime)s  %(task_run_name)s: %(message)s",
         "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": "%H:%M:%S",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # What providers and the ledger say of a purchase belongs to the run.
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "components.instructions",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         # The embedded server's database is SQLite on the user's disk; a slow disk is not an error.

@@ -1,23 +1,40 @@
 """`presel plan`: what a run would do and buy, without doing it."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.ingest.ingest import ingest
-from components.ingest.manifest import read_samples
+from components.ingest.manifest import read_images, read_samples
+from components.instruction_parameters import Price
+from components.instructions.costs import cost_lines, purchase_costs
+from components.instructions.estimate import UnitCost, provider_price, unit_costs
 from components.instructions.ledger import open_ledger
 from components.instructions.ledger_totals import answered_sample_ids
 from components.instructions.missing import pool_refusal, samples_without_instruction
 from components.instructions.open_provider import open_provider
+from components.money import dollars
 from components.parameters import ParameterError, Parameters
 from components.plan import plan_run, plan_text
 from components.plan_strategies import plan_strategy, strategy_plan_text
 from components.progress import no_progress
-from components.schemas import CLUSTERS, DIFFICULTY, IMPORTANCE
+from components.schemas import ATTEMPT_ROWS, CLUSTERS, DIFFICULTY, IMPORTANCE
+from components.selection.budget import parse_budget
 from components.snapshot import snapshot_sources
 from components.storage import read_table
 from components.strategies import STRATEGIES
 from tasks.versioning import outdated_stages
 from tasks.workspace import STATE, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Samples and images of the manifest, as it is or as ingest would make it."""
+
+    samples: pa.Table
+    images: pa.Table
 
 
 def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
@@ -34,16 +51,19 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
     """
     parameters = workspace.parameters()
     outdated = outdated_stages(workspace)
-    samples = _pool(workspace, parameters, ingested="ingest" not in outdated)
     describe = _plan_presel if parameters.strategy == "presel" else _plan_other
     try:
-        return describe(workspace, parameters, samples), outdated
+        price = provider_price(parameters.instructions, parameters.purchase)
+        pool = _pool(workspace, parameters, ingested="ingest" not in outdated)
+        units = unit_costs(pool.samples, pool.images, parameters=parameters.instructions, price=price)
+        said = [describe(workspace, parameters, pool.samples, units), *_about_money(parameters, units, price)]
+        return "\n".join([*said, *_bought(workspace, parameters, pool)]), outdated
     except ValueError as error:
         # The parameters are possible, but not for this pool: a budget smaller than the reference set, for example.
         raise ParameterError(str(error)) from error
 
 
-def _plan_presel(workspace: Workspace, parameters: Parameters, samples: pa.Table) -> str:
+def _plan_presel(workspace: Workspace, parameters: Parameters, samples: pa.Table, units: Mapping[str, UnitCost]) -> str:
     with open_ledger(parameters.instructions.ledger) as ledger:
         bought = answered_sample_ids(ledger)
     plan = plan_run(
@@ -53,6 +73,7 @@ def _plan_presel(workspace: Workspace, parameters: Parameters, samples: pa.Table
         seed=parameters.seed,
         rounding=parameters.allocate.rounding,
         price_per_instruction_usd=parameters.instructions.price_per_instruction_usd,
+        unit_costs=units,
         baselines=parameters.baselines,
         bought=bought,
         importance=_earlier(workspace, "scores/importance.parquet", IMPORTANCE),
@@ -61,9 +82,9 @@ def _plan_presel(workspace: Workspace, parameters: Parameters, samples: pa.Table
     return plan_text(plan)
 
 
-def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table) -> str:
+def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table, units: Mapping[str, UnitCost]) -> str:
     own, strategy = parameters.instructions, parameters.strategy
-    provider = open_provider(own)
+    provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
     with open_ledger(own.ledger) as ledger:
         missing = samples_without_instruction(samples, provider=provider, ledger=ledger)
     refusal = ""
@@ -72,7 +93,7 @@ def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table)
             strategy=strategy,
             missing=len(missing),
             pool=samples.num_rows,
-            price_per_instruction_usd=own.price_per_instruction_usd,
+            price_usd=_price_of(missing, samples, units),
             provider=provider.name,
         )
     plan = plan_strategy(
@@ -81,6 +102,7 @@ def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table)
         budget=parameters.budget,
         seed=parameters.seed,
         price_per_instruction_usd=own.price_per_instruction_usd,
+        unit_costs=units,
         missing=frozenset(missing),
         refusal=refusal,
         difficulty=_earlier(workspace, "influence/difficulty.parquet", DIFFICULTY),
@@ -89,14 +111,58 @@ def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table)
     return strategy_plan_text(plan)
 
 
-def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> pa.Table:
+def _about_money(parameters: Parameters, units: Mapping[str, UnitCost], price: Price | None) -> Iterator[str]:
+    """What the estimate rests on, and what else limits the spending."""
+    own, purchase = parameters.instructions, parameters.purchase
+    if price is None:
+        return
+    batch = f", {price.batch_factor:g} of that in a batch" if own.provider == "batch" else ""
+    yield (
+        f"Estimated from the prompt templates in {own.prompts} and the images' sizes, with the price of {price.model} "
+        f"as of {price.as_of}: ${price.input_usd:g} and ${price.output_usd:g} per million tokens in and out{batch}. "
+        "Repairs and retries come on top."
+    )
+    mean = sum(unit.price_usd for unit in units.values()) / len(units)
+    set_price = own.price_per_instruction_usd
+    if parse_budget(parameters.budget).unit == "dollars" and not 0.8 * mean <= set_price <= 1.25 * mean:
+        yield (
+            f"The budget in dollars is divided by instructions.price_per_instruction_usd ({set_price:g}), but an "
+            f"instruction is estimated at {dollars(mean)}: set it to that."
+        )
+    yield (
+        f"A run stops at purchase.spend_at_most_usd {dollars(purchase.spend_at_most_usd)} and asks a person above "
+        f"purchase.approve_above_usd {dollars(purchase.approve_above_usd)}."
+    )
+
+
+def _bought(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:
+    """The estimates of what this workspace has bought beside what it came to."""
+    files = sorted(workspace.artifact("instructions").glob("*/attempts.parquet"))
+    if not files:
+        return
+    attempts = pa.concat_tables([read_table(file, ATTEMPT_ROWS) for file in files])
+    own, purchase = parameters.instructions, parameters.purchase
+    costs = purchase_costs(attempts, pool.samples, pool.images, parameters=own, purchase=purchase)
+    if pc.sum(costs["input_tokens"]).as_py():
+        yield ""
+        yield "Bought so far, estimated beside paid:"
+        yield from cost_lines(costs)
+
+
+def _price_of(missing: Sequence[str], samples: pa.Table, units: Mapping[str, UnitCost]) -> float:
+    tasks = samples.filter(pc.is_in(samples["sample_id"], value_set=pa.array(missing, pa.string())))["task"]
+    return sum(units[task].price_usd for task in tasks.to_pylist())
+
+
+def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Pool:
     snapshot = workspace.artifact("inputs") / "sources.json"
     manifest = workspace.artifact("manifest")
     known = snapshot.exists() and snapshot.read_text(encoding="utf-8") == snapshot_sources(parameters.sources)
     if known and ingested:
-        return read_samples(manifest)
+        return Pool(read_samples(manifest), read_images(manifest))
     options, state = parameters.ingest, STATE / "known-images.parquet"
-    return ingest(parameters.sources, options, known_images=state, progress=no_progress).samples
+    found = ingest(parameters.sources, options, known_images=state, progress=no_progress)
+    return Pool(found.samples, found.images)
 
 
 def _earlier(workspace: Workspace, name: str, schema: pa.Schema) -> pa.Table | None:

@@ -42,14 +42,15 @@ def open_curation_run(
         tags["mlflow.parentRunId"] = parent_run_id
     run = client.create_run(experiment_id(client), run_name=flow_run.name or "curate", tags=tags)
     run_id = str(run.info.run_id)
+    label = flow_run.id or run_id
     status = "FAILED"
     try:
         _log_parameters(run_id, parameters)
-        yield CurationRun(workspace, run_id, refresh, annotate_pool)
+        yield CurationRun(workspace, run_id, refresh, annotate_pool, label)
         status = "FINISHED"
     finally:
         with open_ledger(parameters.instructions.ledger) as ledger:
-            client.set_tag(run_id, "presel.cost_usd", f"{ledger_cost(ledger, run=run_id):.6f}")
+            client.set_tag(run_id, "presel.cost_usd", f"{ledger_cost(ledger, run=label):.6f}")
         if workspace.lock_file.exists():
             digest = hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()
             client.set_tag(run_id, "presel.dvc_lock_sha256", digest)

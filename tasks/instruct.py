@@ -1,16 +1,21 @@
 """Stages instruct: instructions for chosen samples, and for no other."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.manifest import read_samples
-from components.instructions.buy import buy_instructions
+from components.ingest.manifest import read_images, read_samples
+from components.instructions.buy import BuyResult, buy_instructions
+from components.instructions.estimate import estimate_requests
 from components.instructions.ledger import open_ledger
 from components.instructions.missing import pool_refusal, samples_without_instruction
 from components.instructions.open_provider import open_provider
-from components.instructions.request import requests_for_samples
+from components.instructions.provider import InstructionProvider
+from components.instructions.purse import PurchaseStoppedError
+from components.instructions.request import InstructionRequest, requests_for_samples
+from components.money import dollars
 from components.schemas import CHOSEN, SELECTION
 from components.storage import fresh_directory, read_table, write_table
 from tasks.stage import StageContext, StageRefusedError, StageSummary, stage_task
@@ -46,42 +51,64 @@ def baseline_instruct(context: StageContext) -> StageSummary:
 
 
 def _instruct(context: StageContext, chosen: pa.Table) -> StageSummary:
-    parameters = context.parameters.instructions
-    samples = read_samples(context.input("manifest"))
-    with open_ledger(parameters.ledger) as ledger:
-        result = buy_instructions(
-            requests_for_samples(samples, chosen["sample_id"].to_pylist()),
-            provider=open_provider(parameters),
-            ledger=ledger,
-            progress=context.progress("instructions:"),
-            run=context.tracker.parent_run_id or "",
-        )
+    requests = requests_for_samples(read_samples(context.input("manifest")), chosen["sample_id"].to_pylist())
+    result = _buy(context, requests)
     with fresh_directory(context.output) as directory:
         write_table(directory / "instructions.parquet", result.instructions)
+        write_table(directory / "attempts.parquet", result.attempts)
         write_dropped(directory, result.dropped)
-    rows, cost = result.instructions.num_rows, pc.sum(result.instructions["price_usd"]).as_py() or 0.0
+    rows, cost = result.instructions.num_rows, pc.sum(result.attempts["price_usd"]).as_py() or 0.0
     return StageSummary(
         rows,
-        f"{rows:,} instructions for ${cost:,.2f}, {len(result.dropped):,} dropped",
-        (("instructions", rows), ("cost_usd", cost), ("dropped", len(result.dropped))),
+        f"{rows:,} instructions for {dollars(cost)} ({dollars(result.price_usd)} of it now), "
+        f"{len(result.dropped):,} dropped",
+        (
+            ("instructions", rows),
+            ("cost_usd", cost),
+            ("bought_usd", result.price_usd),
+            ("dropped", len(result.dropped)),
+        ),
     )
 
 
+def _buy(context: StageContext, requests: Sequence[InstructionRequest]) -> BuyResult:
+    own = context.parameters.instructions
+    with open_ledger(own.ledger) as ledger:
+        try:
+            return buy_instructions(
+                requests,
+                provider=_provider(context),
+                ledger=ledger,
+                progress=context.progress("instructions:"),
+                run=context.run_label,
+            )
+        except PurchaseStoppedError as error:
+            raise StageRefusedError(str(error)) from None
+
+
 def _refuse_to_buy(context: StageContext, samples: pa.Table) -> None:
-    parameters = context.parameters.instructions
-    provider = open_provider(parameters)
-    with open_ledger(parameters.ledger) as ledger:
+    own, purchase = context.parameters.instructions, context.parameters.purchase
+    provider = _provider(context)
+    with open_ledger(own.ledger) as ledger:
         missing = samples_without_instruction(samples, provider=provider, ledger=ledger)
     if missing:
+        requests = requests_for_samples(samples, missing)
+        images = read_images(context.input("manifest"))
+        estimates = estimate_requests(requests, images, parameters=own, purchase=purchase)
         raise StageRefusedError(
             pool_refusal(
                 strategy=context.parameters.strategy,
                 missing=len(missing),
                 pool=samples.num_rows,
-                price_per_instruction_usd=parameters.price_per_instruction_usd,
+                price_usd=sum(estimate.price_usd for estimate in estimates.values()),
                 provider=provider.name,
             )
         )
+
+
+def _provider(context: StageContext) -> InstructionProvider:
+    parameters = context.parameters
+    return open_provider(parameters.instructions, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
 
 
 def _chosen_file(context: StageContext) -> Path:

@@ -1,7 +1,10 @@
 """Snapshots of what lies outside the artifacts: they change when a source, model or annotation file may have."""
 
+from pathlib import Path
+
 from prefect import task
 
+from components.instruction_parameters import InstructionParameters
 from components.parameters import BenchmarkSet, SourceParameters, TaskRule
 from components.snapshot import snapshot_files, snapshot_model, snapshot_sources
 from components.storage import write_text
@@ -11,6 +14,16 @@ from tasks.workspace import Workspace
 def _images_of(item: BenchmarkSet) -> SourceParameters:
     rule = TaskRule(constant=item.name)
     return SourceParameters(kind="image_folder", path=item.image_root, image_root=item.image_root, task=rule)
+
+
+def _snapshot_instructions(parameters: InstructionParameters) -> str:
+    """What instructions are made of: the annotation files, or the prompt templates and the local model."""
+    if parameters.provider == "existing":
+        return snapshot_files([file.path for file in parameters.annotations])
+    templates = snapshot_files(sorted(Path(parameters.prompts).glob("*.yaml")))
+    if parameters.provider != "local":
+        return templates
+    return templates + snapshot_model(parameters.model, parameters.revision)
 
 
 @task(name="snapshot_inputs", persist_result=False)
@@ -26,7 +39,7 @@ def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
         "sources": snapshot_sources(parameters.sources),
         "encoder": snapshot_model(encoder.model, encoder.revision),
         "vlm": snapshot_model(vlm.model, vlm.revision),
-        "annotations": snapshot_files([file.path for file in parameters.instructions.annotations]),
+        "instructions": _snapshot_instructions(parameters.instructions),
         "benchmark": snapshot_files([item.path for item in parameters.benchmark.sets])
         + snapshot_sources([_images_of(item) for item in parameters.benchmark.sets]),
     }

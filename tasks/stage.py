@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from prefect import task
 from prefect.cache_policies import CachePolicy
@@ -46,12 +47,14 @@ class CurationRun:
         mlflow_run_id: the parent run in MLflow; None outside a flow (`dvc repro`).
         refresh: run every stage even when its result is cached.
         annotate_pool: instructions may be bought for the whole pool.
+        label: under which money is booked; retries of a run keep it, so a limit holds for all of them together.
     """
 
     workspace: Workspace
     mlflow_run_id: str | None = None
     refresh: bool = False
     annotate_pool: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class StageContext:
         tracker: where metrics go while it runs.
         log: where a line for a person goes.
         annotate_pool: instructions may be bought for the whole pool.
+        run_label: under which money is booked.
     """
 
     workspace: Workspace
@@ -92,6 +96,7 @@ class StageContext:
     tracker: StageTracker
     log: Callable[[str], None]
     annotate_pool: bool = False
+    run_label: str = ""
 
     def input(self, name: str) -> Path:
         """The directory of an artifact that the stage reads."""
@@ -110,16 +115,21 @@ class LoggedProgress:
         self._log = log
         self._started = time.monotonic()
         self._last = self._started
+        self._found: int | None = None
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int, note: str = "") -> None:
         """Log where the stage is; quiet when the last line is younger than two seconds."""
         now = time.monotonic()
+        if self._found is None:
+            # What an earlier run had done says nothing about how fast this one is.
+            self._found, self._started = (done, now) if done < total else (0, self._started)
         if now - self._last < PROGRESS_SECONDS:
             return
         self._last = now
-        rate = done / (now - self._started)
+        rate = max(0, done - self._found) / max(now - self._started, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if rate > 0 and total > done else ""
-        self._log(f"{self._what} {done:,} of {total:,} ({rate:,.0f}/s{left})")
+        shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        self._log(f"{self._what} {done:,} of {total:,} ({shown}/s{left}){', ' + note if note else ''}")
 
 
 StageBody = Callable[[StageContext], StageSummary]
@@ -223,7 +233,7 @@ class StageTask:
     def _run_alone(self, workspace: Workspace, name: str) -> tuple[Artifact, str]:
         with open_stage(workspace, name) as stage:
             key = stage_key(stage, workspace)
-        artifact = self._execute(PreparedStage(name, key, CurationRun(workspace)))
+        artifact = self._execute(PreparedStage(name, key, CurationRun(workspace, label=f"stage-{uuid4()}")))
         storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
         store = _store_of(ResultStore(result_storage=storage), self.task)
         store.write(artifact, key=key)
@@ -244,6 +254,7 @@ class StageTask:
                 tracker=tracker,
                 log=_log,
                 annotate_pool=stage.run.annotate_pool,
+                run_label=stage.run.label,
             )
             summary = self.fn(context)
             write_record(context.output, stage=stage.name, rows=summary.rows, schema_version=SCHEMA_VERSION)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import fsspec
 
+from components.instruction_parameters import AnnotationFile
 from components.instructions.json_records import JsonRecordsError, scan_json_records
 from components.locations import join_root, local_path, open_binary
-from components.parameters import AnnotationFile
 
 _INDEXED_KEYS = frozenset({"id", "image", "task", "conversations"})
 

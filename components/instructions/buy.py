@@ -1,27 +1,29 @@
 """Gets the instructions of chosen samples, each of them once."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from components.instructions.ledger import (
-    Ledger,
-    LedgerEntry,
-    exclusive_purchase,
-    find_entries,
-    record_asking,
-    record_outcomes,
-)
+from components.instructions.counted_book import CountedBook
+from components.instructions.ledger import Ledger, LedgerEntry, find_entries
+from components.instructions.ledger_book import LedgerBook, open_batches_of
+from components.instructions.ledger_export import attempt_table
+from components.instructions.ledger_workers import registered_worker
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
-from components.progress import Progress, no_progress
+from components.progress import NotedProgress, no_progress
 from components.records import Dropped
 from components.schemas import INSTRUCTIONS
 
 _LOG = logging.getLogger(__name__)
+# Samples named in a warning; the ledger names all.
+_NAMED = 20
+# Between two looks at what another purchase has in hand.
+_WAIT_SECONDS = 1.0
 
 
 class InstructionError(RuntimeError):
@@ -35,14 +37,17 @@ class BuyResult:
     Attributes:
         instructions: columns of `components.schemas.INSTRUCTIONS`, sorted by sample id.
         dropped: samples without a usable instruction, sorted by sample id.
+        attempts: every time something was sent for them, now or before, columns of
+            `components.schemas.ATTEMPT_ROWS`.
         asked: requests that were sent now.
         reused: requests whose outcome was in the ledger already; they cost nothing now.
         asked_again: samples that an earlier run had asked for without recording an outcome; sent once more.
-        price_usd: dollars that this purchase cost.
+        price_usd: dollars that this purchase cost, as far as that is known.
     """
 
     instructions: pa.Table
     dropped: tuple[Dropped, ...]
+    attempts: pa.Table
     asked: int
     reused: int
     asked_again: tuple[str, ...]
@@ -54,7 +59,7 @@ def buy_instructions(
     *,
     provider: InstructionProvider,
     ledger: Ledger,
-    progress: Progress = no_progress,
+    progress: NotedProgress = no_progress,
     run: str = "",
 ) -> BuyResult:
     """Ask for the instructions that the ledger does not hold and record each one before the next step.
@@ -83,22 +88,21 @@ def buy_instructions(
         identify_request(request, specification)
         for request, specification in zip(requests, provider.specify(requests), strict=True)
     ]
-    with exclusive_purchase(ledger):
-        known = find_entries(ledger, [request.request_id for request in identified])
-        open_requests = [
-            request
-            for request in identified
-            if request.request_id not in known or known[request.request_id].state == "pending"
-        ]
-        asked_again = tuple(request.request.sample_id for request in open_requests if request.request_id in known)
-        _warn_of_lost(asked_again)
-        price_usd = _ask(open_requests, provider, ledger, progress, run, total=len(identified))
-        entries = known | find_entries(ledger, [request.request_id for request in open_requests])
+    known = find_entries(ledger, [request.request_id for request in identified])
+    wanted = _without_outcome(identified, known)
+    out = open_batches_of(ledger, [request.request_id for request in wanted])
+    asked_again = tuple(
+        request.request.sample_id for request in wanted if request.request_id in known and request.request_id not in out
+    )
+    _warn_of_lost(asked_again)
+    price_usd = _ask(wanted, provider, ledger, progress, run, total=len(identified))
+    entries = known | find_entries(ledger, [request.request_id for request in wanted])
     result = BuyResult(
         instructions=_instructions(identified, entries),
         dropped=_dropped(identified, entries),
-        asked=len(open_requests),
-        reused=len(identified) - len(open_requests),
+        attempts=attempt_table(ledger, [request.request_id for request in identified]),
+        asked=len(wanted),
+        reused=len(identified) - len(wanted),
         asked_again=asked_again,
         price_usd=price_usd,
     )
@@ -115,42 +119,75 @@ def buy_instructions(
 def _warn_of_lost(asked_again: Sequence[str]) -> None:
     if asked_again:
         _LOG.warning(
-            "%d instructions were asked for by a run that ended before the outcome was recorded; "
-            "they are asked for once more: %s",
+            "%d instructions were asked for before and have no outcome; they are asked for once more: %s%s",
             len(asked_again),
-            ", ".join(asked_again),
+            ", ".join(asked_again[:_NAMED]),
+            ", ..." if len(asked_again) > _NAMED else "",
         )
 
 
+def _without_outcome(
+    requests: Sequence[IdentifiedRequest], entries: dict[str, LedgerEntry]
+) -> tuple[IdentifiedRequest, ...]:
+    return tuple(
+        request
+        for request in requests
+        if request.request_id not in entries or entries[request.request_id].state == "pending"
+    )
+
+
 def _ask(
-    requests: Sequence[IdentifiedRequest],
+    wanted: Sequence[IdentifiedRequest],
     provider: InstructionProvider,
     ledger: Ledger,
-    progress: Progress,
+    progress: NotedProgress,
     run: str,
     *,
     total: int,
 ) -> float:
-    done = total - len(requests)
-    progress(done, total)
-    if not requests:
+    if not wanted:
+        progress(total, total)
         return 0.0
-    price_usd = 0.0
+    with registered_worker(ledger, run=run) as worker:
+        kept = LedgerBook(ledger, provider=provider.name, run=run, worker=worker)
+        book = CountedBook(kept, progress, done=total - len(wanted), total=total)
+        try:
+            while wanted:
+                provider.ask(wanted, book=book)
+                left = _without_outcome(wanted, find_entries(ledger, [one.request_id for one in wanted]))
+                _check_left(left, wanted, book, ledger, provider)
+                wanted = left
+        finally:
+            kept.release()
+    return book.spent_usd
 
-    def announce(sent: Sequence[IdentifiedRequest]) -> None:
-        record_asking(ledger, sent, provider=provider.name, run=run)
 
-    for outcomes in provider.ask(requests, before_asking=announce):
-        record_outcomes(ledger, outcomes)
-        price_usd += sum(outcome.price_usd for outcome in outcomes)
-        done += len(outcomes)
-        progress(done, total)
-    if done != total:
+def _check_left(
+    left: Sequence[IdentifiedRequest],
+    wanted: Sequence[IdentifiedRequest],
+    book: CountedBook,
+    ledger: Ledger,
+    provider: InstructionProvider,
+) -> None:
+    """Wait a little for what other purchases have in hand; anything else that is left is an error."""
+    if not left:
+        return
+    refused = book.take_refused()
+    forgotten = [request for request in left if request.request_id not in refused]
+    if forgotten:
         raise InstructionError(
-            f"provider {provider.name!r} gave no outcome for {total - done} of {len(requests)} requests; "
+            f"provider {provider.name!r} gave no outcome for {len(forgotten)} of {len(wanted)} requests; "
             "they are asked again by the next run"
         )
-    return price_usd
+    out = open_batches_of(ledger, [request.request_id for request in left])
+    if out:
+        request_id, batch = next(iter(out.items()))
+        raise InstructionError(
+            f"{len(out)} requests are out in a batch that has not been collected, e.g. {request_id[:12]} in {batch}; "
+            "run with provider batch to collect it"
+        )
+    _LOG.info("waiting for %d instructions that another run is buying", len(left))
+    time.sleep(_WAIT_SECONDS)
 
 
 def _instructions(identified: Sequence[IdentifiedRequest], entries: dict[str, LedgerEntry]) -> pa.Table:

@@ -7,9 +7,10 @@ are read, by their byte ranges, so an annotation of any other image has no influ
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 from components.images import ImageError, read_image_bytes
+from components.instruction_parameters import AnnotationFile
 from components.instructions.annotation_index import (
     AnnotationIndex,
     AnnotationLocation,
@@ -17,9 +18,8 @@ from components.instructions.annotation_index import (
     read_annotations,
 )
 from components.instructions.conversation import ConversationError, parse_conversation
-from components.instructions.provider import Answer, Failure
+from components.instructions.provider import Answer, Failure, PurchaseBook, Send
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
-from components.parameters import AnnotationFile
 from components.records import Turn
 
 # Reading costs nothing and can be repeated, so many answers share one durable write.
@@ -58,26 +58,24 @@ class ExistingInstructions:
         """Whether the files have a record of the sample; whether its conversation is usable shows when it is read."""
         return [bool(self._locate(request)) for request in requests]
 
-    def ask(
-        self,
-        requests: Sequence[IdentifiedRequest],
-        *,
-        before_asking: Callable[[Sequence[IdentifiedRequest]], None],
-    ) -> Iterator[Sequence[Answer | Failure]]:
+    def ask(self, requests: Sequence[IdentifiedRequest], *, book: PurchaseBook) -> None:
         """Read and parse the annotations of the requested samples.
 
         Failure reasons: `no_annotation`, `other_image`, `other_task`, and those of `ConversationError`.
         """
         for start in range(0, len(requests), _GROUP):
-            group = requests[start : start + _GROUP]
-            before_asking(group)
+            wanted = requests[start : start + _GROUP]
+            may_ask = book.announce([Send(identified) for identified in wanted])
+            group = [identified for identified, may in zip(wanted, may_ask, strict=True) if may]
             began = time.monotonic()
             found = self._read([identified.request for identified in group])
             seconds = time.monotonic() - began
-            yield [
-                self._outcome(identified, locations, records, seconds)
-                for identified, (locations, records) in zip(group, found, strict=True)
-            ]
+            book.settle(
+                [
+                    self._outcome(identified, locations, records, seconds)
+                    for identified, (locations, records) in zip(group, found, strict=True)
+                ]
+            )
 
     def _outcome(
         self,

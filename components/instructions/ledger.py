@@ -1,12 +1,9 @@
-"""The record of every instruction asked for: written before it is asked, completed before the next step.
+"""Opening the ledger: the record of every instruction asked for, written before it is asked and after.
 
-SQLite by default, any SQLAlchemy URL otherwise. A request that is answered or quarantined stays so; its
-identity (`components.instructions.request`) says when two runs want the same.
+SQLite by default, PostgreSQL where several machines buy together. A request that is answered or quarantined stays so;
+its identity (`components.instructions.request`) says when two runs want the same.
 """
 
-import fcntl
-import json
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,28 +15,20 @@ from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteError
 from typing import Literal
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, make_url, select, update
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from components.instructions.ledger_rows import (
-    COMPLETE_ATTEMPT,
-    COMPLETE_REQUEST,
-    attempt_outcome,
-    request_outcome,
-    request_row,
-)
-from components.instructions.ledger_tables import ATTEMPTS, LEDGER_SCHEMA_VERSION, METADATA, REQUESTS, SCHEMA
-from components.instructions.provider import Answer, Failure
-from components.instructions.request import IdentifiedRequest
+from components.instructions.ledger_migration import LedgerVersionError, migrate
+from components.instructions.ledger_rows import turns_of
+from components.instructions.ledger_tables import REQUESTS
 from components.records import Turn
 
 State = Literal["pending", "answered", "quarantined"]
 
-_LOG = logging.getLogger(__name__)
-
 _BUSY_SECONDS = 60
 _BUSY_PAUSE_SECONDS = 0.02
-_IDS_PER_QUERY = 500
+IDS_PER_QUERY = 500
 
 
 class LedgerError(RuntimeError):
@@ -52,11 +41,11 @@ class Ledger:
 
     Attributes:
         engine: the database.
-        lock_file: held while instructions are bought; None for a database that is not a file.
+        file: of a SQLite ledger; None for a server's, and for one in memory.
     """
 
     engine: Engine
-    lock_file: Path | None
+    file: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,102 +81,70 @@ class LedgerEntry:
 
 @contextmanager
 def open_ledger(url: str) -> Iterator[Ledger]:
-    """Open a ledger, making it (and the folder of a SQLite file) when it is not there.
+    """Open a ledger, making it (and the folder of a SQLite file) when it is not there, and bringing it up to date.
 
     Args:
         url: SQLAlchemy URL, e.g. `sqlite:///.presel/ledger.sqlite`.
 
     Raises:
-        LedgerError: it was written by another version of this project.
+        LedgerError: it cannot be reached, or was written by a newer program.
     """
     address = make_url(url)
     is_sqlite = address.get_backend_name() == "sqlite"
-    lock_file = None
+    file = None
     if is_sqlite and address.database and address.database != ":memory:":
-        lock_file = Path(f"{address.database}.lock")
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address)
+        file = Path(address.database)
+        file.parent.mkdir(parents=True, exist_ok=True)
+    # A connection that a server has closed meanwhile is replaced before it is used.
+    engine = create_engine(address) if is_sqlite else create_engine(address, pool_pre_ping=True)
     if is_sqlite:
         _make_durable(engine)
+    shown = address.render_as_string(hide_password=True)
     try:
-        with engine.begin() as connection:
-            METADATA.create_all(connection)
-            version = connection.execute(select(SCHEMA.c.version)).scalar_one_or_none()
-            if version is None:
-                connection.execute(insert(SCHEMA).values(version=LEDGER_SCHEMA_VERSION))
-            elif version != LEDGER_SCHEMA_VERSION:
-                shown = address.render_as_string(hide_password=True)
-                raise LedgerError(
-                    f"ledger {shown} has schema version {version}, this program writes "
-                    f"{LEDGER_SCHEMA_VERSION}: use the program that wrote it, or another ledger"
-                )
-        yield Ledger(engine, lock_file)
+        try:
+            migrate(engine)
+        except LedgerVersionError as error:
+            raise LedgerError(f"ledger {shown}: {error}") from None
+        except SQLAlchemyError as error:
+            raise LedgerError(
+                f"ledger {shown} cannot be opened ({_cause(error)}); correct instructions.ledger or start its server"
+            ) from None
+        yield Ledger(engine, file)
     finally:
         engine.dispose()
-
-
-@contextmanager
-def exclusive_purchase(ledger: Ledger) -> Iterator[None]:
-    """Keep every other process and thread from buying through the same SQLite file meanwhile.
-
-    Two runs that want the same instruction at the same time would else both find it missing. The second one
-    waits, and then finds what the first has bought. The lock ends with the process, however it ends.
-    """
-    if ledger.lock_file is None:
-        yield
-        return
-    with ledger.lock_file.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _LOG.info("waiting for another run that buys through %s", ledger.lock_file)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def find_entries(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, LedgerEntry]:
     """Look requests up; those never asked for are left out of the result."""
     entries: dict[str, LedgerEntry] = {}
     with ledger.engine.connect() as connection:
-        for start in range(0, len(request_ids), _IDS_PER_QUERY):
-            wanted = request_ids[start : start + _IDS_PER_QUERY]
+        for start in range(0, len(request_ids), IDS_PER_QUERY):
+            wanted = request_ids[start : start + IDS_PER_QUERY]
             for row in connection.execute(select(REQUESTS).where(REQUESTS.c.request_id.in_(wanted))):
-                entries[row.request_id] = _entry(row)
+                entries[row.request_id] = LedgerEntry(
+                    request_id=row.request_id,
+                    state=row.state,
+                    attempts=row.attempts,
+                    provider=row.provider,
+                    model=row.model or "",
+                    turns=turns_of(row.turns),
+                    input_tokens=row.input_tokens,
+                    output_tokens=row.output_tokens,
+                    price_usd=row.price_usd,
+                    reason=row.reason or "",
+                    detail=row.detail or "",
+                )
     return entries
 
 
-def record_asking(ledger: Ledger, requests: Sequence[IdentifiedRequest], *, provider: str, run: str = "") -> None:
-    """Record that requests are about to be sent; returns once that is durable.
-
-    Args:
-        ledger: where.
-        requests: what is sent now; a pending one is being sent again, its earlier attempt counts as lost.
-        provider: to whom.
-        run: label of the curation run, for `ledger_totals`.
-
-    Raises:
-        LedgerError: one of them has an outcome already, so sending it would buy it twice.
-    """
-    now = _now()
-    with ledger.engine.begin() as connection:
-        for start in range(0, len(requests), _IDS_PER_QUERY):
-            _record_asking(connection, requests[start : start + _IDS_PER_QUERY], provider, run, now)
+def now_text() -> str:
+    """The time as the ledger writes it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def record_outcomes(ledger: Ledger, outcomes: Sequence[Answer | Failure]) -> None:
-    """Complete requests with what came; returns once that is durable.
-
-    Raises:
-        LedgerError: an outcome of a request that is not pending: never announced, or completed before.
-    """
-    if not outcomes:
-        return
-    now = _now()
-    ids = [outcome.request_id for outcome in outcomes]
-    with ledger.engine.begin() as connection:
-        _check_pending(connection, ids)
-        connection.execute(COMPLETE_REQUEST, [request_outcome(outcome, now) for outcome in outcomes])
-        connection.execute(COMPLETE_ATTEMPT, [attempt_outcome(outcome, now) for outcome in outcomes])
+def _cause(error: SQLAlchemyError) -> str:
+    original = getattr(error, "orig", None)
+    return " ".join(str(original or type(error).__name__).split())
 
 
 def _make_durable(engine: Engine) -> None:
@@ -222,75 +179,3 @@ def _write_ahead(connection: SqliteConnection) -> None:
             time.sleep(_BUSY_PAUSE_SECONDS)
         else:
             return
-
-
-def _record_asking(
-    connection: Connection, requests: Sequence[IdentifiedRequest], provider: str, run: str, now: str
-) -> None:
-    ids = [request.request_id for request in requests]
-    rows = connection.execute(
-        select(REQUESTS.c.request_id, REQUESTS.c.state, REQUESTS.c.attempts).where(REQUESTS.c.request_id.in_(ids))
-    ).all()
-    bought = [row.request_id for row in rows if row.state != "pending"]
-    if bought:
-        raise LedgerError(f"{len(bought)} requests have an outcome already and are not sent again, e.g. {bought[0]}")
-    attempts = {row.request_id: row.attempts for row in rows}
-    new = [request for request in requests if request.request_id not in attempts]
-    if new:
-        connection.execute(insert(REQUESTS), [request_row(request, provider, now) for request in new])
-    if attempts:
-        again = REQUESTS.c.request_id.in_(list(attempts))
-        connection.execute(update(REQUESTS).where(again).values(attempts=REQUESTS.c.attempts + 1, updated_at=now))
-        lost = ATTEMPTS.c.request_id.in_(list(attempts)) & (ATTEMPTS.c.outcome == "asked")
-        connection.execute(update(ATTEMPTS).where(lost).values(outcome="lost", finished_at=now))
-    connection.execute(
-        insert(ATTEMPTS),
-        [
-            {
-                "request_id": request_id,
-                "number": attempts.get(request_id, 0) + 1,
-                "run": run,
-                "outcome": "asked",
-                "input_tokens": 0,
-                "output_tokens": 0,
-                "price_usd": 0.0,
-                "asked_at": now,
-            }
-            for request_id in ids
-        ],
-    )
-
-
-def _check_pending(connection: Connection, request_ids: Sequence[str]) -> None:
-    pending: set[str] = set()
-    for start in range(0, len(request_ids), _IDS_PER_QUERY):
-        wanted = REQUESTS.c.request_id.in_(request_ids[start : start + _IDS_PER_QUERY])
-        rows = connection.execute(select(REQUESTS.c.request_id).where(wanted, REQUESTS.c.state == "pending"))
-        pending.update(rows.scalars())
-    for request_id in request_ids:
-        if request_id not in pending:
-            raise LedgerError(
-                f"outcome of request {request_id} that is not pending: a provider must announce a request "
-                "before it asks, and give one outcome for it"
-            )
-        pending.remove(request_id)
-
-
-def _entry(row: Row[tuple[object, ...]]) -> LedgerEntry:
-    return LedgerEntry(
-        request_id=row.request_id,
-        state=row.state,
-        attempts=row.attempts,
-        provider=row.provider,
-        model=row.model or "",
-        turns=tuple(Turn(question, response) for question, response in json.loads(row.turns or "[]")),
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        price_usd=row.price_usd,
-        reason=row.reason or "",
-        detail=row.detail or "",
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

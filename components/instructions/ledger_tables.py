@@ -1,14 +1,35 @@
-"""The tables of the instruction ledger."""
+"""The tables of the instruction ledger; `migrations/` brings older ledgers to this form."""
 
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-LEDGER_SCHEMA_VERSION = 1
-
 METADATA = MetaData()
 
-SCHEMA = Table("ledger_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
+# One row per process that buys, for as long as it is known to others by its number.
+WORKERS = Table(
+    "workers",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("run", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("process", Integer, nullable=False),
+    Column("started_at", String(32), nullable=False),  # ISO 8601, UTC
+)
 
-# One row per request, written before it is asked for the first time.
+# One row per group of requests that is handed out as a whole: to a batch service, to people.
+BATCHES = Table(
+    "batches",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),  # batch | people
+    Column("reference", Text, nullable=False),  # what the endpoint calls it, or the folder that people got
+    Column("state", String(16), nullable=False),  # open | closed
+    Column("run", Text, nullable=False),
+    Column("worker", Integer),  # who looks after it
+    Column("created_at", String(32), nullable=False),
+    Column("closed_at", String(32)),
+)
+
+# One row per request, written before it is sent the first time.
 REQUESTS = Table(
     "requests",
     METADATA,
@@ -16,6 +37,7 @@ REQUESTS = Table(
     Column("sample_id", Text, nullable=False),
     Column("task", Text, nullable=False),
     Column("image_sha", String(64), nullable=False),
+    Column("uri", Text, nullable=False),  # where the image was; no part of the identity
     Column("provider", Text, nullable=False),
     Column("specified_model", Text, nullable=False),
     Column("prompt_template", Text, nullable=False),
@@ -23,6 +45,7 @@ REQUESTS = Table(
     Column("request_schema_version", Integer, nullable=False),
     Column("state", String(16), nullable=False),  # pending | answered | quarantined
     Column("attempts", Integer, nullable=False),
+    Column("claimed_by", Integer),  # who has a pending request in hand
     Column("model", Text),  # who answered
     Column("turns", Text),  # JSON: [[question, response], ...]
     Column("input_tokens", Integer, nullable=False),  # of all attempts
@@ -30,10 +53,11 @@ REQUESTS = Table(
     Column("price_usd", Float, nullable=False),  # dollars, of all attempts
     Column("reason", Text),  # of a quarantine
     Column("detail", Text),
-    Column("created_at", String(32), nullable=False),  # ISO 8601, UTC
+    Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
 )
 Index("requests_sample_id", REQUESTS.c.sample_id)
+Index("requests_claimed_by", REQUESTS.c.claimed_by)
 
 # One row per time a request was sent, written before it is sent and completed when the outcome is there.
 ATTEMPTS = Table(
@@ -41,15 +65,22 @@ ATTEMPTS = Table(
     METADATA,
     Column("request_id", String(64), ForeignKey("requests.request_id"), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),  # from 1
+    Column("kind", String(16), nullable=False),  # first | retry | repair
     Column("run", Text, nullable=False),
-    Column("outcome", String(16), nullable=False),  # asked | answered | failed | lost (no outcome was recorded)
+    Column("worker", Integer),
+    Column("batch", Integer),
+    # asked (in flight) | answered | failed (quarantined) | unusable | refused | unknown (may have been charged) |
+    # lost (the process ended before the outcome was recorded; may have been charged)
+    Column("outcome", String(16), nullable=False),
     Column("raw_text", Text),
     Column("input_tokens", Integer, nullable=False),
     Column("output_tokens", Integer, nullable=False),
     Column("price_usd", Float, nullable=False),
+    Column("may_cost_usd", Float, nullable=False),  # dollars at most, said before it was sent
     Column("latency_seconds", Float),
     Column("error", Text),
     Column("asked_at", String(32), nullable=False),
     Column("finished_at", String(32)),
 )
 Index("attempts_run", ATTEMPTS.c.run)
+Index("attempts_batch", ATTEMPTS.c.batch)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from components.instructions.ledger import Ledger
 from components.instructions.ledger_tables import ATTEMPTS, REQUESTS
+
+_IS_UNCERTAIN = ATTEMPTS.c.outcome.in_(("lost", "unknown"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class LedgerTotals:
         input_tokens: tokens sent.
         output_tokens: tokens received.
         price_usd: dollars, failures included.
+        uncertain: sends whose outcome nobody knows: the process ended, or no complete response came.
+        uncertain_usd: dollars that these took at most.
     """
 
     requests: int
@@ -31,6 +35,8 @@ class LedgerTotals:
     input_tokens: int
     output_tokens: int
     price_usd: float
+    uncertain: int
+    uncertain_usd: float
 
 
 def ledger_totals(ledger: Ledger, *, run: str | None = None) -> LedgerTotals:
@@ -46,6 +52,8 @@ def ledger_totals(ledger: Ledger, *, run: str | None = None) -> LedgerTotals:
         func.coalesce(func.sum(ATTEMPTS.c.input_tokens), 0),
         func.coalesce(func.sum(ATTEMPTS.c.output_tokens), 0),
         func.coalesce(func.sum(ATTEMPTS.c.price_usd), 0.0),
+        func.coalesce(func.sum(case((_IS_UNCERTAIN, 1), else_=0)), 0),
+        func.coalesce(func.sum(case((_IS_UNCERTAIN, ATTEMPTS.c.may_cost_usd), else_=0.0)), 0.0),
     ).select_from(ATTEMPTS)
     if run is not None:
         of_run = select(ATTEMPTS.c.request_id).where(ATTEMPTS.c.run == run)
@@ -53,7 +61,7 @@ def ledger_totals(ledger: Ledger, *, run: str | None = None) -> LedgerTotals:
         sums = sums.where(ATTEMPTS.c.run == run)
     with ledger.engine.connect() as connection:
         by_state: dict[str, int] = {state: number for state, number in connection.execute(counts)}  # noqa: C416 -- rows are not tuples for mypy
-        attempts, input_tokens, output_tokens, price_usd = connection.execute(sums).one()
+        attempts, input_tokens, output_tokens, price_usd, uncertain, uncertain_usd = connection.execute(sums).one()
     return LedgerTotals(
         requests=sum(by_state.values()),
         pending=by_state.get("pending", 0),
@@ -63,6 +71,8 @@ def ledger_totals(ledger: Ledger, *, run: str | None = None) -> LedgerTotals:
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         price_usd=price_usd,
+        uncertain=uncertain,
+        uncertain_usd=uncertain_usd,
     )
 
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 from components.instructions.ledger import Ledger, find_entries
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import identify_request, requests_for_samples
+from components.money import dollars
 
 
 def samples_without_instruction(samples: pa.Table, *, provider: InstructionProvider, ledger: Ledger) -> tuple[str, ...]:
@@ -31,14 +32,14 @@ def samples_without_instruction(samples: pa.Table, *, provider: InstructionProvi
     )
 
 
-def pool_refusal(*, strategy: str, missing: int, pool: int, price_per_instruction_usd: float, provider: str) -> str:
+def pool_refusal(*, strategy: str, missing: int, pool: int, price_usd: float, provider: str) -> str:
     """Say why a strategy that reads every instruction does not go on, and what to do.
 
     Args:
         strategy: its name.
         missing: samples without an instruction, at least 1.
         pool: samples.
-        price_per_instruction_usd: dollars.
+        price_usd: dollars that they would cost together.
         provider: name of the provider that would be asked.
 
     Returns:
@@ -50,9 +51,8 @@ def pool_refusal(*, strategy: str, missing: int, pool: int, price_per_instructio
         if provider == "existing"
         else "Allow it with --annotate-pool"
     )
-    total = f"${missing * price_per_instruction_usd:,.2f}"
     return (
         f"strategy {strategy} needs the instruction of every sample, and {missing:,} of {pool:,} have none. At "
-        f"${price_per_instruction_usd:,.4g} each they would cost {total}. {advice}, "
+        f"${price_usd / missing:,.4g} each they would cost {dollars(price_usd)}. {advice}, "
         "or use strategy presel, which needs instructions only for the images it chooses"
     )

@@ -1,11 +1,38 @@
-"""What a source of instructions has to be able to do."""
+"""What a source of instructions has to be able to do, and what becomes of what it sends."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
 from components.records import Turn
+
+# Why something is sent: for the first time; again after a failure of the endpoint or of a run; again because the
+# response broke a rule.
+SendKind = Literal["first", "retry", "repair"]
+
+# How a send can end without a usable answer while the request stays open.
+#   unusable: a response came, was paid for, and breaks a rule.
+#   refused:  the endpoint said no (429, 5xx, could not connect): nothing is charged for that.
+#   unknown:  no complete response came (time-out, lost connection): it may have been charged.
+SetbackOutcome = Literal["unusable", "refused", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A request that is about to be sent.
+
+    Attributes:
+        request: what.
+        kind: why; the ledger makes a `retry` of a `first` when the request was sent before.
+        may_cost_usd: dollars that this send takes at most, as far as that can be said.
+        batch: number of the ledger's batch that it goes out in; None: by itself.
+    """
+
+    request: IdentifiedRequest
+    kind: SendKind = "first"
+    may_cost_usd: float = 0.0
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +62,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that was asked and has no usable instruction; it is quarantined with what it cost.
+    """A request that was asked and will have no usable instruction; it is quarantined with what it cost.
 
     Attributes:
         request_id: the request.
@@ -58,6 +85,109 @@ class Failure:
     latency_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """A send that brought no usable instruction; the request stays open and may be sent again.
+
+    Attributes:
+        request_id: the request.
+        outcome: what became of the send, see `SetbackOutcome`.
+        reason: one of the provider's fixed reasons, for counting.
+        detail: what exactly, for a person.
+        raw_text: the response, when there was one.
+        input_tokens: tokens sent.
+        output_tokens: tokens received.
+        price_usd: dollars it cost all the same.
+        latency_seconds: from asking to giving up.
+    """
+
+    request_id: str
+    outcome: SetbackOutcome
+    reason: str
+    detail: str
+    raw_text: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    price_usd: float = 0.0
+    latency_seconds: float = 0.0
+
+
+Outcome = Answer | Failure | Setback
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch whose results have not been collected.
+
+    Attributes:
+        number: in the ledger.
+        reference: what the endpoint calls it; empty while that is not known.
+        sends: what is in it and has no outcome yet.
+    """
+
+    number: int
+    reference: str
+    sends: tuple[Send, ...]
+
+    @property
+    def requests(self) -> tuple[IdentifiedRequest, ...]:
+        """What is in it and has no outcome yet."""
+        return tuple(send.request for send in self.sends)
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableReply:
+    """A response that an earlier send brought and that broke a rule.
+
+    Attributes:
+        raw_text: as it came.
+        reason: the rule.
+        detail: what exactly.
+    """
+
+    raw_text: str
+    reason: str
+    detail: str
+
+
+class PurchaseBook(Protocol):
+    """Where a provider writes down what it does. Every method returns once that is durable; any thread may call."""
+
+    @property
+    def run_spent_usd(self) -> float:
+        """Dollars that the run has spent so far, what may have been charged included."""
+
+    def announce(self, sends: Sequence[Send]) -> Sequence[bool]:
+        """Say that requests are about to be sent.
+
+        Returns:
+            For each, whether it may be sent; not when another run has it in hand or has had its answer.
+        """
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Say what became of sends that were announced."""
+
+    def unusable_replies(self, request_ids: Sequence[str]) -> Mapping[str, Sequence[UnusableReply]]:
+        """What open requests have brought so far, oldest first; those that brought nothing are left out."""
+
+    def open_batch(self, kind: str) -> int:
+        """Begin a batch, before anything in it is announced; returns its number."""
+
+    def name_batch(self, number: int, reference: str) -> None:
+        """Say what the endpoint calls a batch."""
+
+    def adopt_batches(self, kind: str) -> Sequence[OpenBatch]:
+        """Take over the batches that nobody is working on; what comes of them is settled as if sent now."""
+
+    def close_batch(self, number: int, *, sent: bool = True) -> None:
+        """Say that nothing more will come of a batch; what it left open may be sent again.
+
+        Args:
+            number: of the batch.
+            sent: it was handed in, so that what is open may have been charged.
+        """
+
+
 class InstructionProvider(Protocol):
     """A source of instructions."""
 
@@ -71,24 +201,14 @@ class InstructionProvider(Protocol):
     def at_hand(self, requests: Sequence[InstructionRequest]) -> Sequence[bool]:
         """Say for each request whether its instruction is there already, so that nobody has to write it."""
 
-    def ask(
-        self,
-        requests: Sequence[IdentifiedRequest],
-        *,
-        before_asking: Callable[[Sequence[IdentifiedRequest]], None],
-    ) -> Iterator[Sequence[Answer | Failure]]:
-        """Ask for instructions.
+    def ask(self, requests: Sequence[IdentifiedRequest], *, book: PurchaseBook) -> None:
+        """Ask for instructions: announce, send, settle, each time something is sent.
 
-        A provider may ask in any order and keep several requests in flight. An error that says nothing
-        about the requests (a network that is down, a budget that is spent) is raised; what was announced
-        and not answered is then asked again by a later run.
+        A provider may ask in any order and keep several requests in flight. What it may not send (see
+        `PurchaseBook.announce`) it leaves out. An error that says nothing about the requests (a network that is
+        down, a budget that is spent) is raised, when what was in flight is settled; the rest is asked by a later run.
 
         Args:
             requests: what to ask for.
-            before_asking: to be called with the requests that are about to be sent; it returns once they
-                are recorded durably.
-
-        Yields:
-            Outcomes that have just come; what is yielded together is recorded together, so a provider
-            whose answers cost money yields each one when it comes.
+            book: where to write it down.
         """

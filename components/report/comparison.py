@@ -7,12 +7,13 @@ from statistics import fmean, stdev
 
 import pyarrow as pa
 
+from components.money import dollars
 from components.parameters import StrategyName
 from components.report.geometry import Axis, linear_axis
 from components.report.inputs import Lineage
 from components.report.method_text import METHODS
 from components.report.need_chart import Need, need_chart
-from components.report.number_text import count, dollars, duration, percent, points
+from components.report.number_text import count, duration, percent, points
 from components.report.student_quantile import student_quantile
 from components.report.templates import template_environment
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
+from components.money import dollars
 from components.report.inputs import Costs, InstructionTable
-from components.report.number_text import count, dollars, percent
+from components.report.number_text import count, percent
 
 PURPOSES = {
     "reference": "reference set",

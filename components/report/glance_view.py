@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass
 
+from components.money import dollars
 from components.report.benchmark_comparison import Difference
 from components.report.key_figures import KeyFigures, summary_sentences
 from components.report.method_text import MethodText
-from components.report.number_text import NO_BREAK, count, dollars, percent, points, quantity, signed_points
+from components.report.number_text import NO_BREAK, count, percent, points, quantity, signed_points
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
+from components.money import dollars
 from components.report.benchmark_comparison import (
     Difference,
     difference,
@@ -15,7 +16,7 @@ from components.report.benchmark_comparison import (
 )
 from components.report.inputs import Costs, ReportInputs
 from components.report.method_text import MethodText
-from components.report.number_text import count, dollars, percent, points, quantity
+from components.report.number_text import count, percent, points, quantity
 from components.report.task_rows import selected_rows
 
 

@@ -49,13 +49,6 @@ def decimal(value: float, *, digits: int = 3) -> str:
     return f"{value:,.{digits}f}".replace("-", MINUS)
 
 
-def dollars(value: float) -> str:
-    """An amount of money; fractions of a cent are kept, large amounts are rounded to the dollar."""
-    if 0 < value < 0.01:
-        return f"${value:.4f}"
-    return f"${value:,.2f}" if value < 10_000 else f"${value:,.0f}"
-
-
 def duration(seconds: float) -> str:
     """Seconds as `4.2 s`, `3 min 05 s` or `2 h 10 min`."""
     if seconds < 59.95:

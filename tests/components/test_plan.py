@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pytest
 
+from components.instructions.estimate import UnitCost
 from components.plan import plan_run, plan_sentences, plan_text
 from components.schemas import CLUSTERS, IMPORTANCE, SAMPLES
 from components.selection.reference_set import choose_reference_set
@@ -37,6 +38,7 @@ def plan(samples=None, **options):
         "seed": 3,
         "rounding": "exact",
         "price_per_instruction_usd": 0.02,
+        "unit_costs": dict.fromkeys(SIZES, UnitCost(0.0, 0.0, 0.02)),
     }
     return plan_run(pool() if samples is None else samples, **{**settings, **options})
 

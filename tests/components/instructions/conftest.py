@@ -2,14 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from sqlalchemy import create_engine
 
+from components.instruction_parameters import AnnotationFile, InstructionParameters, PurchaseParameters
+from components.instructions.ledger import Ledger, open_ledger
+from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
 from components.instructions.request import InstructionRequest
-from components.parameters import AnnotationFile
 from components.records import sample_identity
+from tests.imports_of import ROOT
+from tests.postgresql import running_server
 
 
 def conversation(*texts: object) -> list[dict[str, object]]:
@@ -49,3 +57,91 @@ def request_for(image_root: Path) -> Callable[..., InstructionRequest]:
         )
 
     return make
+
+
+class RecordingBook:
+    """A `PurchaseBook` in memory, for tests of a provider alone."""
+
+    def __init__(self) -> None:
+        self.sends: list[Send] = []
+        self.outcomes: list[Outcome] = []
+        self.run_spent_usd = 0.0
+
+    def announce(self, sends: Sequence[Send]) -> list[bool]:
+        self.sends += sends
+        return [True] * len(sends)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        self.outcomes += outcomes
+
+    def unusable_replies(self, request_ids: Sequence[str]) -> dict[str, list[UnusableReply]]:
+        return {}
+
+    def open_batch(self, kind: str) -> int:
+        return 1
+
+    def name_batch(self, number: int, reference: str) -> None:
+        """Not kept."""
+
+    def adopt_batches(self, kind: str) -> Sequence[OpenBatch]:
+        return ()
+
+    def close_batch(self, number: int, *, sent: bool = True) -> None:
+        """Not kept."""
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """One server for all tests; every test makes a database of its own in it."""
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> str:
+    """An empty database."""
+    name = f"ledger_{uuid.uuid4().hex[:12]}"
+    engine = create_engine(postgresql_server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return postgresql_server.rpartition("/")[0] + f"/{name}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A ledger of each kind, not made yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new/folder/ledger.sqlite"
+    return str(request.getfixturevalue("postgresql_url"))
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """An open ledger of each kind."""
+    with open_ledger(url) as opened:
+        yield opened
+
+
+def instruction_parameters(**changes: object) -> InstructionParameters:
+    """The shipped ones, with changes."""
+    return InstructionParameters.model_validate({**_shipped()["instructions"], **changes})
+
+
+def purchase_parameters(**changes: object) -> PurchaseParameters:
+    """The shipped ones, fast and patient enough for a test, with changes."""
+    quick = {
+        "key_variable": "PRESEL_TEST_KEY",
+        "requests_per_minute": 1e9,
+        "tokens_per_minute": 1e12,
+        "timeout_seconds": 1.0,
+        "backoff_seconds": 0.01,
+        "longest_backoff_seconds": 0.05,
+        "attempts": 12,
+        "spend_at_most_usd": 1000.0,
+    }
+    return PurchaseParameters.model_validate({**_shipped()["purchase"], **quick, **changes})
+
+
+def _shipped() -> Any:
+    return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

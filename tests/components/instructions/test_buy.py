@@ -8,7 +8,7 @@ from components.instructions.buy import InstructionError, buy_instructions
 from components.instructions.existing import ExistingInstructions
 from components.instructions.ledger import open_ledger
 from components.instructions.ledger_totals import ledger_cost, ledger_totals
-from components.instructions.provider import Answer, Failure
+from components.instructions.provider import Answer, Failure, Send
 from components.instructions.request import InstructionRequest, RequestSpecification
 from components.records import Dropped, Turn
 from components.schemas import INSTRUCTIONS
@@ -31,10 +31,11 @@ class ScriptedProvider:
     def specify(self, requests):
         return [RequestSpecification(model="scripted") for _ in requests]
 
-    def ask(self, requests, *, before_asking):
+    def ask(self, requests, *, book):
         for identified in requests:
             name = identified.request.sample_id
-            before_asking([identified])
+            if not book.announce([Send(identified)])[0]:
+                continue
             self.asked.append(name)
             time.sleep(self.seconds)
             if name == self.dies_at:
@@ -42,19 +43,13 @@ class ScriptedProvider:
             if name == self.forgets:
                 continue
             if name == self.fails:
-                yield [Failure(identified.request_id, "schema", "not JSON", price_usd=0.5)]
+                book.settle([Failure(identified.request_id, "schema", "not JSON", price_usd=0.5)])
             else:
-                yield [Answer(identified.request_id, (Turn("q", name),), "m-1", "raw", 7, 3, 1.0)]
+                book.settle([Answer(identified.request_id, (Turn("q", name),), "m-1", "raw", 7, 3, 1.0)])
 
 
 def requests(*names):
     return [InstructionRequest(f"t/{name}", "t", name * 4, f"{name}.png", (name,)) for name in names]
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite") as ledger:
-        yield ledger
 
 
 def test_the_second_run_asks_nothing_and_gives_the_same_table(ledger):
@@ -136,9 +131,9 @@ def test_progress_counts_what_was_there_already(ledger):
         requests("a", "b", "c"),
         provider=ScriptedProvider(),
         ledger=ledger,
-        progress=lambda done, total: seen.append((done, total)),
+        progress=lambda done, total, note="": seen.append((done, total, note)),
     )
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(1, 3, ""), (2, 3, "$1.0000 spent"), (3, 3, "$2.0000 spent")]
 
 
 def test_annotations_through_the_ledger(ledger, write_annotations, request_for):
@@ -172,19 +167,18 @@ def test_annotations_through_the_ledger(ledger, write_annotations, request_for):
     assert third.instructions.num_rows == 2
 
 
-def test_two_runs_at_once_buy_each_instruction_once(tmp_path):
-    url = f"sqlite:///{tmp_path}/shared.sqlite"
-    providers = [ScriptedProvider(seconds=0.1), ScriptedProvider(seconds=0.1)]
+def test_two_runs_at_once_buy_each_instruction_once(url):
+    providers = [ScriptedProvider(seconds=0.05), ScriptedProvider(seconds=0.05)]
     bought = []
 
     def run(provider):
         with open_ledger(url) as own:
-            bought.append(buy_instructions(requests("a", "b", "c"), provider=provider, ledger=own))
+            bought.append(buy_instructions(requests(*"abcdef"), provider=provider, ledger=own))
 
     threads = [threading.Thread(target=run, args=(provider,)) for provider in providers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(len(provider.asked) for provider in providers) == [0, 3]
+    assert sorted(providers[0].asked + providers[1].asked) == [f"t/{name}" for name in "abcdef"]
     assert bought[0].instructions == bought[1].instructions

@@ -6,14 +6,19 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from components.instruction_parameters import AnnotationFile
 from components.instructions.annotation_index import AnnotationFileError
 from components.instructions.existing import ExistingInstructions
 from components.instructions.open_provider import open_provider
 from components.instructions.provider import Answer, Failure
 from components.instructions.request import identify_request
-from components.parameters import AnnotationFile, InstructionParameters
 from components.records import Turn
-from tests.components.instructions.conftest import conversation
+from tests.components.instructions.conftest import (
+    RecordingBook,
+    conversation,
+    instruction_parameters,
+    purchase_parameters,
+)
 
 
 def ask(provider, *requests):
@@ -21,11 +26,11 @@ def ask(provider, *requests):
         identify_request(request, specification)
         for request, specification in zip(requests, provider.specify(requests), strict=True)
     ]
-    announced: list[Any] = []
-    outcomes = [one for group in provider.ask(identified, before_asking=announced.extend) for one in group]
-    assert announced == identified
-    assert [one.request_id for one in outcomes] == [one.request_id for one in identified]
-    return outcomes
+    book = RecordingBook()
+    provider.ask(identified, book=book)
+    assert [send.request for send in book.sends] == identified
+    assert [one.request_id for one in book.outcomes] == [one.request_id for one in identified]
+    return book.outcomes
 
 
 def existing(*files, price=0.5):
@@ -242,9 +247,7 @@ def test_the_index_holds_no_conversation(write_annotations, image_root):
 
 def test_the_parameters_name_the_provider(write_annotations, request_for):
     file = write_annotations([{"id": "a", "image": "a.png", "conversations": conversation("q", "r")}])
-    parameters = InstructionParameters(
-        provider="existing", annotations=(file,), price_per_instruction_usd=0.25, ledger="sqlite://"
-    )
-    provider = open_provider(parameters)
+    parameters = instruction_parameters(annotations=(file,), price_per_instruction_usd=0.25)
+    provider = open_provider(parameters, purchase_parameters(), pixel_limit=10**6)
     (answer,) = ask(provider, request_for("a.png"))
     assert (provider.name, answer.price_usd) == ("existing", 0.25)

@@ -4,13 +4,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from components.instruction_parameters import AnnotationFile
 from components.instructions.buy import buy_instructions
 from components.instructions.existing import ExistingInstructions
 from components.instructions.ledger import open_ledger
 from components.instructions.missing import pool_refusal, samples_without_instruction
-from components.instructions.provider import Answer
+from components.instructions.provider import Answer, Send
 from components.instructions.request import RequestSpecification, requests_for_samples
-from components.parameters import AnnotationFile
 from components.records import Turn
 from components.schemas import SAMPLES
 
@@ -39,9 +39,9 @@ class Writer:
     def at_hand(self, requests):
         return [False] * len(requests)
 
-    def ask(self, requests, *, before_asking):
-        before_asking(requests)
-        yield [Answer(one.request_id, (Turn("q", "r"),), model="someone", raw_text="") for one in requests]
+    def ask(self, requests, *, book):
+        book.announce([Send(one) for one in requests])
+        book.settle([Answer(one.request_id, (Turn("q", "r"),), model="someone", raw_text="") for one in requests])
 
 
 def test_what_the_annotation_files_hold_is_not_missing(samples, tmp_path):
@@ -63,7 +63,7 @@ def test_what_was_bought_is_not_missing(samples, tmp_path):
 
 @pytest.mark.parametrize(("provider", "advice"), [("existing", "cannot write them"), ("openai", "Allow it")])
 def test_the_refusal_names_number_price_and_what_to_do(provider, advice):
-    text = pool_refusal(strategy="tive", missing=1500, pool=3000, price_per_instruction_usd=0.02, provider=provider)
+    text = pool_refusal(strategy="tive", missing=1500, pool=3000, price_usd=30.0, provider=provider)
     assert "1,500 of 3,000 have none" in text
     assert "$0.02 each" in text
     assert "$30.00" in text

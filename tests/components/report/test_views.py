@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from components import schemas
+from components import money, schemas
 from components.report import number_text
 from components.report.allocation_view import allocation_view, rounding_text
 from components.report.benchmark_comparison import difference
@@ -64,9 +64,9 @@ def benchmark_run(name: str, scores: list[float], *, metric: float | None = None
         (number_text.signed_points(0.094), "+9.4"),
         (number_text.signed_points(-0.094), "\u22129.4"),
         (number_text.signed_points(-0.0001), "0.0"),
-        (number_text.dollars(0.0034), "$0.0034"),
-        (number_text.dollars(9.06), "$9.06"),
-        (number_text.dollars(12345.6), "$12,346"),
+        (money.dollars(0.0034), "$0.0034"),
+        (money.dollars(9.06), "$9.06"),
+        (money.dollars(12345.6), "$12,346"),
         (number_text.duration(4.21), "4.2 s"),
         (number_text.duration(185), "3 min 05 s"),
         (number_text.duration(7800), "2 h 10 min"),

@@ -1,0 +1,63 @@
+"""Brings the tables of a ledger to the form that this program writes."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+LATEST = "0002"
+# Of ledgers that were made before migrations were.
+_UNVERSIONED_TABLE = "ledger_schema"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+# Any number that no one else uses: PostgreSQL's advisory locks are numbered for the whole database.
+_POSTGRESQL_LOCK = 0x50_52_45_53
+
+
+class LedgerVersionError(RuntimeError):
+    """A ledger was written by a newer program."""
+
+
+def migrate(engine: Engine) -> None:
+    """Make the ledger's tables, or bring them up to date; nothing that was recorded is lost.
+
+    Processes that open a ledger at the same time wait for each other.
+
+    Raises:
+        LedgerVersionError: the ledger is of a version that this program does not know.
+    """
+    with engine.begin() as connection:
+        if _version(connection) == LATEST:
+            return
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRESQL_LOCK})
+        version = _version(connection)
+        if version == LATEST:
+            return
+        _upgrade(connection, version)
+
+
+def _version(connection: Connection) -> str | None:
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return "0001" if _UNVERSIONED_TABLE in tables else None
+
+
+def _upgrade(connection: Connection, version: str | None) -> None:
+    # Loaded here: a ledger that is up to date needs no migration tool.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if version is not None and version not in known:
+        raise LedgerVersionError(
+            f"the ledger has version {version}, this program knows versions up to {LATEST}: use the program that wrote "
+            "it, or another ledger"
+        )
+    if version == "0001" and _UNVERSIONED_TABLE in inspect(connection).get_table_names():
+        command.stamp(config, "0001")
+        connection.execute(text(f"DROP TABLE {_UNVERSIONED_TABLE}"))
+    command.upgrade(config, LATEST)

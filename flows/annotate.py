@@ -1,0 +1,97 @@
+"""`presel annotate`: what people have to write, handed out and brought back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from components.ingest.manifest import read_samples
+from components.instructions.ledger import open_ledger
+from components.instructions.people import PeopleProvider
+from components.instructions.people_hand_out import HandOut, hand_out_to_people
+from components.instructions.people_import import PeopleImport, import_from_people
+from components.instructions.request import IdentifiedRequest, identify_request, requests_for_samples
+from components.parameters import ParameterError
+from components.schemas import CHOSEN, SELECTION
+from components.storage import read_table
+from components.strategies import STRATEGIES
+from tasks.versioning import outdated_stages
+from tasks.workspace import Workspace
+
+_LABEL = "annotate"
+
+
+def export_for_annotation(workspace: Workspace, folder: Path, *, again: bool, overwrite: bool) -> HandOut:
+    """Hand out what a run wants people to write: the chosen samples that have no instruction.
+
+    Args:
+        workspace: of the run.
+        folder: to write; must be empty or new unless `overwrite`.
+        again: take earlier hand-outs of these samples back first.
+        overwrite: write into a folder that holds something already.
+
+    Raises:
+        ParameterError: the run asks somebody else, or has not chosen anything yet.
+        ExportError: the folder cannot be written.
+    """
+    parameters = workspace.parameters()
+    if parameters.instructions.provider != "people":
+        raise ParameterError(
+            f"workspace {workspace.root} asks provider {parameters.instructions.provider}, not people; start "
+            "`presel run --provider people` first, or name its workspace with --name"
+        )
+    with open_ledger(parameters.instructions.ledger) as ledger:
+        return hand_out_to_people(
+            ledger,
+            _wanted(workspace),
+            folder,
+            run=_LABEL,
+            pixel_limit=parameters.ingest.pixel_limit,
+            again=again,
+            overwrite=overwrite,
+        )
+
+
+def import_from_annotation(workspace: Workspace, file: Path) -> PeopleImport:
+    """Take what people wrote into the ledger.
+
+    Args:
+        workspace: of the run; it says where the ledger is and what an instruction is booked at.
+        file: Label Studio's export, or the filled-in table.
+
+    Raises:
+        WrittenFileError: the file is neither.
+    """
+    own = workspace.parameters().instructions
+    with open_ledger(own.ledger) as ledger:
+        return import_from_people(ledger, file, price_per_instruction_usd=own.price_per_instruction_usd, run=_LABEL)
+
+
+def _wanted(workspace: Workspace) -> list[IdentifiedRequest]:
+    manifest = workspace.artifact("manifest")
+    chosen = set(_chosen(workspace)) if (manifest / "samples.parquet").exists() else set()
+    if not chosen:
+        raise ParameterError(
+            f"workspace {workspace.root} has chosen nothing yet; start `presel run --provider people`, it says when "
+            "people are needed"
+        )
+    requests = requests_for_samples(read_samples(manifest), chosen)
+    provider = PeopleProvider(workspace.parameters().instructions)
+    return [identify_request(*pair) for pair in zip(requests, provider.specify(requests), strict=True)]
+
+
+def _chosen(workspace: Workspace) -> Iterator[str]:
+    """Samples whose instructions the run wants, as far as it has chosen and the choice is up to date."""
+    outdated = set(outdated_stages(workspace))
+    if STRATEGIES[workspace.parameters().strategy].reads_pool_instructions:
+        yield from read_samples(workspace.artifact("manifest"))["sample_id"].to_pylist()
+    reference = workspace.artifact("reference") / "reference.parquet"
+    if reference.exists() and "reference" not in outdated:
+        yield from read_table(reference, CHOSEN)["sample_id"].to_pylist()
+    selection = workspace.artifact("selection") / "selection.parquet"
+    if selection.exists() and not any(name.endswith("select") for name in outdated):
+        yield from read_table(selection, SELECTION).filter(pc.field("picked"))["sample_id"].to_pylist()
+    for name in workspace.parameters().baselines:
+        control = workspace.artifact(f"baseline_selection/{name}") / "chosen.parquet"
+        if control.exists() and f"baseline_select@{name}" not in outdated:
+            yield from read_table(control, CHOSEN)["sample_id"].to_pylist()

@@ -1,0 +1,55 @@
+"""The commands `presel annotate export` and `presel annotate import`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+annotate = typer.Typer(no_args_is_help=True, help="Have people write the instructions of the chosen images.")
+
+# Paths on the command line are relative to where it was called; the commands work in the project's root.
+_CALLED_FROM = Path.cwd()
+ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
+
+
+@annotate.command("export")
+def export_tasks(
+    folder: Annotated[Path, typer.Argument(help="Folder to write; must be empty or new.")],
+    name: ExistingRun = None,
+    again: Annotated[bool, typer.Option(help="Take what is out already back and hand it out again.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Write into a folder that holds something already.")] = False,
+) -> None:
+    """Write what is to be labelled: for Label Studio, and as a table for a spreadsheet."""
+    from flows.annotate import export_for_annotation
+    from flows.prepare_workspace import find_workspace
+
+    done = export_for_annotation(find_workspace(name), _CALLED_FROM / folder, again=again, overwrite=overwrite)
+    if done.out:
+        typer.echo(f"{done.out:,} are out already ({', '.join(done.out_in)}); --again hands them out again")
+    if done.tasks is None:
+        typer.echo(f"nothing to hand out: {done.settled:,} instructions are there already")
+        return
+    for dropped in done.tasks.dropped:
+        typer.echo(f"left out: {dropped.sample_id}: {dropped.reason}: {dropped.detail}")
+    typer.echo(f"{done.tasks.count:,} to write in {done.tasks.table.parent}; its README.txt says how")
+
+
+@annotate.command("import")
+def import_answers(
+    file: Annotated[Path, typer.Argument(help="Label Studio's JSON export, or the filled-in table.", exists=True)],
+    name: ExistingRun = None,
+) -> None:
+    """Take what people wrote into the ledger; what breaks a rule is listed and stays open."""
+    from flows.annotate import import_from_annotation
+    from flows.prepare_workspace import find_workspace
+
+    result = import_from_annotation(find_workspace(name), _CALLED_FROM / file)
+    for fate in result.fates:
+        if fate.name == "rule_broken":
+            typer.echo(f"{fate.where}: {fate.reason}: {fate.detail}")
+    typer.echo(", ".join(f"{count.reason} {count.count:,}" for count in result.counts) or "the file holds nothing")
+    typer.echo(
+        f"{result.imported:,} instructions booked at ${result.price_usd:,.2f}; {result.still_out:,} are still out"
+    )
+    if not result.still_out:
+        typer.echo("Run presel again: it goes on from here.")
