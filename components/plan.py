@@ -18,8 +18,6 @@ from components.selection.reference_set import choose_reference_set
 from components.selection.select import select_random
 from components.text_table import aligned_rows
 
-_TOKEN_COLUMNS = ("tokens in", "tokens out")
-
 # What the split of the selection over the tasks rests on.
 Basis = Literal["allocation", "importance", "size"]
 
@@ -199,16 +197,8 @@ def plan_run(
 def plan_text(plan: RunPlan) -> str:
     """Render a plan as plain text: one line per task, then the sums."""
     by_token = any(task.unit.input_tokens for task in plan.tasks)
-    header = (
-        "task",
-        "images",
-        "reference",
-        "bought",
-        "to select",
-        "range",
-        *(_TOKEN_COLUMNS if by_token else ()),
-        "dollars",
-    )
+    tokens = ("tokens in, out",) if by_token else ()
+    header = ("task", "images", "reference", "bought", "select", "range", *tokens, "dollars")
     rows = [
         (
             task.task,
@@ -225,9 +215,9 @@ def plan_text(plan: RunPlan) -> str:
     return "\n".join([*aligned_rows([header, *rows]), "", *plan_sentences(plan)])
 
 
-def _token_cells(task: TaskPlan) -> tuple[str, str]:
-    sent, received = task.unit.input_tokens, task.unit.output_tokens
-    return f"{sent * task.to_buy_at_most:,.0f}", f"{received * task.to_buy_at_most:,.0f}"
+def _token_cells(task: TaskPlan) -> tuple[str]:
+    sent, received = (per * task.to_buy_at_most / 1000 for per in (task.unit.input_tokens, task.unit.output_tokens))
+    return (f"{sent:,.1f}k, {received:,.1f}k",)
 
 
 def plan_sentences(plan: RunPlan) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Decide which images of a large pool deserve an instruction, before any instruction is paid for.\n\n"
     "Exit codes: 0 done, 1 a stage failed (finished stages are kept; run again to continue), "
-    "2 the command or the parameters are wrong.",
+    "2 the command or the parameters are wrong, 3 a purchase was declined.",
 )
 app.add_typer(annotate, name="annotate")
 
@@ -288,8 +289,12 @@ def _prepare_console(*, traceback: bool) -> None:
 
 def _result(state: Any) -> object:
     """What a flow returned; a failure ends the command with its message."""
+    if state.is_cancelled():
+        sys.stderr.write(f"presel: {state.message}\n")
+        raise typer.Exit(3)
     if state.is_failed():
-        sys.stderr.write(f"presel: {state.message}\nFinished stages are kept; the same command continues from here.\n")
+        said = re.sub(r"^Flow run encountered an exception: \w+: ", "", state.message or "")
+        sys.stderr.write(f"presel: {said}\nFinished stages are kept; the same command continues from here.\n")
         raise typer.Exit(1)
     return state.result()
 

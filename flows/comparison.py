@@ -18,7 +18,7 @@ from components.selection.budget import budget_text, parse_budget
 from components.storage import read_table, write_table, write_text
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import RUNS
-from tasks.curation_run import git_commit
+from tasks.git_commit import git_commit
 from tasks.workspace import Workspace
 
 Run = tuple[StrategyName, int]  # strategy and seed

@@ -3,6 +3,7 @@
 from prefect import flow, get_run_logger
 
 from flows.outcome import CurationOutcome, describe_outcome
+from flows.purchase import buy, cancelled_when_declined
 from flows.strategies.choose import choose
 from tasks.assemble import assemble
 from tasks.baseline_select import baseline_select
@@ -21,6 +22,7 @@ from tasks.workspace import Workspace
 
 
 @flow(name="curate", flow_run_name="curate {workspace}", persist_result=False)
+@cancelled_when_declined
 def curate(
     workspace: str = ".",
     refresh: bool = False,
@@ -50,7 +52,7 @@ def curate(
         log_dataset(run, manifest, context="pool")
 
         chosen = choose(run, manifest)
-        instructions = instruct_selection(run, chosen.selection)
+        instructions = buy(run, instruct_selection, chosen.selection)
 
         training_set = assemble(run, instructions, chosen.selection, *chosen.annotated)
         log_dataset(run, training_set, context="training")
@@ -74,7 +76,7 @@ def _baselines(run: CurationRun, manifest: Artifact, training_set: Artifact) -> 
     for name in run.workspace.parameters().baselines:
         get_run_logger().info("control: %s", name)
         chosen = baseline_select(run, manifest, training_set, item=name)
-        instructions = baseline_instruct(run, chosen, item=name)
+        instructions = buy(run, baseline_instruct, chosen, item=name)
         model = baseline_tune(run, instructions, item=name)
         benchmarks.append(benchmark_baseline(run, manifest, model, item=name))
     return benchmarks

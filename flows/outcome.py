@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.benchmark.relative import average_score
 from components.ingest.manifest import read_samples
-from components.schemas import INSTRUCTIONS, METRICS, SELECTION
+from components.instructions.costs import paid_costs
+from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
 from components.strategies import STRATEGIES
 from tasks.register import RegisteredVersion
@@ -34,7 +36,7 @@ class CurationOutcome:
         picked: samples picked, the reference set left out.
         reference: samples of the reference set; 0 for a strategy without one.
         instructions: instructions that choosing and tuning took.
-        cost_usd: what they cost.
+        cost_usd: what they cost, failures included.
         full_cost_usd: what instructions for the whole pool would have cost at the same price.
         scores: base, tuned, and the controls.
         selection_seconds: that choosing took, whenever its parts were computed.
@@ -63,10 +65,15 @@ def describe_outcome(
     place, parameters = run.workspace, run.workspace.parameters()
     pool = read_samples(place.artifact("manifest")).num_rows
     selection = read_table(place.artifact("selection") / "selection.parquet", SELECTION)
-    bought = [
-        read_table(place.artifact(f"instructions/{origin}") / "instructions.parquet", INSTRUCTIONS)
-        for origin in STRATEGIES[parameters.strategy].needed_origins
-    ]
+    needed = [place.artifact(f"instructions/{origin}") for origin in STRATEGIES[parameters.strategy].needed_origins]
+    bought = pa.concat_tables([read_table(folder / "instructions.parquet", INSTRUCTIONS) for folder in needed])
+    costs = paid_costs(
+        pa.concat_tables([read_table(folder / "attempts.parquet", ATTEMPT_ROWS) for folder in needed]),
+        bought,
+        pool=pool,
+        parameters=parameters.instructions,
+        purchase=parameters.purchase,
+    )
     models = ("base", "tuned", *parameters.baselines)
     metrics = [read_table(place.artifact(f"benchmark/{name}") / "metrics.parquet", METRICS) for name in models]
     assert run.mlflow_run_id is not None
@@ -78,9 +85,9 @@ def describe_outcome(
         pool=pool,
         picked=pc.sum(selection["picked"]).as_py(),
         reference=pc.sum(selection["is_reference"]).as_py(),
-        instructions=sum(table.num_rows for table in bought),
-        cost_usd=sum(pc.sum(table["price_usd"]).as_py() or 0.0 for table in bought),
-        full_cost_usd=pool * parameters.instructions.price_per_instruction_usd,
+        instructions=bought.num_rows,
+        cost_usd=costs.spent_usd,
+        full_cost_usd=costs.whole_pool_usd,
         scores=tuple(ModelScore(name, average_score(table)) for name, table in zip(models, metrics, strict=True)),
         selection_seconds=selection_seconds,
         tuning_seconds=tuning_seconds,

@@ -8,7 +8,7 @@ from prefect import task
 from prefect.artifacts import create_link_artifact
 from prefect.runtime import flow_run
 
-from tasks.curation_run import git_commit
+from tasks.git_commit import git_commit
 from tasks.tracking import experiment_id, metric_name, tracking_client
 
 

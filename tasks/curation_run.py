@@ -1,19 +1,28 @@
 """A curation run in MLflow: parameters, dataset inputs, lineage tags, and how it ended."""
 
 import hashlib
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 
 from components.instructions.ledger import open_ledger
 from components.instructions.ledger_totals import ledger_cost
 from components.parameters import Parameters
+from tasks.approval import PurchaseDeclinedError
+from tasks.git_commit import git_commit
 from tasks.stage import CurationRun
 from tasks.tracking import experiment_id, tracking_client
 from tasks.versioning import Artifact
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# MLflow's word for a run that goes on later.
+_WAITING = "SCHEDULED"
 
 
 @contextmanager
@@ -40,23 +49,51 @@ def open_curation_run(
     }
     if parent_run_id is not None:
         tags["mlflow.parentRunId"] = parent_run_id
-    run = client.create_run(experiment_id(client), run_name=flow_run.name or "curate", tags=tags)
-    run_id = str(run.info.run_id)
+    run_id = _resumed_run(client, parameters)
+    if run_id is None:
+        run = client.create_run(experiment_id(client), run_name=flow_run.name or "curate", tags=tags)
+        run_id = str(run.info.run_id)
+        _log_parameters(run_id, parameters)
     label = flow_run.id or run_id
     status = "FAILED"
     try:
-        _log_parameters(run_id, parameters)
         yield CurationRun(workspace, run_id, refresh, annotate_pool, label)
         status = "FINISHED"
+    except Pause:
+        status = _WAITING
+        raise
+    except PurchaseDeclinedError:
+        status = "KILLED"
+        raise
     finally:
-        with open_ledger(parameters.instructions.ledger) as ledger:
-            client.set_tag(run_id, "presel.cost_usd", f"{ledger_cost(ledger, run=label):.6f}")
-        if workspace.lock_file.exists():
-            digest = hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()
-            client.set_tag(run_id, "presel.dvc_lock_sha256", digest)
-            client.log_artifact(run_id, str(workspace.lock_file))
-        client.log_artifact(run_id, str(workspace.parameter_file))
-        client.set_terminated(run_id, status)
+        _close(client, run_id, workspace, cost_usd=_cost(parameters, label), status=status)
+
+
+def _resumed_run(client: "MlflowClient", parameters: Parameters) -> str | None:
+    """The run that waited for a person, when this is the same flow run going on with the same parameters."""
+    if not flow_run.id:
+        return None
+    query = f"tags.`prefect.flow_run_id` = '{flow_run.id}' and attributes.status = '{_WAITING}'"
+    for run in client.search_runs([experiment_id(client)], query):
+        if run.data.params == dict(_flatten("", parameters.model_dump(mode="json"))):
+            client.update_run(run.info.run_id, status="RUNNING")
+            return str(run.info.run_id)
+    return None
+
+
+def _close(client: "MlflowClient", run_id: str, workspace: Workspace, *, cost_usd: float, status: str) -> None:
+    client.set_tag(run_id, "presel.cost_usd", f"{cost_usd:.6f}")
+    if workspace.lock_file.exists():
+        digest = hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()
+        client.set_tag(run_id, "presel.dvc_lock_sha256", digest)
+        client.log_artifact(run_id, str(workspace.lock_file))
+    client.log_artifact(run_id, str(workspace.parameter_file))
+    client.set_terminated(run_id, status)
+
+
+def _cost(parameters: Parameters, label: str) -> float:
+    with open_ledger(parameters.instructions.ledger) as ledger:
+        return ledger_cost(ledger, run=label)
 
 
 def log_dataset(run: CurationRun, artifact: Artifact, *, context: str) -> None:
@@ -79,17 +116,6 @@ def log_dataset(run: CurationRun, artifact: Artifact, *, context: str) -> None:
     )
     tags = [InputTag("mlflow.data.context", context)]
     tracking_client().log_inputs(run.mlflow_run_id, datasets=[DatasetInput(dataset, tags)])
-
-
-def git_commit() -> str:
-    """The checked-out commit, marked when files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown (not a git commit yet)"
 
 
 def _log_parameters(run_id: str, parameters: Parameters) -> None:

@@ -1,12 +1,12 @@
 """Stages instruct: instructions for chosen samples, and for no other."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.manifest import read_images, read_samples
+from components.instructions.approval import purchase_outlook
 from components.instructions.buy import BuyResult, buy_instructions
 from components.instructions.estimate import estimate_requests
 from components.instructions.ledger import open_ledger
@@ -16,8 +16,8 @@ from components.instructions.provider import InstructionProvider
 from components.instructions.purse import PurchaseStoppedError
 from components.instructions.request import InstructionRequest, requests_for_samples
 from components.money import dollars
-from components.schemas import CHOSEN, SELECTION
-from components.storage import fresh_directory, read_table, write_table
+from components.storage import fresh_directory, write_table
+from tasks.chosen_samples import chosen_samples
 from tasks.stage import StageContext, StageRefusedError, StageSummary, stage_task
 from tasks.tables import write_dropped
 
@@ -25,33 +25,34 @@ from tasks.tables import write_dropped
 @stage_task("instruct_reference", retries=2)
 def instruct_reference(context: StageContext) -> StageSummary:
     """Instructions of the reference set."""
-    return _instruct(context, read_table(context.input("reference") / "reference.parquet", CHOSEN))
+    return _instruct(context, "instruct_reference")
 
 
 @stage_task("instruct_pool", retries=2)
 def instruct_pool(context: StageContext) -> StageSummary:
     """Instructions of the whole pool, for the strategies that read them all."""
-    samples = read_samples(context.input("manifest"))
     if not context.annotate_pool:
-        _refuse_to_buy(context, samples)
-    return _instruct(context, samples)
+        _refuse_to_buy(context, read_samples(context.input("manifest")))
+    return _instruct(context, "instruct_pool")
 
 
 @stage_task("instruct_selection", retries=2)
 def instruct_selection(context: StageContext) -> StageSummary:
     """Instructions of the picked images."""
-    selection = read_table(context.input("selection") / "selection.parquet", SELECTION)
-    return _instruct(context, selection.filter(pc.field("picked")))
+    return _instruct(context, "instruct_selection")
 
 
 @stage_task("baseline_instruct", retries=2)
 def baseline_instruct(context: StageContext) -> StageSummary:
     """Instructions of a control."""
-    return _instruct(context, read_table(_chosen_file(context), CHOSEN))
+    return _instruct(context, f"baseline_instruct@{context.item}")
 
 
-def _instruct(context: StageContext, chosen: pa.Table) -> StageSummary:
-    requests = requests_for_samples(read_samples(context.input("manifest")), chosen["sample_id"].to_pylist())
+def _instruct(context: StageContext, stage: str) -> StageSummary:
+    samples = read_samples(context.input("manifest"))
+    requests = requests_for_samples(samples, chosen_samples(context.workspace, stage))
+    if not context.in_flow:
+        _refuse_to_spend(context, requests, stage)
     result = _buy(context, requests)
     with fresh_directory(context.output) as directory:
         write_table(directory / "instructions.parquet", result.instructions)
@@ -111,5 +112,22 @@ def _provider(context: StageContext) -> InstructionProvider:
     return open_provider(parameters.instructions, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
 
 
-def _chosen_file(context: StageContext) -> Path:
-    return context.input(f"baseline_selection/{context.item}") / "chosen.parquet"
+def _refuse_to_spend(context: StageContext, requests: Sequence[InstructionRequest], stage: str) -> None:
+    """Outside a flow nobody can be asked: what would need a person's word is left to `presel run`."""
+    own, purchase = context.parameters.instructions, context.parameters.purchase
+    images = read_images(context.input("manifest"))
+    with open_ledger(own.ledger) as ledger:
+        outlook = purchase_outlook(
+            requests,
+            images,
+            provider=_provider(context),
+            ledger=ledger,
+            parameters=own,
+            purchase=purchase,
+            run=context.run_label,
+        )
+    if outlook.must_ask:
+        raise StageRefusedError(
+            f"{stage} would spend about {dollars(outlook.total.price_usd)}, more than purchase.approve_above_usd "
+            f"{dollars(purchase.approve_above_usd)}: `presel run` asks a person first"
+        )

@@ -9,13 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
 
 from components import schemas
 from components.embedding.vector_store import encoder_fingerprint, read_vectors
 from components.features.feature_store import read_features
-from components.ingest.manifest import read_samples
+from components.ingest.manifest import read_images, read_samples
+from components.instructions.costs import paid_costs, purchase_costs
+from components.instructions.estimate import provider_price
 from components.instructions.ledger import open_ledger
 from components.instructions.ledger_totals import ledger_totals
 from components.report.inputs import (
@@ -26,6 +27,7 @@ from components.report.inputs import (
     InstructionTable,
     Lineage,
     MapCoordinates,
+    Purchase,
     ReportInputs,
     TiveEvidence,
     TrainingRun,
@@ -35,7 +37,7 @@ from components.selection.budget import budget_text, parse_budget
 from components.selection.map_2d import project_to_plane
 from components.storage import read_table
 from components.strategies import STRATEGIES
-from tasks.curation_run import git_commit
+from tasks.git_commit import git_commit
 from tasks.stage import StageContext
 from tasks.tracking import experiment_id, tracking_client
 
@@ -62,7 +64,11 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
     models = ("base", "tuned", *parameters.baselines)
     origins = (*dict.fromkeys((*strategy.needed_origins, *strategy.instruction_origins)), *parameters.baselines)
     instructions = tuple(
-        InstructionTable(origin, _table(context, f"instructions/{origin}/instructions.parquet", schemas.INSTRUCTIONS))
+        InstructionTable(
+            origin,
+            _table(context, f"instructions/{origin}/instructions.parquet", schemas.INSTRUCTIONS),
+            _table(context, f"instructions/{origin}/attempts.parquet", schemas.ATTEMPT_ROWS),
+        )
         for origin in origins
     )
     samples = read_samples(context.input("manifest"))
@@ -95,7 +101,7 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
             )
             for name in models
         ),
-        costs=_costs(context, samples.num_rows, instructions),
+        costs=_costs(context, samples, instructions),
         lineage=_lineage(context),
         drops=_drops(context),
         map_coordinates=_map(context, selection),
@@ -145,21 +151,41 @@ def _table(context: StageContext, name: str, schema: pa.Schema) -> pa.Table:
     return read_table(context.input(name), schema)
 
 
-def _costs(context: StageContext, pool_size: int, instructions: tuple[InstructionTable, ...]) -> Costs:
-    parameters = context.parameters.instructions
-    with open_ledger(parameters.ledger) as ledger:
+def _costs(context: StageContext, samples: pa.Table, instructions: tuple[InstructionTable, ...]) -> Costs:
+    own, purchase = context.parameters.instructions, context.parameters.purchase
+    with open_ledger(own.ledger) as ledger:
         to_date = ledger_totals(ledger)
     needed = STRATEGIES[context.parameters.strategy].needed_origins
-    own = [part.table for part in instructions if part.origin in needed]
+    bought = pa.concat_tables([part.table for part in instructions if part.origin in needed])
+    paid = paid_costs(
+        pa.concat_tables([part.attempts for part in instructions if part.origin in needed]),
+        bought,
+        pool=samples.num_rows,
+        parameters=own,
+        purchase=purchase,
+    )
     return Costs(
-        instructions=sum(table.num_rows for table in own),
-        spent_usd=sum(pc.sum(table["price_usd"]).as_py() or 0.0 for table in own),
-        all_instructions=pool_size,
-        all_usd=pool_size * parameters.price_per_instruction_usd,
-        price_per_instruction_usd=parameters.price_per_instruction_usd,
+        instructions=bought.num_rows,
+        spent_usd=paid.spent_usd,
+        all_instructions=samples.num_rows,
+        all_usd=paid.whole_pool_usd,
+        price_per_instruction_usd=paid.price_per_instruction_usd,
         instructions_to_date=to_date.answered,
         to_date_usd=to_date.price_usd,
+        purchase=_purchase(context, samples, instructions),
     )
+
+
+def _purchase(context: StageContext, samples: pa.Table, instructions: tuple[InstructionTable, ...]) -> Purchase:
+    own, purchase = context.parameters.instructions, context.parameters.purchase
+    by_task = purchase_costs(
+        pa.concat_tables([part.attempts for part in instructions]),
+        samples,
+        read_images(context.input("manifest")),
+        parameters=own,
+        purchase=purchase,
+    )
+    return Purchase(by_task, provider_price(own, purchase), in_batches=own.provider == "batch")
 
 
 def _drops(context: StageContext) -> tuple[DropCount, ...]:

@@ -98,6 +98,11 @@ class StageContext:
     annotate_pool: bool = False
     run_label: str = ""
 
+    @property
+    def in_flow(self) -> bool:
+        """Whether a flow runs it, in which a person can be asked; `dvc repro` runs none."""
+        return self.tracker.parent_run_id is not None
+
     def input(self, name: str) -> Path:
         """The directory of an artifact that the stage reads."""
         return self.workspace.artifact(name)

@@ -51,7 +51,7 @@ def open_batch_service(parameters: PurchaseParameters) -> Iterator[BatchService]
         EndpointRefusedError: there is no key.
     """
     if not parameters.batch.submit:
-        yield BatchFolder(Path(parameters.batch.folder), key=os.environ.get(parameters.key_variable) or "\0")
+        yield BatchFolder(Path(parameters.batch.folder), key=os.environ.get(parameters.key_variable, ""))
         return
     key = endpoint_key(parameters)
     with openai.OpenAI(

@@ -1,12 +1,14 @@
 """What instructions were estimated to cost, beside what they cost."""
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.instruction_parameters import InstructionParameters, PurchaseParameters
-from components.instructions.estimate import estimate_requests
+from components.instructions.estimate import estimate_requests, provider_price
 from components.instructions.request import requests_for_samples
 from components.money import dollars
 from components.schemas import INSTRUCTION_COSTS
@@ -14,6 +16,76 @@ from components.text_table import aligned_rows
 
 _UNCERTAIN = frozenset({"lost", "unknown"})
 _SUMS = tuple(name for name in INSTRUCTION_COSTS.names if name != "task")
+# All but the responses, which are long.
+_COUNTED = ("task", "outcome", "input_tokens", "output_tokens", "price_usd", "may_cost_usd")
+
+
+@dataclass(frozen=True, slots=True)
+class PaidCosts:
+    """What instructions came to, and what the whole pool would have come to at the same price.
+
+    Attributes:
+        spent_usd: dollars paid, failures included.
+        price_per_instruction_usd: dollars of one instruction: the mean paid, or what a provider that is not paid by
+            the token books for each.
+        whole_pool_usd: that price for every sample of the pool.
+    """
+
+    spent_usd: float
+    price_per_instruction_usd: float
+    whole_pool_usd: float
+
+
+def distinct_sends(attempts: pa.Table) -> pa.Table:
+    """Keep every send, known by its request and its number, once.
+
+    Args:
+        attempts: columns of `components.schemas.ATTEMPT_ROWS`, of several artifacts that may share requests.
+
+    Returns:
+        The same columns in the same order, without the repetitions: the last of each, which was exported last.
+    """
+    keys = zip(attempts["request_id"].to_pylist(), attempts["number"].to_pylist(), strict=True)
+    last = {key: row for row, key in enumerate(keys)}
+    kept = np.zeros(attempts.num_rows, dtype=np.bool_)  # (attempts,)
+    kept[list(last.values())] = True
+    return attempts.filter(pa.array(kept))
+
+
+def paid_costs(
+    attempts: pa.Table,
+    instructions: pa.Table,
+    *,
+    pool: int,
+    parameters: InstructionParameters,
+    purchase: PurchaseParameters,
+) -> PaidCosts:
+    """Add up what instructions came to, and set the whole pool beside it.
+
+    The mean price counts every send that an instruction took, repairs included, and leaves out the requests that
+    brought none: it is the price of what the whole pool would have, one instruction for each sample.
+
+    Args:
+        attempts: what was sent for the instructions, columns of `components.schemas.ATTEMPT_ROWS`, possibly with
+            repetitions.
+        instructions: that came of it, columns of `components.schemas.INSTRUCTIONS`.
+        pool: samples in the pool.
+        parameters: who was asked.
+        purchase: the prices.
+
+    Raises:
+        UnknownPriceError: the provider is paid by the token, and the model has no price.
+        ValueError: the provider is paid by the token and no instruction came, so that there is no price to go by.
+    """
+    sends = distinct_sends(attempts)
+    if provider_price(parameters, purchase) is None:
+        unit = parameters.price_per_instruction_usd
+    else:
+        ids = pc.unique(instructions["request_id"])
+        if not len(ids):
+            raise ValueError("no instruction came, so the price of one is not known; buy some before asking for it")
+        unit = _sum_usd(sends.filter(pc.is_in(sends["request_id"], value_set=ids))) / len(ids)
+    return PaidCosts(_sum_usd(sends), unit, pool * unit)
 
 
 def purchase_costs(
@@ -37,12 +109,12 @@ def purchase_costs(
     Returns:
         Columns of `components.schemas.INSTRUCTION_COSTS`, sorted by task.
     """
-    present = attempts.filter(pc.is_in(attempts["sample_id"], value_set=samples["sample_id"].combine_chunks()))
+    present = distinct_sends(attempts)
+    present = present.filter(pc.is_in(present["sample_id"], value_set=samples["sample_id"].combine_chunks()))
     requests = requests_for_samples(samples, set(present["sample_id"].to_pylist()))
     estimates = estimate_requests(requests, images, parameters=parameters, purchase=purchase)
     found: dict[str, list[dict[str, Any]]] = {task: [] for task in estimates}
-    sent = {(row["request_id"], row["number"]): row for row in present.to_pylist()}
-    for row in sent.values():
+    for row in present.select(_COUNTED).to_pylist():
         found[row["task"]].append(row)
     rows = []
     for task, own in found.items():
@@ -93,7 +165,18 @@ def cost_lines(costs: pa.Table) -> list[str]:
     ]
     written = aligned_rows([header, *lines])
     if total["uncertain_usd"]:
-        written.append(
-            f"Up to {dollars(total['uncertain_usd'])} more may have been charged for sends that had no complete reply."
-        )
+        written.append(uncertain_sentence(total["uncertain_usd"]))
     return written
+
+
+def uncertain_sentence(uncertain_usd: float) -> str:
+    """Say what may have been charged beyond what is booked.
+
+    Args:
+        uncertain_usd: dollars at most, above 0.
+    """
+    return f"Up to {dollars(uncertain_usd)} more may have been charged for sends that had no complete reply."
+
+
+def _sum_usd(sends: pa.Table) -> float:
+    return float(pc.sum(sends["price_usd"]).as_py() or 0.0)

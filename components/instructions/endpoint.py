@@ -14,6 +14,7 @@ from components.instructions.purse import PurchaseStoppedError
 
 _DETAIL_CHARACTERS = 500
 _HIDDEN = "[key]"
+_SHORTEST_SECRET = 12  # characters
 # Of codes that come as 429 and do not pass by waiting.
 _NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
@@ -147,8 +148,8 @@ class ReplyReader:
         return " ".join(self.without_key(text).split())[:_DETAIL_CHARACTERS]
 
     def without_key(self, text: str) -> str:
-        """A text without the key."""
-        return text.replace(self._key, _HIDDEN)
+        """A text without the key; a short one is a placeholder for a server without keys, and part of many words."""
+        return text.replace(self._key, _HIDDEN) if len(self._key) >= _SHORTEST_SECRET else text
 
 
 class Endpoint:

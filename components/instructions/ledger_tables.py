@@ -29,6 +29,19 @@ BATCHES = Table(
     Column("closed_at", String(32)),
 )
 
+# One row per time a person was asked whether a run may spend what it wants to.
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("run", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("needed_usd", Float, nullable=False),  # dollars of the whole run that it was about
+    Column("approved_usd", Float, nullable=False),  # dollars that the run may spend; 0: declined
+    Column("decided_at", String(32), nullable=False),
+)
+Index("decisions_run", DECISIONS.c.run)
+
 # One row per request, written before it is sent the first time.
 REQUESTS = Table(
     "requests",

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from components.money import dollars
 from components.report.inputs import Costs, InstructionTable
 from components.report.number_text import count, percent
+from components.report.purchase_view import PurchaseView, purchase_view
 
 PURPOSES = {
     "reference": "reference set",
@@ -19,7 +20,7 @@ PURPOSES = {
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """The instructions of one purpose; texts."""
+    """The instructions of one purpose, and what was sent and paid for them, failures included; texts."""
 
     purpose: str
     control: bool
@@ -40,10 +41,12 @@ class CostView:
         everything: what annotating the whole pool would have cost.
         spent_bar: length of the first bar, 0 to 100, the second being 100.
         share: the first over the second, empty where the second is nothing.
-        has_tokens: some instruction has its tokens counted.
+        has_tokens: some send has its tokens counted.
         price: price of one instruction.
+        by_token: that price is the mean of what was paid by the token.
         to_date: instructions in the ledger.
         to_date_price: what they cost.
+        purchase: the sends, where there is more to say than that each brought its instruction.
     """
 
     rows: tuple[CostRow, ...]
@@ -54,8 +57,10 @@ class CostView:
     share: str
     has_tokens: bool
     price: str
+    by_token: bool
     to_date: str
     to_date_price: str
+    purchase: PurchaseView | None
 
 
 def cost_view(costs: Costs, tables: tuple[InstructionTable, ...]) -> CostView:
@@ -74,8 +79,10 @@ def cost_view(costs: Costs, tables: tuple[InstructionTable, ...]) -> CostView:
         share=percent(share) if everything else "",
         has_tokens=any(_total(part, "input_tokens") + _total(part, "output_tokens") for part in tables),
         price=dollars(costs.price_per_instruction_usd),
+        by_token=costs.purchase is not None and costs.purchase.price is not None,
         to_date=count(costs.instructions_to_date),
         to_date_price=dollars(costs.to_date_usd),
+        purchase=purchase_view(costs.purchase, tables),
     )
 
 
@@ -91,4 +98,4 @@ def _row(part: InstructionTable) -> CostRow:
 
 
 def _total(part: InstructionTable, column: str) -> float:
-    return float(pc.sum(part.table[column]).as_py() or 0)
+    return float(pc.sum(part.attempts[column]).as_py() or 0)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.instruction_parameters import Price
 from components.parameters import StrategyName
 
 
@@ -16,10 +17,12 @@ class InstructionTable:
     Attributes:
         origin: reference | pool | selection | random | full.
         table: INSTRUCTIONS.
+        attempts: ATTEMPT_ROWS, what was sent for them.
     """
 
     origin: str
     table: pa.Table
+    attempts: pa.Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +100,33 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Purchase:
+    """What was bought for all purposes together, each request once.
+
+    Attributes:
+        by_task: INSTRUCTION_COSTS.
+        price: of the model that writes; None for a provider that is not paid by the token.
+        in_batches: bought at the price of batches.
+    """
+
+    by_task: pa.Table
+    price: Price | None
+    in_batches: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Costs:
     """What the instructions cost, in dollars.
 
     Attributes:
         instructions: instructions that choosing and tuning took.
-        spent_usd: what these cost.
+        spent_usd: what these cost, failures included.
         all_instructions: instructions that annotating the whole pool would have taken.
         all_usd: what those would have cost.
         price_per_instruction_usd: the price that estimate uses.
         instructions_to_date: instructions in the ledger, of this and earlier runs and of the controls.
         to_date_usd: what these cost.
+        purchase: estimated and paid; None when nothing was bought.
     """
 
     instructions: int
@@ -117,6 +136,7 @@ class Costs:
     price_per_instruction_usd: float
     instructions_to_date: int
     to_date_usd: float
+    purchase: Purchase | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """COINCIDE (EMNLP 2024, arXiv 2406.10995)."""
 
+from flows.purchase import buy
 from flows.strategies.chosen import Chosen
 from tasks.activations import activations
 from tasks.coincide_select import coincide_select
@@ -12,7 +13,7 @@ from tasks.versioning import Artifact
 
 def choose_with_coincide(run: CurationRun, manifest: Artifact) -> Chosen:
     """Clusters of what a small model sees in image and text; most from those that carry over and vary."""
-    instructions = instruct_pool(run, manifest)
+    instructions = buy(run, instruct_pool, manifest)
     pool_activations = activations(run, instructions)
 
     clusters = concepts(run, pool_activations)

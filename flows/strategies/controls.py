@@ -1,5 +1,6 @@
 """Strategies that do not look at the images."""
 
+from flows.purchase import buy
 from flows.strategies.chosen import Chosen
 from tasks.controls import full_select, random_select, uniform_task_select
 from tasks.instruct import instruct_pool
@@ -19,5 +20,5 @@ def choose_uniformly_by_task(run: CurationRun, manifest: Artifact) -> Chosen:
 
 def choose_everything(run: CurationRun, manifest: Artifact) -> Chosen:
     """The whole pool: what the others are measured against."""
-    instructions = instruct_pool(run, manifest)
+    instructions = buy(run, instruct_pool, manifest)
     return Chosen(full_select(run, manifest), evidence=(), computed=(), annotated=(instructions,))

@@ -1,5 +1,6 @@
 """PreSel (CVPR 2025, arXiv 2503.07591)."""
 
+from flows.purchase import buy
 from flows.strategies.chosen import Chosen
 from tasks.allocate import allocate
 from tasks.cluster import cluster
@@ -18,7 +19,7 @@ def choose_with_presel(run: CurationRun, manifest: Artifact) -> Chosen:
     vectors = embed(run, manifest)
 
     reference_set = reference(run, manifest)
-    instructions = instruct_reference(run, manifest, reference_set)
+    instructions = buy(run, instruct_reference, manifest, reference_set)
     reference_model = reference_tune(run, instructions)
     importance = score(run, reference_model, instructions)
 

@@ -1,5 +1,6 @@
 """TIVE (arXiv 2403.09559)."""
 
+from flows.purchase import buy
 from flows.strategies.chosen import Chosen
 from tasks.gradients import gradients
 from tasks.influence import influence
@@ -13,7 +14,7 @@ from tasks.warm_up import warm_up
 
 def choose_with_tive(run: CurationRun, manifest: Artifact) -> Chosen:
     """How much each instruction would change the model, and how much its task as a whole."""
-    instructions = instruct_pool(run, manifest)
+    instructions = buy(run, instruct_pool, manifest)
 
     warm_up_set = warm_up(run, instructions)
     warm_up_model = warm_up_tune(run, warm_up_set, instructions)

@@ -21,7 +21,8 @@ def make_project(root: Path) -> Path:
     for name in ("components", "tasks", "flows"):
         shutil.copytree(CHECKOUT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(CHECKOUT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
-    shutil.copytree(CHECKOUT / "conf" / "strategies", root / "conf" / "strategies")
+    for name in ("strategies", "prompts"):
+        shutil.copytree(CHECKOUT / "conf" / name, root / "conf" / name)
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(CHECKOUT / name, root / name)
     draw_pool(root / "pool", seed=3)

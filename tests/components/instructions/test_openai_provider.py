@@ -264,3 +264,12 @@ def test_the_body_holds_the_image_the_prompt_and_the_schema(tmp_path, prompts):
     assert "chart" in body["messages"][-1]["content"][1]["text"]
     assert body["response_format"]["json_schema"]["schema"]["required"] == ["turns"]
     assert (body["model"], body["max_completion_tokens"]) == ("test-model", 512)
+
+
+def test_a_placeholder_for_a_key_is_not_taken_out_of_answers(tmp_path, ledger, prompts, monkeypatch):
+    """A server without keys gets any text; "is" stands in every answer of the server."""
+    monkeypatch.setenv("PRESEL_TEST_KEY", "is")
+    requests = draw_requests(tmp_path / "images", 2)
+    with running_instruction_server() as server:
+        bought = buy_instructions(requests, provider=provider(server, prompts), ledger=ledger)
+    assert bought.instructions["turns"].to_pylist()[0][0]["question"] == "Which image is this?"

@@ -21,6 +21,7 @@ from tests.components.report.synthetic_pool import Pool, make_pool
 from tests.components.report.synthetic_tables import (
     PRICE,
     allocation_table,
+    answered_at_once,
     chosen_table,
     clusters_table,
     instructions_table,
@@ -88,7 +89,7 @@ def make_inputs(
         allocation=allocation,
         selection=selection,
         training_set=training_set_table(pool, is_reference, chosen),
-        instructions=tuple(InstructionTable(name, instructions_table(pool, rows)) for name, rows in parts),
+        instructions=tuple(_instructions(name, pool, rows) for name, rows in parts),
         training_runs=tuple(
             TrainingRun(name, training_log(UPDATES[name], rng)) for name in ("reference", "tuned", *baselines)
         ),
@@ -133,6 +134,11 @@ def _reference_rows(pool: Pool, rng: np.random.Generator) -> np.ndarray:
 def _control_rows(everything: int, bought: int, name: str, rng: np.random.Generator) -> np.ndarray:
     size = everything if name == "full" else bought
     return np.isin(np.arange(everything), rng.choice(everything, size, replace=False))
+
+
+def _instructions(name: str, pool: Pool, rows: np.ndarray) -> InstructionTable:
+    table = instructions_table(pool, rows)
+    return InstructionTable(name, table, answered_at_once(table))
 
 
 def _costs(bought: int, everything: int) -> Costs:

@@ -166,6 +166,23 @@ def instructions_table(pool: Pool, rows: np.ndarray) -> pa.Table:
     )
 
 
+def answered_at_once(instructions: pa.Table) -> pa.Table:
+    """The sends of instructions that each came the first time."""
+    rows = [
+        {
+            **{name: row[name] for name in row.keys() & set(schemas.ATTEMPT_ROWS.names)},
+            "number": 1,
+            "kind": "first",
+            "outcome": "answered",
+            "may_cost_usd": row["price_usd"],
+            "error": "",
+            "raw_text": "a thing",
+        }
+        for row in instructions.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, schema=schemas.ATTEMPT_ROWS)
+
+
 def training_set_table(pool: Pool, is_reference: np.ndarray, chosen: np.ndarray) -> pa.Table:
     kept = np.flatnonzero(is_reference | chosen)
     return make_table(

@@ -80,8 +80,9 @@ def test_numbers_read_well(text, expected):
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(2, 8))
 def test_axis_covers_its_values_with_few_round_ticks(low, span, ticks):
     axis = linear_axis(low, low + span, ticks=ticks)
-    assert axis.low <= low + 1e-6 * max(1, abs(low))
-    assert axis.high >= low + span - 1e-6 * max(1, abs(low + span))
+    near = 1e-6 * max(1, abs(low), span)
+    assert axis.low <= low + near
+    assert axis.high >= low + span - near
     assert axis.ticks[0].position == 0
     assert axis.ticks[-1].position == 100
     assert 2 <= len(axis.ticks) <= ticks + 3

@@ -1,4 +1,4 @@
-"""Several workers on one ledger, batches, and what a send may cost at most."""
+"""Several workers on one ledger, batches, decisions, and what a send may cost at most."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,6 +28,16 @@ def upgrade() -> None:
         sa.Column("created_at", sa.String(32), nullable=False),
         sa.Column("closed_at", sa.String(32)),
     )
+    op.create_table(
+        "decisions",
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("run", sa.Text, nullable=False),
+        sa.Column("stage", sa.Text, nullable=False),
+        sa.Column("needed_usd", sa.Float, nullable=False),
+        sa.Column("approved_usd", sa.Float, nullable=False),
+        sa.Column("decided_at", sa.String(32), nullable=False),
+    )
+    op.create_index("decisions_run", "decisions", ["run"])
     # Plain columns: SQLite would have to make the tables anew to add a reference.
     op.add_column("requests", sa.Column("uri", sa.Text, nullable=False, server_default=""))
     op.add_column("requests", sa.Column("claimed_by", sa.Integer))

@@ -1,0 +1,112 @@
+"""Buying instructions, with a person's word where they cost more than a run may spend by itself."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.exceptions import FlowPauseTimeout
+from prefect.flow_runs import pause_flow_run, suspend_flow_run
+from prefect.input import RunInput
+from prefect.states import Cancelled
+from pydantic import Field
+
+from components.instructions.approval import PAID_BY_REQUEST, Outlook, outlook_text
+from components.money import dollars
+from tasks.approval import PurchaseDeclinedError, decide, look_ahead
+from tasks.stage import CurationRun, StageTask
+from tasks.versioning import Artifact
+
+_LOOK_SECONDS = 2
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Approval(RunInput):
+    """What the form in the Prefect UI asks."""
+
+    approve: bool = Field(description="Buy these instructions. Leave it off to end the run; what was bought is kept.")
+    approve_up_to_usd: float = Field(
+        description="Dollars that this run may spend in all; with more than is needed now, later stages ask less.", ge=0
+    )
+
+
+def buy(run: CurationRun, stage: StageTask, *inputs: Artifact, item: str = "") -> Artifact:
+    """Run a stage that buys instructions; above `purchase.approve_above_usd` a person is asked first.
+
+    Args:
+        run: the curation run.
+        stage: one of `tasks.instruct`.
+        inputs: artifacts it reads.
+        item: which of several.
+
+    Raises:
+        PurchaseDeclinedError: a person said no, or did not answer in `purchase.approval_timeout_hours`.
+    """
+    name = f"{stage.name}@{item}" if item else stage.name
+    bought = run.workspace.parameters().instructions.provider in PAID_BY_REQUEST
+    # A whole pool that nobody asked for is refused by its stage, whatever it costs.
+    if bought and (stage.name != "instruct_pool" or run.annotate_pool):
+        outlook = look_ahead(run, name)
+        if outlook.must_ask:
+            _ask(run, name, outlook)
+    return stage(run, *inputs, item=item)
+
+
+def cancelled_when_declined(steps: Callable[P, R]) -> Callable[P, R | State[Any]]:
+    """Make the body of a flow end as cancelled, not as failed, when a person declines a purchase."""
+
+    @functools.wraps(steps)
+    def run_steps(*arguments: P.args, **named: P.kwargs) -> R | State[Any]:
+        try:
+            return steps(*arguments, **named)
+        except PurchaseDeclinedError as declined:
+            return Cancelled(name="Declined", message=str(declined))
+
+    return run_steps
+
+
+def _ask(run: CurationRun, stage: str, outlook: Outlook) -> None:
+    form = Approval.with_initial_data(
+        description=outlook_text(outlook, stage=stage),
+        approve=False,
+        approve_up_to_usd=round(outlook.needed_usd + 0.005, 2),
+    )
+    get_run_logger().warning(
+        "%s wants to spend %s, and %s is all the run may spend without asking (purchase.approve_above_usd): waiting "
+        "for a person. Open the run in the Prefect UI (`presel ui` serves it) and press Resume",
+        stage,
+        dollars(outlook.total.price_usd),
+        dollars(outlook.allowed_usd),
+    )
+    hours = run.workspace.parameters().purchase.approval_timeout_hours
+    try:
+        # The decisions so far make the key: asked again after a resume it is the same question, later it is a new one.
+        answer = _wait(form, key=f"purchase-{outlook.decisions}", seconds=round(hours * 3600))
+    except FlowPauseTimeout:
+        raise PurchaseDeclinedError(
+            f"nobody approved the purchase of {stage} within {hours:g} hours (purchase.approval_timeout_hours); "
+            "everything bought is kept, run again to ask again"
+        ) from None
+    approved = answer.approve_up_to_usd if answer.approve else 0.0
+    decide(run, stage, needed_usd=outlook.needed_usd, approved_usd=approved)
+    if approved < outlook.needed_usd - 0.005:
+        what = f"approved up to {dollars(approved)} only" if answer.approve else "declined"
+        asked = f"the purchase of {stage} for about {dollars(outlook.total.price_usd)}"
+        raise PurchaseDeclinedError(f"{asked} was {what}; everything bought is kept")
+
+
+def _wait(form: Any, *, key: str, seconds: int) -> Approval:
+    """Wait for the form: a deployed run gives its worker back meanwhile, any other waits where it is."""
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    deployed = context.flow_run.deployment_id is not None and context.flow_run.parent_task_run_id is None
+    if deployed:
+        answer = suspend_flow_run(wait_for_input=form, timeout=seconds, key=key)
+    else:
+        answer = pause_flow_run(wait_for_input=form, timeout=seconds, poll_interval=_LOOK_SECONDS, key=key)
+    assert isinstance(answer, Approval)
+    return answer

@@ -1,0 +1,55 @@
+import hashlib
+import io
+
+import pytest
+from PIL import Image
+
+from components.images import ImageError
+from components.instructions.sent_image import prepare_image
+
+
+def saved(path, image, **options):
+    image.save(path, **options)
+    return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def prepared(path, image, *, limit=100, **options):
+    uri, sha = saved(path, image, **options)
+    return prepare_image(uri, image_sha=sha, limit=limit, pixel_limit=10**6), path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"), [("a.png", "image/png"), ("a.jpg", "image/jpeg"), ("a.webp", "image/webp")]
+)
+def test_a_small_plain_image_is_sent_as_it_is(tmp_path, name, media_type):
+    sent, data = prepared(tmp_path / name, Image.new("RGB", (80, 40), "red"))
+    assert (sent.media_type, sent.data, sent.width, sent.height) == (media_type, data, 80, 40)
+    assert sent.data_url.startswith(f"data:{media_type};base64,")
+
+
+def test_a_large_image_is_reduced(tmp_path):
+    sent, _ = prepared(tmp_path / "a.png", Image.new("RGB", (300, 150), "red"))
+    with Image.open(io.BytesIO(sent.data)) as image:
+        assert (image.size, image.format) == ((100, 50), "JPEG")
+    assert (sent.width, sent.height, sent.media_type) == (100, 50, "image/jpeg")
+
+
+def test_what_a_model_might_see_otherwise_is_sent_upright_and_plain(tmp_path):
+    """A turned photograph, a transparent image, another format: what is sent is what the pipeline sees."""
+    turned = Image.new("RGB", (80, 40), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sent, _ = prepared(tmp_path / "turned.jpg", turned, exif=exif)
+    assert (sent.width, sent.height) == (40, 80)
+    clear, _ = prepared(tmp_path / "clear.png", Image.new("RGBA", (8, 8), (0, 0, 0, 0)))
+    with Image.open(io.BytesIO(clear.data)) as image:
+        assert image.mode == "RGB"
+        assert image.getextrema() == ((255, 255),) * 3, "transparent is white"
+    other, _ = prepared(tmp_path / "a.tif", Image.new("RGB", (8, 8), "red"))
+    assert other.media_type == "image/jpeg"
+
+
+def test_a_changed_file_is_refused(tmp_path):
+    uri, _ = saved(tmp_path / "a.png", Image.new("RGB", (8, 8)))
+    with pytest.raises(ImageError, match="run ingest again"):
+        prepare_image(uri, image_sha="0" * 64, limit=100, pixel_limit=10**6)
