@@ -27,9 +27,14 @@ R = TypeVar("R")
 class Approval(RunInput):
     """What the form in the Prefect UI asks."""
 
-    approve: bool = Field(description="Buy these instructions. Leave it off to end the run; what was bought is kept.")
+    approve: bool = Field(
+        title="Buy these instructions",
+        description="Left off, the run ends; what was bought is kept.",
+    )
     approve_up_to_usd: float = Field(
-        description="Dollars that this run may spend in all; with more than is needed now, later stages ask less.", ge=0
+        title="Dollars that this run may spend in all",
+        description="With more than is needed now, later stages of the run do not ask again.",
+        ge=0,
     )
 
 
