@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pytest
 
+from components.instructions.estimate import UnitCost
 from components.plan_strategies import plan_strategy, strategy_plan_text
 from components.schemas import DIFFICULTY, SAMPLES
 from components.strategies import STRATEGIES
@@ -24,6 +25,7 @@ def plan(strategy, *, budget="24%", missing=(), **more):
         budget=budget,
         seed=3,
         price_per_instruction_usd=0.5,
+        unit_costs=dict.fromkeys(SIZES, UnitCost(0.0, 0.0, 0.5)),
         missing=frozenset(missing),
         **more,
     )

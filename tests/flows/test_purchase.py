@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -198,7 +199,9 @@ def test_no_secret_is_written_anywhere(project: Path) -> None:
 def test_a_stage_outside_a_flow_does_not_spend_what_needs_a_word(project: Path, server: RunningServer) -> None:
     change(project, instructions={"temperature": 0.2})
     received = server.accounts["received"]
-    done = subprocess.run(["dvc", "repro", "instruct_reference"], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "dvc", "repro", "instruct_reference"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     change(project, instructions={"temperature": 0.7})
     assert done.returncode != 0
     assert "more than purchase.approve_above_usd $0.0010: `presel run` asks a person first" in done.stdout + done.stderr
