@@ -10,6 +10,7 @@ from bench import (
     influence,
     instruction_relevance_score,
     k_means,
+    ledger_writes,
     neighbour_centrality,
     per_sample_gradients,
     selection_memory,
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
     "per_sample_gradients": per_sample_gradients.main,
     "instruction_relevance_score": instruction_relevance_score.main,
     "k_means": k_means.main,
+    "ledger_writes": ledger_writes.main,
     "selection_memory": selection_memory.main,
 }
 

@@ -138,26 +138,21 @@ def purchase_costs(
 
 
 def cost_lines(costs: pa.Table) -> list[str]:
-    """A table of costs as plain text: one line per task, then the sum.
+    """A table of costs as plain text, 80 columns wide at most: one line per task, then the sum.
 
     Args:
         costs: columns of `components.schemas.INSTRUCTION_COSTS`.
     """
-    header = ("task", "requests", "sent", "tokens in", "estimated", "tokens out", "estimated", "dollars", "estimated")
-    names = (
-        "requests",
-        "attempts",
-        "input_tokens",
-        "estimated_input_tokens",
-        "output_tokens",
-        "estimated_output_tokens",
-    )
+    header = ("task", "requests", "sent", "tokens", "estimated", "dollars", "estimated")
     rows = costs.to_pylist()
     total = {name: sum(row[name] for row in rows) for name in _SUMS}
     lines = [
         (
             row["task"],
-            *(f"{row[name]:,}" for name in names),
+            f"{row['requests']:,}",
+            f"{row['attempts']:,}",
+            f"{row['input_tokens'] + row['output_tokens']:,}",
+            f"{row['estimated_input_tokens'] + row['estimated_output_tokens']:,}",
             f"{row['price_usd']:,.4f}",
             f"{row['estimated_usd']:,.4f}",
         )

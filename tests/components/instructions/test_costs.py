@@ -133,5 +133,6 @@ def test_estimated_beside_paid_per_task(tmp_path):
     assert (color["price_usd"], color["uncertain_usd"]) == (pytest.approx(3.0), pytest.approx(2.0))
     assert (shape["requests"], shape["answered"], shape["attempts"], shape["price_usd"]) == (1, 0, 1, 4.0)
     lines = cost_lines(costs)
-    assert lines[-2].split() == ["all", "3", "5", "500", "234", "50", "60", "7.0000", "0.0011"]
+    assert lines[-2].split() == ["all", "3", "5", "550", "294", "7.0000", "0.0011"]
+    assert max(map(len, lines[:-1])) <= 80
     assert lines[-1] == "Up to $2.00 more may have been charged for sends that had no complete reply."
