@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from bench.results import Row, out_option, publish
+from components.instructions.counted_book import CountedBook
 from components.instructions.grouped_book import grouped
 from components.instructions.ledger import open_ledger
 from components.instructions.ledger_book import LedgerBook
 from components.instructions.ledger_workers import registered_worker
-from components.instructions.provider import Answer, PurchaseBook, Send
+from components.instructions.provider import Answer, Send
 from components.instructions.request import (
     IdentifiedRequest,
     InstructionRequest,
     RequestSpecification,
     identify_request,
 )
+from components.progress import no_progress
 from components.records import Turn
 
-Buy = Callable[[PurchaseBook, Sequence[IdentifiedRequest], int, float], Coroutine[Any, Any, None]]
+Buy = Callable[[CountedBook, Sequence[IdentifiedRequest], int, float], Coroutine[Any, Any, None]]
 
 
 def draw_requests(count: int, *, run: str) -> list[IdentifiedRequest]:
@@ -44,7 +46,7 @@ def answer(request: IdentifiedRequest) -> Answer:
 
 
 async def in_groups(
-    book: PurchaseBook, requests: Sequence[IdentifiedRequest], concurrency: int, latency_seconds: float
+    book: CountedBook, requests: Sequence[IdentifiedRequest], concurrency: int, latency_seconds: float
 ) -> None:
     """Ours: one thread writes together what came up while it wrote."""
     gate = asyncio.Semaphore(concurrency)
@@ -60,7 +62,7 @@ async def in_groups(
 
 
 async def one_by_one(
-    book: PurchaseBook, requests: Sequence[IdentifiedRequest], concurrency: int, latency_seconds: float
+    book: CountedBook, requests: Sequence[IdentifiedRequest], concurrency: int, latency_seconds: float
 ) -> None:
     """Every write by itself, in a thread so that the others go on meanwhile."""
     gate, lock = asyncio.Semaphore(concurrency), asyncio.Lock()
@@ -105,7 +107,8 @@ def _measure(method: Buy, count: int, concurrency: int, latency_seconds: float) 
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'ledger.sqlite'}"
         with open_ledger(url) as ledger, registered_worker(ledger, run="bench") as worker:
-            book = LedgerBook(ledger, provider="bench", run="bench", worker=worker)
+            kept = LedgerBook(ledger, provider="bench", run="bench", worker=worker)
+            book = CountedBook(kept, no_progress, done=0, total=count)
             started = time.perf_counter()
             asyncio.run(method(book, requests, concurrency, latency_seconds))
             return time.perf_counter() - started

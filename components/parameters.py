@@ -5,13 +5,16 @@ Every key must be present: the files hold the values, this module only says what
 
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from components.instruction_parameters import InstructionParameters, PurchaseParameters
+from components.instructions.prices import find_price
 from components.parameter_section import Count, Device, Section
 from components.selection.budget import parse_budget
 
@@ -253,6 +256,13 @@ class Parameters(Section):
     report: ReportParameters
     versioning: VersioningParameters
 
+    @model_validator(mode="after")
+    def _priced_model(self) -> "Parameters":
+        # Said here, and not when the first instruction is bought, hours of computing later.
+        if self.instructions.provider in ("openai", "batch", "local"):
+            find_price(self.purchase.prices, self.instructions.model)
+        return self
+
     @field_validator("budget", mode="before")
     @classmethod
     def _readable_budget(cls, value: object) -> object:
@@ -284,9 +294,21 @@ def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters
                 item["type"] == "extra_forbidden" and _SECRET_NAME.search(where.rpartition(".")[2])
             )
             shown = item["type"] != "missing" and not secret
-            given = f" (got {item['input']!r})" if shown else ""
-            lines.append(f"  {where}: {item['msg']}{given}")
+            given = f" (got {item['input']!r})" if shown and where else ""
+            lines.append(f"  {where or 'all'}: {item['msg']}{given}{_meant(item)}")
         raise ParameterError("\n".join(lines)) from None
+
+
+def _meant(problem: ErrorDetails) -> str:
+    """The key that an unknown one may be a slip of the pen for."""
+    if problem["type"] != "extra_forbidden":
+        return ""
+    section: Any = Parameters
+    for part in problem["loc"][:-1]:
+        known = getattr(section, "model_fields", {}).get(part)
+        section = known.annotation if known is not None else None
+    near = get_close_matches(str(problem["loc"][-1]), getattr(section, "model_fields", {}), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def merge_overlays(base: Path, overlays: Sequence[Path] = (), settings: Sequence[str] = ()) -> dict[str, object]:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 Json = dict[str, object]
+_NO_BEHAVIOUR = frozenset({"complete", "files", "batches"})
 
 
 @dataclass
@@ -25,6 +26,16 @@ class BatchService:
         failed_lines: lines of the next batches that end with HTTP 500, taken off as they do.
         repeat_lines: results contain every line twice.
         looks_until_done: how often a batch is looked at before it is done.
+        status: HTTP status, when not 200, of looks at a batch.
+        code: of the error that goes with it.
+        create_status: HTTP status, when not 200, of a batch that is begun all the same.
+        hidden: batches are not listed.
+        line_status: HTTP status, when not 200, of each line from `line_from` on, with `code`.
+        line_from: how many lines of a batch are answered before.
+        cut: share of the results that is given out; the rest of the file is missing.
+        ends: how a batch ends; `completed` becomes `expired` where not all is answered, and with `cancelled` the
+            results do not name the rest.
+        add: put into the first text of every result: characters that only newlines should be taken for.
     """
 
     complete: Callable[[Json, str], Json]
@@ -34,6 +45,15 @@ class BatchService:
     failed_lines: int = 0
     repeat_lines: bool = False
     looks_until_done: int = 1
+    status: int = 200
+    code: str | None = None
+    create_status: int = 200
+    hidden: bool = False
+    line_status: int = 200
+    line_from: int = 0
+    cut: float = 1.0
+    ends: str = "completed"
+    add: str = ""
 
     def routes(self) -> list[Route]:
         """Files and batches."""
@@ -49,7 +69,7 @@ class BatchService:
     async def behave(self, request: Request) -> Response:
         """Change how batches end: any of the attributes above."""
         for name, value in (await request.json()).items():
-            if name not in ("answered_share", "failed_lines", "repeat_lines", "looks_until_done"):
+            if name in _NO_BEHAVIOUR or name not in self.__dataclass_fields__:
                 return JSONResponse({"error": {"message": f"no behaviour {name!r}"}}, 400)
             setattr(self, name, value)
         return JSONResponse({})
@@ -69,7 +89,8 @@ class BatchService:
 
     async def content(self, request: Request) -> Response:
         """Give a file."""
-        return PlainTextResponse(self.files[request.path_params["file_id"]])
+        text = self.files[request.path_params["file_id"]]
+        return PlainTextResponse(text[: round(len(text) * self.cut)])
 
     async def create(self, request: Request) -> Response:
         """Begin a batch."""
@@ -88,16 +109,20 @@ class BatchService:
             "error_file_id": None,
             "looks": 0,
         }
+        if self.create_status != 200:
+            return self._refused(self.create_status)
         return JSONResponse(self.batches[batch_id])
 
     async def list_all(self, _: Request) -> Response:
         """All batches, the newest first."""
-        found = list(reversed(self.batches.values()))
+        found = [] if self.hidden else list(reversed(self.batches.values()))
         return JSONResponse({"object": "list", "data": found, "has_more": False})
 
     async def look(self, request: Request) -> Response:
         """One batch; it is done when it was looked at often enough."""
         batch = self.batches.get(request.path_params["batch_id"])
+        if self.status != 200:
+            return self._refused(self.status)
         if batch is None:
             return JSONResponse({"error": {"message": "No such batch"}}, 404)
         batch["looks"] = int(str(batch["looks"])) + 1
@@ -106,26 +131,39 @@ class BatchService:
         return JSONResponse(batch)
 
     def _finish(self, batch: Json) -> None:
-        lines = [json.loads(line) for line in self.files[str(batch["input_file_id"])].splitlines()]
+        if self.ends == "failed":
+            batch |= {"status": "failed", "errors": {"object": "list", "data": [{"message": "made to fail"}]}}
+            return
+        lines = [json.loads(line) for line in self.files[str(batch["input_file_id"])].split("\n") if line]
         answered = lines[: round(len(lines) * self.answered_share)]
         good: list[str] = []
         bad: list[str] = []
-        for line in answered:
-            if self.failed_lines:
+        for number, line in enumerate(answered):
+            if self.line_status != 200 and number >= self.line_from:
+                said: Json = {"error": {"message": "made to fail", "code": self.code}}
+                bad.append(_line(line["custom_id"], self.line_status, said))
+            elif self.failed_lines:
                 self.failed_lines -= 1
                 bad.append(_line(line["custom_id"], 500, {"error": {"message": "made to fail", "code": None}}))
             else:
                 good.append(
                     _line(line["custom_id"], 200, self.complete(line["body"], f"{batch['id']} {line['custom_id']}"))
                 )
+        batch["request_counts"] = {"total": len(lines), "completed": len(good), "failed": len(bad)}
+        # As it stands, not as an escape.
+        good = [line.replace("This is", f"This{self.add} is") for line in good]
         good = good * 2 if self.repeat_lines else good
         expired = [
             json.dumps({"custom_id": line["custom_id"], "response": None, "error": {"code": "batch_expired"}})
             for line in lines[len(answered) :]
+            if self.ends == "completed"
         ]
-        batch["status"] = "expired" if expired else "completed"
+        batch["status"] = "expired" if expired else self.ends
         batch["output_file_id"] = self._store("\n".join(good)) if good else None
         batch["error_file_id"] = self._store("\n".join(bad + expired)) if bad + expired else None
+
+    def _refused(self, status: int) -> Response:
+        return JSONResponse({"error": {"message": "made to fail", "code": self.code}}, status)
 
     def _store(self, text: str) -> str:
         file_id = f"file-{uuid.uuid4().hex[:12]}"

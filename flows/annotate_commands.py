@@ -7,6 +7,14 @@ import typer
 
 annotate = typer.Typer(no_args_is_help=True, help="Have people write the instructions of the chosen images.")
 
+# Entries that a person may want to do something about, and what is said where the import gives no reason.
+_TO_LOOK_AT = {
+    "rule_broken": "",
+    "answered_differently": "another answer was imported before and is kept; an answer is final, as a bought one is",
+    "unknown_request": "this request_id was never handed out through this ledger",
+    "quarantined": "the request was given up before",
+    "in_use": "another import has it in hand; import the file again when that has ended",
+}
 # Paths on the command line are relative to where it was called; the commands work in the project's root.
 _CALLED_FROM = Path.cwd()
 ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
@@ -27,7 +35,7 @@ def export_tasks(
     if done.out:
         typer.echo(f"{done.out:,} are out already ({', '.join(done.out_in)}); --again hands them out again")
     if done.tasks is None:
-        typer.echo(f"nothing to hand out: {done.settled:,} instructions are there already")
+        typer.echo(f"nothing more to hand out; {done.settled:,} instructions are there already")
         return
     for dropped in done.tasks.dropped:
         typer.echo(f"left out: {dropped.sample_id}: {dropped.reason}: {dropped.detail}")
@@ -45,8 +53,9 @@ def import_answers(
 
     result = import_from_annotation(find_workspace(name), _CALLED_FROM / file)
     for fate in result.fates:
-        if fate.name == "rule_broken":
-            typer.echo(f"{fate.where}: {fate.reason}: {fate.detail}")
+        if fate.name in _TO_LOOK_AT:
+            said = ": ".join(part for part in (fate.reason or _TO_LOOK_AT[fate.name], fate.detail) if part)
+            typer.echo(f"{fate.where}: {said}")
     typer.echo(", ".join(f"{count.reason} {count.count:,}" for count in result.counts) or "the file holds nothing")
     typer.echo(
         f"{result.imported:,} instructions booked at ${result.price_usd:,.2f}; {result.still_out:,} are still out"

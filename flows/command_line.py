@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.annotate_commands import annotate
+from flows.batch_commands import batches
 from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
     "2 the command or the parameters are wrong, 3 a purchase was declined.",
 )
 app.add_typer(annotate, name="annotate")
+app.add_typer(batches, name="batches")
 
 
 class ExportFormat(StrEnum):
@@ -279,9 +281,9 @@ def _curate(workspace: str, *, refresh: bool, annotate_pool: bool = False, trace
 def _prepare_console(*, traceback: bool) -> None:
     """Make the terminal fit for a person; to be called when Prefect is imported and its log handlers are there."""
     from flows.console import hide_tracebacks
-    from flows.embedded_server import end_on_termination, end_orphaned_servers
+    from flows.embedded_server import end_on_signals, end_orphaned_servers
 
-    end_on_termination()
+    end_on_signals()
     end_orphaned_servers(os.environ["PREFECT_HOME"])
     if not traceback:
         hide_tracebacks()
@@ -308,6 +310,11 @@ def main() -> None:
             raise
         sys.stderr.write(f"presel: {error}\n")
         sys.exit(2)
+    finally:
+        if "flows.embedded_server" in sys.modules:
+            from flows.embedded_server import leave_if_interrupted
+
+            leave_if_interrupted()
 
 
 def _user_errors() -> tuple[type[Exception], ...]:

@@ -1,24 +1,69 @@
-"""Prefect's embedded server: one that outlived a killed run is ended by the next."""
+"""Ending a run from outside, and Prefect's embedded server: one that outlived a killed run is ended by the next."""
 
 import logging
 import os
 import signal
 import sys
+import threading
+import time
+from contextlib import suppress
 from types import FrameType
 
 import psutil
 
 logger = logging.getLogger(__name__)
+# Within these a run settles what it has in flight. Then it ends whatever it waits for: the signal may have gone to the
+# embedded server too, and Prefect asks a server that is gone for minutes.
+_GRACE_SECONDS = 15.0
+_received: list[int] = []  # signals that asked this process to end
 SERVER_MODULE = "prefect.server.api.server:create_app"
 
 
 def end_on_termination() -> None:
-    """Turn SIGTERM into a normal exit, at which Prefect ends its embedded server."""
+    """Turn SIGTERM into a normal exit, at which what this process has started is ended."""
 
     def leave(number: int, _: FrameType | None) -> None:
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
+
+
+def end_on_signals() -> None:
+    """Make Ctrl-C and SIGTERM end the run in seconds, with what is in flight settled as far as it comes back."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one would cut the settling short
+        _received.append(number)
+        logging.disable()  # what follows is the talk of libraries that miss the server
+        sys.stderr.write(
+            "\npresel: interrupted, ending. Finished stages and everything bought are kept; the same command continues "
+            "from here.\n"
+        )
+        threading.Thread(target=_end_soon, args=(128 + number,), name="end", daemon=True).start()
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
+
+
+def leave_if_interrupted() -> None:
+    """End the process with the signal's exit code, if one has come: whatever was raised since is its consequence."""
+    if _received:
+        _end_now(128 + _received[0])
+
+
+def _end_soon(code: int) -> None:
+    time.sleep(_GRACE_SECONDS)
+    _end_now(code)
+
+
+def _end_now(code: int) -> None:
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def end_orphaned_servers(prefect_home: str) -> int:

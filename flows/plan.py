@@ -12,8 +12,8 @@ from components.instruction_parameters import Price
 from components.instructions.costs import cost_lines, purchase_costs
 from components.instructions.estimate import UnitCost, provider_price, unit_costs
 from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import answered_sample_ids
-from components.instructions.missing import pool_refusal, samples_without_instruction
+from components.instructions.ledger_totals import ledger_totals
+from components.instructions.missing import pool_refusal, samples_bought, samples_without_instruction
 from components.instructions.open_provider import open_provider
 from components.money import dollars
 from components.parameters import ParameterError, Parameters
@@ -64,8 +64,10 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
 
 
 def _plan_presel(workspace: Workspace, parameters: Parameters, samples: pa.Table, units: Mapping[str, UnitCost]) -> str:
-    with open_ledger(parameters.instructions.ledger) as ledger:
-        bought = answered_sample_ids(ledger)
+    own = parameters.instructions
+    provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
+    with open_ledger(own.ledger) as ledger:
+        bought = samples_bought(samples, provider=provider, ledger=ledger)
     plan = plan_run(
         samples,
         budget=parameters.budget,
@@ -76,7 +78,7 @@ def _plan_presel(workspace: Workspace, parameters: Parameters, samples: pa.Table
         unit_costs=units,
         baselines=parameters.baselines,
         bought=bought,
-        importance=_earlier(workspace, "scores/importance.parquet", IMPORTANCE),
+        importance=_earlier(workspace, "scores/importance.parquet", IMPORTANCE, own_only=not _scored_alike(parameters)),
         clusters=_earlier(workspace, "clusters/clusters.parquet", CLUSTERS),
     )
     return plan_text(plan)
@@ -136,12 +138,20 @@ def _about_money(parameters: Parameters, units: Mapping[str, UnitCost], price: P
 
 
 def _bought(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:
-    """The estimates of what this workspace has bought beside what it came to."""
+    """The estimates of what this workspace has bought beside what it came to, and what a kill may have cost."""
+    own, purchase = parameters.instructions, parameters.purchase
+    with open_ledger(own.ledger) as ledger:
+        totals = ledger_totals(ledger)
+    if totals.uncertain_usd:
+        yield ""
+        yield (
+            f"In the ledger, of all runs: {totals.uncertain:,} sends without a known outcome, which may have "
+            f"been charged up to {dollars(totals.uncertain_usd)}."
+        )
     files = sorted(workspace.artifact("instructions").glob("*/attempts.parquet"))
     if not files:
         return
     attempts = pa.concat_tables([read_table(file, ATTEMPT_ROWS) for file in files])
-    own, purchase = parameters.instructions, parameters.purchase
     costs = purchase_costs(attempts, pool.samples, pool.images, parameters=own, purchase=purchase)
     if pc.sum(costs["input_tokens"]).as_py():
         yield ""
@@ -165,9 +175,17 @@ def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Po
     return Pool(found.samples, found.images)
 
 
-def _earlier(workspace: Workspace, name: str, schema: pa.Schema) -> pa.Table | None:
+def _scored_alike(parameters: Parameters) -> bool:
+    """Whether the project's own run scores as this one will: by the same model, on instructions of the same origin."""
+    project = Workspace(".").parameters()
+    sections = ("instructions", "vlm", "reference", "reference_tune", "tuning", "seed")
+    return all(getattr(project, name) == getattr(parameters, name) for name in sections)
+
+
+def _earlier(workspace: Workspace, name: str, schema: pa.Schema, *, own_only: bool = False) -> pa.Table | None:
     """Of this workspace, else of the project's own; `plan_run` ignores what does not fit the pool."""
-    for path in (workspace.artifact(name), Workspace(".").artifact(name)):
+    places = [workspace] if own_only else [workspace, Workspace(".")]
+    for path in (place.artifact(name) for place in places):
         if path.exists():
             return read_table(path, schema)
     return None

@@ -1,7 +1,9 @@
 """Buying instructions, with a person's word where they cost more than a run may spend by itself."""
 
 import functools
+import math
 from collections.abc import Callable
+from copy import copy
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import get_run_logger
@@ -10,12 +12,14 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.input import RunInput
+from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from pydantic import Field
 
 from components.instructions.approval import PAID_BY_REQUEST, Outlook, outlook_text
 from components.money import dollars
 from tasks.approval import PurchaseDeclinedError, decide, look_ahead
+from tasks.instruct import ApprovalUsedUpError
 from tasks.stage import CurationRun, StageTask
 from tasks.versioning import Artifact
 
@@ -33,7 +37,7 @@ class Approval(RunInput):
     )
     approve_up_to_usd: float = Field(
         title="Dollars that this run may spend in all",
-        description="With more than is needed now, later stages of the run do not ask again.",
+        description="The run asks again before it spends more; with more than is needed now, later stages do not ask.",
         ge=0,
     )
 
@@ -53,11 +57,17 @@ def buy(run: CurationRun, stage: StageTask, *inputs: Artifact, item: str = "") -
     name = f"{stage.name}@{item}" if item else stage.name
     bought = run.workspace.parameters().instructions.provider in PAID_BY_REQUEST
     # A whole pool that nobody asked for is refused by its stage, whatever it costs.
-    if bought and (stage.name != "instruct_pool" or run.annotate_pool):
-        outlook = look_ahead(run, name)
-        if outlook.must_ask:
+    if not bought or (stage.name == "instruct_pool" and not run.annotate_pool):
+        return stage(run, *inputs, item=item)
+    while True:
+        # Looked at again after every answer: while a person thinks it over, a price may change.
+        while (outlook := look_ahead(run, name)).must_ask:
             _ask(run, name, outlook)
-    return stage(run, *inputs, item=item)
+        try:
+            return stage(run, *inputs, item=item)
+        except ApprovalUsedUpError as used_up:
+            get_run_logger().warning("%s: %s", name, used_up)
+            _ask(run, name, look_ahead(run, name))
 
 
 def cancelled_when_declined(steps: Callable[P, R]) -> Callable[P, R | State[Any]]:
@@ -76,15 +86,17 @@ def cancelled_when_declined(steps: Callable[P, R]) -> Callable[P, R | State[Any]
 def _ask(run: CurationRun, stage: str, outlook: Outlook) -> None:
     form = Approval.with_initial_data(
         description=outlook_text(outlook, stage=stage),
-        approve=False,
-        approve_up_to_usd=round(outlook.needed_usd + 0.005, 2),
+        # A plain value here would take the fields' titles and descriptions away.
+        approve=_with_default("approve", default=False),
+        approve_up_to_usd=_with_default("approve_up_to_usd", default=math.ceil(100 * outlook.suggested_usd) / 100),
     )
     get_run_logger().warning(
         "%s wants to spend %s, and %s is all the run may spend without asking (purchase.approve_above_usd): waiting "
-        "for a person. Open the run in the Prefect UI (`presel ui` serves it) and press Resume",
+        "for a person. Open %s in the Prefect UI (`presel ui` serves it) and press Resume",
         stage,
         dollars(outlook.total.price_usd),
         dollars(outlook.allowed_usd),
+        flow_run.ui_url or f"run {flow_run.name}",
     )
     hours = run.workspace.parameters().purchase.approval_timeout_hours
     try:
@@ -101,6 +113,12 @@ def _ask(run: CurationRun, stage: str, outlook: Outlook) -> None:
         what = f"approved up to {dollars(approved)} only" if answer.approve else "declined"
         asked = f"the purchase of {stage} for about {dollars(outlook.total.price_usd)}"
         raise PurchaseDeclinedError(f"{asked} was {what}; everything bought is kept")
+
+
+def _with_default(name: str, *, default: object) -> Any:
+    field = copy(Approval.model_fields[name])
+    field.default = default
+    return field
 
 
 def _wait(form: Any, *, key: str, seconds: int) -> Approval:

@@ -6,20 +6,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.manifest import read_images, read_samples
-from components.instructions.approval import purchase_outlook
+from components.instructions.approval import purchase_outlook, spending_limit_usd
 from components.instructions.buy import BuyResult, buy_instructions
 from components.instructions.estimate import estimate_requests
 from components.instructions.ledger import open_ledger
 from components.instructions.missing import pool_refusal, samples_without_instruction
 from components.instructions.open_provider import open_provider
 from components.instructions.provider import InstructionProvider
-from components.instructions.purse import PurchaseStoppedError
+from components.instructions.purse import BudgetSpentError, PurchaseStoppedError
 from components.instructions.request import InstructionRequest, requests_for_samples
 from components.money import dollars
 from components.storage import fresh_directory, write_table
 from tasks.chosen_samples import chosen_samples
 from tasks.stage import StageContext, StageRefusedError, StageSummary, stage_task
 from tasks.tables import write_dropped
+
+
+class ApprovalUsedUpError(StageRefusedError):
+    """A purchase came to more than estimated, and a person has to say whether it goes on."""
 
 
 @stage_task("instruct_reference", retries=2)
@@ -73,16 +77,24 @@ def _instruct(context: StageContext, stage: str) -> StageSummary:
 
 
 def _buy(context: StageContext, requests: Sequence[InstructionRequest]) -> BuyResult:
-    own = context.parameters.instructions
+    own, purchase = context.parameters.instructions, context.parameters.purchase
     with open_ledger(own.ledger) as ledger:
+        allowed_usd = spending_limit_usd(ledger, run=context.run_label, purchase=purchase)
         try:
             return buy_instructions(
                 requests,
-                provider=_provider(context),
+                provider=_provider(context, spend_at_most_usd=allowed_usd),
                 ledger=ledger,
                 progress=context.progress("instructions:"),
                 run=context.run_label,
             )
+        except BudgetSpentError as error:
+            if allowed_usd < purchase.spend_at_most_usd:
+                raise ApprovalUsedUpError(
+                    f"the run may spend {dollars(allowed_usd)} without a person's word (purchase.approve_above_usd, or "
+                    "what was approved), and the next request may take more: `presel run` asks; all bought is kept"
+                ) from None
+            raise StageRefusedError(str(error)) from None
         except PurchaseStoppedError as error:
             raise StageRefusedError(str(error)) from None
 
@@ -107,9 +119,11 @@ def _refuse_to_buy(context: StageContext, samples: pa.Table) -> None:
         )
 
 
-def _provider(context: StageContext) -> InstructionProvider:
-    parameters = context.parameters
-    return open_provider(parameters.instructions, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
+def _provider(context: StageContext, *, spend_at_most_usd: float | None = None) -> InstructionProvider:
+    parameters, purchase = context.parameters, context.parameters.purchase
+    if spend_at_most_usd is not None:
+        purchase = purchase.model_copy(update={"spend_at_most_usd": spend_at_most_usd})
+    return open_provider(parameters.instructions, purchase, pixel_limit=parameters.ingest.pixel_limit)
 
 
 def _refuse_to_spend(context: StageContext, requests: Sequence[InstructionRequest], stage: str) -> None:

@@ -173,6 +173,7 @@ def _costs(context: StageContext, samples: pa.Table, instructions: tuple[Instruc
         instructions_to_date=to_date.answered,
         to_date_usd=to_date.price_usd,
         purchase=_purchase(context, samples, instructions),
+        to_date_uncertain_usd=to_date.uncertain_usd,
     )
 
 

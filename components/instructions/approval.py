@@ -19,6 +19,8 @@ from components.text_table import aligned_rows
 # Providers that spend money by themselves. Existing instructions were paid for before, and people are asked by a
 # command of its own.
 PAID_BY_REQUEST = frozenset({"openai", "batch", "local"})
+# A suggested amount leaves a fifth for responses that have to be repaired.
+_FOR_REPAIRS = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Outlook:
         spent_usd: dollars that the run has spent so far, what may have been charged included.
         allowed_usd: dollars that the run may spend without asking (again).
         limit_usd: dollars at which it stops whatever was approved.
+        suggested_usd: dollars that are enough for this purchase when some responses have to be repaired, with what is
+            set aside for the requests in flight.
         decisions: times a person was asked in this run.
     """
 
@@ -37,6 +41,7 @@ class Outlook:
     spent_usd: float
     allowed_usd: float
     limit_usd: float
+    suggested_usd: float
     decisions: int
 
     @property
@@ -77,21 +82,36 @@ def purchase_outlook(
         run: label of the curation run.
     """
     if provider.name not in PAID_BY_REQUEST:
-        return Outlook({}, 0.0, purchase.approve_above_usd, purchase.spend_at_most_usd, 0)
+        return Outlook({}, 0.0, purchase.approve_above_usd, purchase.spend_at_most_usd, 0.0, 0)
     identified = [identify_request(*pair) for pair in zip(requests, provider.specify(requests), strict=True)]
     entries = find_entries(ledger, [one.request_id for one in identified])
     wanted = [
         one.request for one in identified if one.request_id not in entries or entries[one.request_id].state == "pending"
     ]
     totals = ledger_totals(ledger, run=run)
-    approved, decisions = _decided(ledger, run)
+    per_task = estimate_requests(wanted, images, parameters=parameters, purchase=purchase)
+    total = sum(per_task.values(), Estimate())
+    in_flight = 1.0 if provider.name == "batch" else min(1.0, purchase.concurrency / max(total.requests, 1))
+    spent_usd = totals.price_usd + totals.uncertain_usd
     return Outlook(
-        per_task=estimate_requests(wanted, images, parameters=parameters, purchase=purchase),
-        spent_usd=totals.price_usd + totals.uncertain_usd,
-        allowed_usd=max(purchase.approve_above_usd, approved),
+        per_task=per_task,
+        spent_usd=spent_usd,
+        allowed_usd=max(purchase.approve_above_usd, _decided(ledger, run)[0]),
         limit_usd=purchase.spend_at_most_usd,
-        decisions=decisions,
+        suggested_usd=spent_usd + total.price_usd * _FOR_REPAIRS + total.highest_usd * in_flight,
+        decisions=_decided(ledger, run)[1],
     )
+
+
+def spending_limit_usd(ledger: Ledger, *, run: str, purchase: PurchaseParameters) -> float:
+    """Dollars that a run may spend before it has to ask (again) or to stop.
+
+    Args:
+        ledger: where decisions are.
+        run: label of the curation run.
+        purchase: `spend_at_most_usd` and `approve_above_usd`.
+    """
+    return min(purchase.spend_at_most_usd, max(purchase.approve_above_usd, _decided(ledger, run)[0]))
 
 
 def record_decision(ledger: Ledger, *, run: str, stage: str, needed_usd: float, approved_usd: float) -> None:

@@ -5,16 +5,25 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.images import ImageError
 from components.instruction_parameters import InstructionParameters, Price, PurchaseParameters
-from components.instructions.batch_file import BatchLine, keep_lines, read_results, request_line
-from components.instructions.batch_service import BatchNotDoneError, BatchService, results_file
+from components.instructions.batch_file import keep_lines, read_results, request_line
+from components.instructions.batch_outcomes import BatchOutcomes, outcomes_without_line
+from components.instructions.batch_service import (
+    BatchFailedError,
+    BatchGoneError,
+    BatchNotDoneError,
+    BatchService,
+    NotHandedInError,
+    results_file,
+)
 from components.instructions.chat import chat_body
-from components.instructions.endpoint import AttemptFailedError, EndpointRefusedError
-from components.instructions.judge import Bill, bill_of, judge_reply, repair_of
+from components.instructions.endpoint import EndpointRefusedError
+from components.instructions.image_streak import ImageStreak
+from components.instructions.judge import bill_of, repair_of
 from components.instructions.provider import (
     Answer,
     Failure,
@@ -26,9 +35,10 @@ from components.instructions.provider import (
     Setback,
     UnusableReply,
 )
-from components.instructions.purse import CircuitBreaker, EndpointFailsError, Purse
+from components.instructions.purse import CircuitBreaker, EndpointFailsError, PurchaseStoppedError, Purse
 from components.instructions.request import IdentifiedRequest
-from components.instructions.sent_image import SentImage, prepare_image
+from components.instructions.sent_image import ImageUnavailableError, SentImage, prepare_image
+from components.money import dollars
 
 _LOG = logging.getLogger(__name__)
 KIND = "batch"
@@ -79,21 +89,20 @@ class BatchPurchase:
         self._done: set[str] = set()
         self._running: list[OpenBatch] = []
         self._fails = ""
+        self._stop: PurchaseStoppedError | None = None
+        self._images = ImageStreak()
 
     def collect_earlier(self) -> None:
         """Collect the batches that a purchase which ended has left out."""
-        adopted = []
-        for batch in self._book.adopt_batches(KIND):
-            reference = batch.reference or self._service.find(_mark(batch.sends))
-            if reference is None:
-                # It ended before the file was handed in.
-                self._book.close_batch(batch.number, sent=False)
-                continue
-            self._book.name_batch(batch.number, reference)
-            adopted.append(OpenBatch(batch.number, reference, batch.sends))
-            self._purse.reserved_usd += sum(send.may_cost_usd for send in batch.sends)
+        found = [self._found(batch) for batch in self._book.adopt_batches(KIND, endpoint=self._service.address)]
+        adopted = [batch for batch in found if batch is not None]
+        self._purse.reserved_usd += sum(send.may_cost_usd for batch in adopted for send in batch.sends)
         self._remember([send.request for batch in adopted for send in batch.sends])
         self._collect(adopted)
+        if self._stop is not None:
+            # A person may have put it right since; if not, the next batch says so again.
+            _LOG.warning("of an earlier batch: %s", self._stop)
+            self._stop = None
 
     def buy(self, requests: Sequence[IdentifiedRequest]) -> None:
         """Send requests in rounds; see `BatchProvider.ask`."""
@@ -104,6 +113,8 @@ class BatchPurchase:
         while wanted:
             sent, unaffordable = self._send_round(wanted)
             self._collect(sent)
+            if self._stop is not None:
+                raise self._stop
             if unaffordable:
                 raise self._purse.spent_error(unaffordable)
             tried = [send.request for batch in sent for send in batch.sends]
@@ -112,7 +123,29 @@ class BatchPurchase:
             if self._fails or given_up:
                 self._raise_failure(given_up)
         if self._running:
-            raise BatchNotDoneError(_how_to_run(self._running, self._parameters.model))
+            raise BatchNotDoneError(_how_to_run(self._running))
+
+    def _found(self, batch: OpenBatch) -> OpenBatch | None:
+        """An earlier batch under its name; None when there is nothing to collect, and then it is closed."""
+        if not batch.sends:  # all is settled, or nothing was ever announced
+            self._book.close_batch(batch.number)
+            return None
+        if batch.reference:
+            return batch
+        reference = self._service.find(_mark(batch)) if batch.submitting else None
+        if reference is None:
+            self._book.close_batch(batch.number, sent=batch.submitting)
+            if batch.submitting:
+                _LOG.warning(
+                    "batch %d was about to be handed in to %s when its run ended, and the service lists none like it: "
+                    "its %d requests are lost, count at their highest cost and are sent again",
+                    batch.number,
+                    self._service.address,
+                    len(batch.sends),
+                )
+            return None
+        self._book.name_batch(batch.number, reference)
+        return replace(batch, reference=reference)
 
     def _remember(self, requests: Sequence[IdentifiedRequest]) -> None:
         """Replies that were paid for before go on with their repair."""
@@ -162,93 +195,115 @@ class BatchPurchase:
     def _image(self, identified: IdentifiedRequest) -> SentImage | None:
         request = identified.request
         try:
-            return prepare_image(
+            image = prepare_image(
                 request.uri,
                 image_sha=request.image_sha,
                 limit=self._parameters.image_limit,
                 pixel_limit=self._pixel_limit,
             )
+        except ImageUnavailableError as error:
+            self._book.leave_out(identified, reason=error.reason, detail=error.detail)
+            self._images.unavailable(request.uri, error)
+            return None
         except ImageError as error:
             if self._book.announce([Send(identified)])[0]:
                 self._book.settle([Failure(identified.request_id, error.reason, error.detail)])
             return None
+        self._images.available()
+        return image
 
     def _hand_in(self, written: _WrittenFile) -> OpenBatch | None:
-        number = self._book.open_batch(KIND)
-        sends = [Send(send.request, send.kind, send.may_cost_usd, number) for send in written.sends]
-        granted = self._book.announce(sends)
-        taken = tuple(send for send, may in zip(sends, granted, strict=True) if may)
-        for send, may in zip(sends, granted, strict=True):
+        number, granted = self._book.announce_batch(KIND, written.sends, endpoint=self._service.address)
+        taken = tuple(send for send, may in zip(written.sends, granted, strict=True) if may)
+        for send, may in zip(written.sends, granted, strict=True):
             if not may:
                 self._purse.book(send.may_cost_usd, 0.0)
+        batch = OpenBatch(number, "", taken)
         if not taken:
-            self._book.close_batch(number)
+            self._book.close_batch(number, sent=False)
             written.file.unlink()
             return None
-        if len(taken) < len(sends):
+        if len(taken) < len(written.sends):
             keep_lines(written.file, [send.request.request_id for send in taken])
-        mark = _mark(taken)
-        file = written.file.with_name(f"{mark}.jsonl")
+        file = written.file.with_name(f"{_mark(batch)}.jsonl")
         written.file.replace(file)
-        reference = self._service.submit(file, mark)
+        reference = self._submit(batch, file)
         self._book.name_batch(number, reference)
         _LOG.info("batch %s: %d requests handed in", reference, len(taken))
-        return OpenBatch(number, reference, taken)
+        return replace(batch, reference=reference)
+
+    def _submit(self, batch: OpenBatch, file: Path) -> str:
+        """Hand a file in; when it was not taken for certain, its requests are free again."""
+        begun = False
+        try:
+            uploaded = self._service.upload(file)
+            self._book.submit_batch(batch.number)
+            begun = True
+            return self._service.submit(uploaded, _mark(batch))
+        except NotHandedInError as refused:
+            self._book.close_batch(batch.number, sent=False)
+            raise refused.cause from None
+        except (EndpointRefusedError, EndpointFailsError):
+            if not begun:
+                self._book.close_batch(batch.number, sent=False)
+            raise
 
     def _collect(self, batches: Sequence[OpenBatch]) -> None:
-        for batch in batches:
-            try:
-                texts = self._service.results(batch.reference)
-            except EndpointRefusedError:
-                self._settle(batch, [])
-                raise
-            if texts is None:
-                self._running.append(batch)
-            else:
-                self._settle(batch, texts)
+        lacking = [message for batch in batches if (message := self._collect_one(batch))]
+        if lacking:
+            raise EndpointFailsError(lacking[0])
 
-    def _settle(self, batch: OpenBatch, texts: Sequence[str]) -> None:
-        waiting = {send.request.request_id: send for send in batch.sends}
-        outcomes: list[Outcome] = []
-        for line in read_results(texts, self._service.reader):
-            send = waiting.pop(line.request_id, None)
-            if send is None:  # settled before a kill, or of another purchase
-                continue
-            outcomes.append(self._judge(send, line))
-            if len(outcomes) >= _SETTLED_AT_ONCE:
-                self._write_down(outcomes, batch)
-                outcomes = []
-        missing = "the batch ended without a result for it"
-        outcomes += [Setback(request_id, "refused", "no_result", missing) for request_id in waiting]
-        self._write_down(outcomes, batch)
+    def _collect_one(self, batch: OpenBatch) -> str:
+        """Settle what has come of a batch, and close it; what to tell a person when it cannot be closed yet."""
+        making = BatchOutcomes(batch, prices=self._purchase.prices, repairs=self._parameters.repairs)
+        try:
+            results = self._service.results(batch.reference, [send.request.request_id for send in batch.sends])
+        except BatchFailedError as failed:
+            self._stop = failed
+            self._settle(batch, outcomes_without_line(batch, set(), failed=str(failed)))
+            self._book.close_batch(batch.number)
+            return ""
+        except BatchGoneError as gone:
+            raise BatchGoneError(f"{gone}. {_how_to_give_up(batch)}") from None
+        if results is None:
+            self._running.append(batch)
+            return ""
+        lines = list(read_results(results.texts, self._service.reader))
+        outcomes = list(making.of_lines(lines, self._replies))
+        settled = {outcome.request_id for outcome in outcomes}
+        if results.lacking:
+            self._settle(batch, outcomes)
+            return (
+                f"the results of batch {batch.reference} lack {results.lacking:,} answers that the endpoint counts; "
+                f"what came is kept, the batch stays open, and the next run looks again. {_how_to_give_up(batch)}"
+            )
+        self._settle(batch, outcomes + outcomes_without_line(batch, settled))
         self._book.close_batch(batch.number)
+        self._stop = making.refusal or self._stop
+        return ""
 
-    def _judge(self, send: Send, line: BatchLine) -> Outcome:
-        request_id = send.request.request_id
-        if line.reply is None:
-            if isinstance(line.error, AttemptFailedError):
-                return Setback(request_id, line.error.outcome, line.error.reason, line.error.detail)
-            return Failure(request_id, "rejected", str(line.error))
-        replies = self._replies.setdefault(request_id, [])
-        bill = Bill(0, send.may_cost_usd, self._price, batch=True)
-        left = max(0, self._parameters.repairs - len(replies))
-        judged = judge_reply(send.request, line.reply, bill, repairs_left=left, latency_seconds=0.0)
-        if judged.reply is not None:
-            replies.append(judged.reply)
-        return judged.outcome
-
-    def _write_down(self, outcomes: Sequence[Outcome], batch: OpenBatch) -> None:
-        self._book.settle(outcomes)
-        reserved = {send.request.request_id: send.may_cost_usd for send in batch.sends}
+    def _settle(self, batch: OpenBatch, outcomes: Sequence[Outcome]) -> None:
+        for start in range(0, len(outcomes), _SETTLED_AT_ONCE):
+            self._book.settle(outcomes[start : start + _SETTLED_AT_ONCE])
+        may_cost = {send.request.request_id: send.may_cost_usd for send in batch.sends}
         for outcome in outcomes:
+            reserved = may_cost[outcome.request_id]
             unknown = isinstance(outcome, Setback) and outcome.outcome == "unknown"
-            may_cost = reserved[outcome.request_id]
-            self._purse.book(may_cost, may_cost if unknown else outcome.price_usd)
+            self._purse.book(reserved, reserved if unknown else outcome.price_usd)
             if not isinstance(outcome, Setback):
                 self._done.add(outcome.request_id)
             elif outcome.outcome != "unusable":
                 self._failures[outcome.request_id] += 1
-            if self._breaker.note(usable=isinstance(outcome, Answer)) and not isinstance(outcome, Answer):
+        self._judge_batch(outcomes)
+
+    def _judge_batch(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell the breaker; results have no order in time, so that one answer speaks for its whole batch."""
+        if any(isinstance(outcome, Answer) for outcome in outcomes):
+            self._breaker.note(usable=True)
+            return
+        for outcome in outcomes:
+            was_run = not (isinstance(outcome, Setback) and outcome.outcome == "refused")
+            if was_run and not isinstance(outcome, Answer) and self._breaker.note(usable=False):
                 self._fails = f"{outcome.reason}: {outcome.detail}"
 
     def _raise_failure(self, given_up: Sequence[IdentifiedRequest]) -> None:
@@ -263,14 +318,27 @@ class BatchPurchase:
         )
 
 
-def _mark(sends: Sequence[Send]) -> str:
+def _mark(batch: OpenBatch) -> str:
     """The same for the same requests in the same batch, so that a batch whose name was not written down is found."""
-    ids = sorted(send.request.request_id for send in sends)
-    return hashlib.sha256(f"{sends[0].batch} {' '.join(ids)}".encode()).hexdigest()[:32]
+    ids = sorted(send.request.request_id for send in batch.sends)
+    return hashlib.sha256(f"{batch.number} {' '.join(ids)}".encode()).hexdigest()[:32]
 
 
-def _how_to_run(batches: Sequence[OpenBatch], model: str) -> str:
-    files = [(batch.reference, results_file(batch.reference)) for batch in batches]
-    commands = "".join(f"\n  vllm run-batch -i {asked} -o {results} --model {model}" for asked, results in files)
+def _how_to_run(batches: Sequence[OpenBatch]) -> str:
+    commands, begun = "", ""
+    for batch in batches:
+        asked, results = batch.reference, results_file(batch.reference)
+        model = batch.sends[0].request.specification.model
+        commands += f"\n  vllm run-batch -i {asked} -o {results} --model {model}"
+        if results.exists():
+            begun += f"\n{results} is not complete yet: it needs a line for every request and a newline at its end"
     count = sum(len(batch.sends) for batch in batches)
-    return f"{count:,} requests are written. Run them, then run presel again to collect the results:{commands}"
+    return f"{count:,} requests are written. Run them, then run presel again to collect the results:{commands}{begun}"
+
+
+def _how_to_give_up(batch: OpenBatch) -> str:
+    cost = dollars(sum(send.may_cost_usd for send in batch.sends))
+    return (
+        f"When its results will never come, `presel batches give-up {batch.number}` closes it: what is open in it then "
+        f"counts as lost, at its highest cost ({cost} for all of it), and the next run buys it again"
+    )

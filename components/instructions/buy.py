@@ -3,15 +3,17 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from components.instructions.counted_book import CountedBook
 from components.instructions.ledger import Ledger, LedgerEntry, find_entries
+from components.instructions.ledger_batches import looked_after
 from components.instructions.ledger_book import LedgerBook, open_batches_of
 from components.instructions.ledger_export import attempt_table
+from components.instructions.ledger_lost import may_have_been_charged, name_lost
 from components.instructions.ledger_workers import registered_worker
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
@@ -22,6 +24,8 @@ from components.schemas import INSTRUCTIONS
 _LOG = logging.getLogger(__name__)
 # Samples named in a warning; the ledger names all.
 _NAMED = 20
+# The provider that takes over batches of purchases that ended.
+_TAKES_OVER = "batch"
 # Between two looks at what another purchase has in hand.
 _WAIT_SECONDS = 1.0
 
@@ -36,12 +40,14 @@ class BuyResult:
 
     Attributes:
         instructions: columns of `components.schemas.INSTRUCTIONS`, sorted by sample id.
-        dropped: samples without a usable instruction, sorted by sample id.
+        dropped: samples without a usable instruction, sorted by sample id; those whose image could not be had are asked
+            for by a later run.
         attempts: every time something was sent for them, now or before, columns of
             `components.schemas.ATTEMPT_ROWS`.
         asked: requests that were sent now.
         reused: requests whose outcome was in the ledger already; they cost nothing now.
-        asked_again: samples that an earlier run had asked for without recording an outcome; sent once more.
+        asked_again: samples that an earlier run had asked for without a complete reply, which may have been charged;
+            sent once more.
         price_usd: dollars that this purchase cost, as far as that is known.
     """
 
@@ -91,15 +97,15 @@ def buy_instructions(
     known = find_entries(ledger, [request.request_id for request in identified])
     wanted = _without_outcome(identified, known)
     out = open_batches_of(ledger, [request.request_id for request in wanted])
-    asked_again = tuple(
-        request.request.sample_id for request in wanted if request.request_id in known and request.request_id not in out
-    )
+    sent = [one.request_id for one in wanted if one.request_id in known and one.request_id not in out]
+    uncertain = may_have_been_charged(ledger, sent)
+    asked_again = tuple(one.request.sample_id for one in wanted if one.request_id in uncertain)
     _warn_of_lost(asked_again)
-    price_usd = _ask(wanted, provider, ledger, progress, run, total=len(identified))
+    price_usd, left_out = _ask(wanted, provider, ledger, progress, run, total=len(identified))
     entries = known | find_entries(ledger, [request.request_id for request in wanted])
     result = BuyResult(
         instructions=_instructions(identified, entries),
-        dropped=_dropped(identified, entries),
+        dropped=_dropped(identified, entries, left_out),
         attempts=attempt_table(ledger, [request.request_id for request in identified]),
         asked=len(wanted),
         reused=len(identified) - len(wanted),
@@ -119,7 +125,8 @@ def buy_instructions(
 def _warn_of_lost(asked_again: Sequence[str]) -> None:
     if asked_again:
         _LOG.warning(
-            "%d instructions were asked for before and have no outcome; they are asked for once more: %s%s",
+            "%d instructions were asked for before and no complete reply came, so they may have been charged; they are "
+            "asked for once more: %s%s",
             len(asked_again),
             ", ".join(asked_again[:_NAMED]),
             ", ..." if len(asked_again) > _NAMED else "",
@@ -144,22 +151,27 @@ def _ask(
     run: str,
     *,
     total: int,
-) -> float:
+) -> tuple[float, Mapping[str, Dropped]]:
+    """Ask until nothing is left; returns dollars paid, and what could not be sent: request id -> why."""
     if not wanted:
         progress(total, total)
-        return 0.0
+        return 0.0, {}
     with registered_worker(ledger, run=run) as worker:
         kept = LedgerBook(ledger, provider=provider.name, run=run, worker=worker)
         book = CountedBook(kept, progress, done=total - len(wanted), total=total)
+        # Before the purse reads what was spent: what a kill has left in flight may have been charged.
+        name_lost(ledger)
+        passed_over: set[str] = set()
         try:
             while wanted:
                 provider.ask(wanted, book=book)
                 left = _without_outcome(wanted, find_entries(ledger, [one.request_id for one in wanted]))
-                _check_left(left, wanted, book, ledger, provider)
+                left = tuple(one for one in left if one.request_id not in book.left_out)
+                passed_over = _check_left(left, wanted, book, ledger, provider, passed_over)
                 wanted = left
         finally:
             kept.release()
-    return book.spent_usd
+    return book.spent_usd, book.left_out
 
 
 def _check_left(
@@ -168,10 +180,15 @@ def _check_left(
     book: CountedBook,
     ledger: Ledger,
     provider: InstructionProvider,
-) -> None:
-    """Wait a little for what other purchases have in hand; anything else that is left is an error."""
+    passed_over: set[str],
+) -> set[str]:
+    """Wait a little for what other purchases have in hand; anything else that is left is an error.
+
+    Returns:
+        Requests that are out in a batch that nobody looks after; given back as `passed_over` the next time.
+    """
     if not left:
-        return
+        return set()
     refused = book.take_refused()
     forgotten = [request for request in left if request.request_id not in refused]
     if forgotten:
@@ -179,22 +196,30 @@ def _check_left(
             f"provider {provider.name!r} gave no outcome for {len(forgotten)} of {len(wanted)} requests; "
             "they are asked again by the next run"
         )
-    out = open_batches_of(ledger, [request.request_id for request in left])
-    if out:
+    ids = [request.request_id for request in left]
+    while watched := looked_after(ledger, ids, kind=provider.name):
+        _LOG.info("waiting for %d instructions that are out in a batch of another run", len(watched))
+        time.sleep(_WAIT_SECONDS)
+    out = open_batches_of(ledger, ids)
+    # Asked once more in between: a run that ends leaves its batches to whoever comes.
+    if out and (provider.name != _TAKES_OVER or out.keys() <= passed_over):
         request_id, batch = next(iter(out.items()))
         raise InstructionError(
             f"{len(out)} requests are out in a batch that has not been collected, e.g. {request_id[:12]} in {batch}; "
-            "run with provider batch to collect it"
+            "run with provider batch, at that endpoint, to collect it, or give it up (`presel batches`)"
         )
+    if out:
+        return set(out)
     _LOG.info("waiting for %d instructions that another run is buying", len(left))
     time.sleep(_WAIT_SECONDS)
+    return set()
 
 
 def _instructions(identified: Sequence[IdentifiedRequest], entries: dict[str, LedgerEntry]) -> pa.Table:
     rows = []
     for request in sorted(identified, key=lambda one: one.request.sample_id):
-        entry = entries[request.request_id]
-        if entry.state != "answered":
+        entry = entries.get(request.request_id)
+        if entry is None or entry.state != "answered":
             continue
         rows.append(
             {
@@ -214,9 +239,14 @@ def _instructions(identified: Sequence[IdentifiedRequest], entries: dict[str, Le
     return pa.Table.from_pylist(rows, schema=INSTRUCTIONS)
 
 
-def _dropped(identified: Sequence[IdentifiedRequest], entries: dict[str, LedgerEntry]) -> tuple[Dropped, ...]:
-    return tuple(
-        Dropped(request.request.sample_id, entry.reason, entry.detail)
-        for request in sorted(identified, key=lambda one: one.request.sample_id)
-        if (entry := entries[request.request_id]).state != "answered"
-    )
+def _dropped(
+    identified: Sequence[IdentifiedRequest], entries: Mapping[str, LedgerEntry], left_out: Mapping[str, Dropped]
+) -> tuple[Dropped, ...]:
+    dropped = []
+    for request in sorted(identified, key=lambda one: one.request.sample_id):
+        entry = entries.get(request.request_id)
+        if entry is not None and entry.state == "quarantined":
+            dropped.append(Dropped(request.request.sample_id, entry.reason, entry.detail))
+        elif entry is None or entry.state == "pending":
+            dropped.append(left_out[request.request_id])
+    return tuple(dropped)

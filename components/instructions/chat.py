@@ -78,7 +78,7 @@ def chat_body(identified: IdentifiedRequest, image: SentImage, *, repair: Repair
         "temperature": sampling["temperature"],
         "max_completion_tokens": sampling["max_output_tokens"],
     }
-    form = _response_format(sampling["structured_output"], template)
+    form = response_format(sampling["structured_output"], template)
     if form is not None:
         body["response_format"] = form
     return body
@@ -90,7 +90,13 @@ def repair_text(repair: Repair, template: PromptTemplate) -> str:
     return f"That could not be used: {repair.problem.detail}. Answer again, {form}."
 
 
-def _response_format(structured: str, template: PromptTemplate) -> dict[str, object] | None:
+def response_format(structured: str, template: PromptTemplate) -> dict[str, object] | None:
+    """What an endpoint is asked to promise about the form of a response; None: nothing.
+
+    Args:
+        structured: `json_schema`, `json_object` or `none`.
+        template: of the task.
+    """
     if template.writes != "conversation" or structured == "none":
         return None
     if structured == "json_object":

@@ -14,7 +14,8 @@ from components.money import dollars
 from components.schemas import INSTRUCTION_COSTS
 from components.text_table import aligned_rows
 
-_UNCERTAIN = frozenset({"lost", "unknown"})
+# What was still in flight when it was exported, because another run sent it too, may be charged as well.
+_UNCERTAIN = frozenset({"lost", "unknown", "asked"})
 _SUMS = tuple(name for name in INSTRUCTION_COSTS.names if name != "task")
 # All but the responses, which are long.
 _COUNTED = ("task", "outcome", "input_tokens", "output_tokens", "price_usd", "may_cost_usd")

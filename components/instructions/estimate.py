@@ -29,12 +29,14 @@ class Estimate:
         input_tokens: to be sent.
         output_tokens: to be received.
         price_usd: dollars.
+        highest_usd: dollars when every response is as long as it may be.
     """
 
     requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     price_usd: float = 0.0
+    highest_usd: float = 0.0
 
     def __add__(self, other: "Estimate") -> "Estimate":
         """Both together."""
@@ -43,6 +45,7 @@ class Estimate:
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
             self.price_usd + other.price_usd,
+            self.highest_usd + other.highest_usd,
         )
 
 
@@ -81,6 +84,7 @@ def estimate_request(
     size: ImageSize,
     price: Price,
     image_limit: int,
+    max_output_tokens: int,
     batch: bool,
 ) -> Estimate:
     """Estimate one request, sent once.
@@ -91,6 +95,7 @@ def estimate_request(
         size: of the image.
         price: of the model.
         image_limit: pixels of the longer side as sent.
+        max_output_tokens: of one response at most.
         batch: bought in a batch.
     """
     prompt = fill_in(template, task=request.task, image_sha=request.image_sha)
@@ -98,7 +103,9 @@ def estimate_request(
     tokens = sum(text_tokens(text) + _TOKENS_PER_MESSAGE for text in messages)
     tokens += image_tokens(price.image_tokens, *sent_size(size.width, size.height, limit=image_limit))
     output = template.expected_output_tokens
-    return Estimate(1, tokens, output, token_cost(price, input_tokens=tokens, output_tokens=output, batch=batch))
+    usual = token_cost(price, input_tokens=tokens, output_tokens=output, batch=batch)
+    most = token_cost(price, input_tokens=tokens, output_tokens=max(output, max_output_tokens), batch=batch)
+    return Estimate(1, tokens, output, usual, most)
 
 
 def estimate_per_task(
@@ -123,7 +130,7 @@ def estimate_per_task(
     total: dict[str, Estimate] = {}
     for request in requests:
         if price is None:
-            one = Estimate(1, 0, 0, parameters.price_per_instruction_usd)
+            one = Estimate(1, 0, 0, *[parameters.price_per_instruction_usd] * 2)
         else:
             one = estimate_request(
                 request,
@@ -131,6 +138,7 @@ def estimate_per_task(
                 size=sizes[request.image_sha],
                 price=price,
                 image_limit=parameters.image_limit,
+                max_output_tokens=parameters.max_output_tokens,
                 batch=parameters.provider == "batch",
             )
         total[request.task] = total.get(request.task, Estimate()) + one

@@ -12,7 +12,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from components.instructions.ledger_patience import LedgerAwayError
 from components.instructions.provider import Outcome, PurchaseBook, Send
+from components.instructions.request import IdentifiedRequest
 
 _MOST_AT_ONCE = 1000
 
@@ -36,8 +38,12 @@ class GroupedBook:
         return await self._put(send)
 
     async def settle(self, outcome: Outcome) -> None:
-        """Settle one send; returns once that is durable."""
+        """Settle one send; returns once that is durable. It is written also when nobody waits for it any more."""
         await self._put(outcome)
+
+    def leave_out(self, identified: IdentifiedRequest, *, reason: str, detail: str) -> None:
+        """See `PurchaseBook`; nothing is written."""
+        self._book.leave_out(identified, reason=reason, detail=detail)
 
     def start(self) -> None:
         """Begin to write."""
@@ -61,8 +67,11 @@ class GroupedBook:
                 group.append(self._waiting.get())
             ended = None in group
             entries = [entry for entry in group if entry is not None]
+            # A purchase that is interrupted waits no more: what it would have sent is not announced, and what it has
+            # received is settled all the same.
+            waited_for = [entry for entry in entries if entry.written.set_running_or_notify_cancel()]
             self._write([one for one in entries if not isinstance(one.value, Send)], self._settle)
-            self._write([one for one in entries if isinstance(one.value, Send)], self._announce)
+            self._write([one for one in waited_for if isinstance(one.value, Send)], self._announce)
 
     def _write(self, entries: Sequence[_Entry], write: Callable[[Sequence[_Entry]], Sequence[bool]]) -> None:
         if not entries:
@@ -70,11 +79,18 @@ class GroupedBook:
         try:
             results = write(entries)
         except Exception as error:  # noqa: BLE001 -- handed to those who wait for it, whatever it is
+            # One that cannot be settled keeps no other from it. When the ledger is away, all are kept beside it.
+            if len(entries) > 1 and write == self._settle and not isinstance(error, LedgerAwayError):
+                for entry in entries:
+                    self._write([entry], write)
+                return
             for entry in entries:
-                entry.written.set_exception(error)
+                if entry.written.running():
+                    entry.written.set_exception(error)
             return
         for entry, result in zip(entries, results, strict=True):
-            entry.written.set_result(result)
+            if entry.written.running():
+                entry.written.set_result(result)
 
     def _announce(self, entries: Sequence[_Entry]) -> Sequence[bool]:
         return self._book.announce([entry.value for entry in entries if isinstance(entry.value, Send)])

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.instruction_parameters import Price
-from components.instructions.chat import Repair, prompt_of, repair_text
+from components.instructions.chat import Repair, prompt_of, repair_text, response_format
 from components.instructions.endpoint import Reply
-from components.instructions.estimate import text_tokens
 from components.instructions.prices import image_tokens, token_cost
 from components.instructions.provider import Answer, Failure, Outcome, Setback, UnusableReply
 from components.instructions.request import IdentifiedRequest
 from components.instructions.response_rules import RuleBrokenError, read_response
 from components.instructions.sent_image import SentImage
+
+# What a chat format adds to the messages: roles, limits, where the image begins.
+_CHAT_FORM_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,24 @@ def bill_of(
         repair: what is sent back with it; None the first time.
     """
     template, prompt = prompt_of(identified)
-    said = prompt.system + prompt.user
+    sampling = json.loads(identified.specification.sampling)
+    form = response_format(sampling["structured_output"], template)
+    said = prompt.system + prompt.user + ("" if form is None else json.dumps(form))
     if repair is not None:
         said += repair.response + repair_text(repair, template)
-    # One token per three characters is more than English takes.
-    sent = text_tokens(said) * 4 // 3 + image_tokens(price.image_tokens, image.width, image.height) + 16
-    received = int(json.loads(identified.specification.sampling)["max_output_tokens"])
+    sent = most_tokens(said) + image_tokens(price.image_tokens, image.width, image.height) + _CHAT_FORM_TOKENS
+    received = int(sampling["max_output_tokens"])
     cost = token_cost(price, input_tokens=sent, output_tokens=received, batch=batch)
     return Bill(sent + received, cost, price, batch)
+
+
+def most_tokens(text: str) -> int:
+    """Tokens of a text at most, as far as that can be said without the model's tokeniser.
+
+    One token per three characters is more than English takes; other writing can take one per byte.
+    """
+    ascii_characters = sum(character.isascii() for character in text)
+    return -(-ascii_characters // 3) + len(text.encode("utf-8")) - ascii_characters
 
 
 def repair_of(replies: Sequence[UnusableReply]) -> Repair | None:

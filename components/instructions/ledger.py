@@ -4,6 +4,7 @@ SQLite by default, PostgreSQL where several machines buy together. A request tha
 its identity (`components.instructions.request`) says when two runs want the same.
 """
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,14 @@ from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteError
 from typing import Literal
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from components.instructions.ledger_migration import LedgerVersionError, migrate
 from components.instructions.ledger_rows import turns_of
 from components.instructions.ledger_tables import REQUESTS
+from components.instructions.ledger_unsettled import take_in_unsettled
 from components.records import Turn
 
 State = Literal["pending", "answered", "quarantined"]
@@ -29,6 +31,17 @@ State = Literal["pending", "answered", "quarantined"]
 _BUSY_SECONDS = 60
 _BUSY_PAUSE_SECONDS = 0.02
 IDS_PER_QUERY = 500
+# Options of libpq, for connections that something in between cuts off without a word: seconds, but the last, which is
+# milliseconds.
+_LIBPQ_DRIVERS = frozenset({"psycopg", "psycopg2"})
+_WATCHED = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 
 
 class LedgerError(RuntimeError):
@@ -41,11 +54,13 @@ class Ledger:
 
     Attributes:
         engine: the database.
-        file: of a SQLite ledger; None for a server's, and for one in memory.
+        file: of a SQLite ledger, as the system knows it; None for a server's, and for one in memory.
+        unsettled: folder of outcomes that it could not take (`components.instructions.ledger_unsettled`).
     """
 
     engine: Engine
     file: Path | None
+    unsettled: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +95,15 @@ class LedgerEntry:
 
 
 @contextmanager
-def open_ledger(url: str) -> Iterator[Ledger]:
+def open_ledger(url: str, *, server_unsettled: Path = Path(".presel/unsettled")) -> Iterator[Ledger]:
     """Open a ledger, making it (and the folder of a SQLite file) when it is not there, and bringing it up to date.
+
+    Outcomes that an earlier purchase could not write into it are taken in.
 
     Args:
         url: SQLAlchemy URL, e.g. `sqlite:///.presel/ledger.sqlite`.
+        server_unsettled: folder in which such outcomes are kept for the ledger of a server; those for a SQLite ledger
+            are beside it.
 
     Raises:
         LedgerError: it cannot be reached, or was written by a newer program.
@@ -93,23 +112,25 @@ def open_ledger(url: str) -> Iterator[Ledger]:
     is_sqlite = address.get_backend_name() == "sqlite"
     file = None
     if is_sqlite and address.database and address.database != ":memory:":
-        file = Path(address.database)
+        # Locks are beside the file: they must be the same for everybody, however the file is spelt.
+        file = Path(address.database).resolve()
         file.parent.mkdir(parents=True, exist_ok=True)
-    # A connection that a server has closed meanwhile is replaced before it is used.
-    engine = create_engine(address) if is_sqlite else create_engine(address, pool_pre_ping=True)
+    unsettled = server_unsettled / _file_name(address) if file is None else file.with_name(f"{file.name}.unsettled")
+    engine = create_engine(address) if is_sqlite else _connected(address)
     if is_sqlite:
         _make_durable(engine)
     shown = address.render_as_string(hide_password=True)
     try:
         try:
             migrate(engine)
+            take_in_unsettled(engine, unsettled)
         except LedgerVersionError as error:
             raise LedgerError(f"ledger {shown}: {error}") from None
         except SQLAlchemyError as error:
             raise LedgerError(
                 f"ledger {shown} cannot be opened ({_cause(error)}); correct instructions.ledger or start its server"
             ) from None
-        yield Ledger(engine, file)
+        yield Ledger(engine, file, unsettled)
     finally:
         engine.dispose()
 
@@ -145,6 +166,18 @@ def now_text() -> str:
 def _cause(error: SQLAlchemyError) -> str:
     original = getattr(error, "orig", None)
     return " ".join(str(original or type(error).__name__).split())
+
+
+def _connected(address: URL) -> Engine:
+    """To a server: a connection that is gone is noticed within minutes, and replaced before it is used."""
+    watched = {name: value for name, value in _WATCHED.items() if name not in address.query}
+    known = watched if address.get_driver_name() in _LIBPQ_DRIVERS else {}
+    return create_engine(address, pool_pre_ping=True, connect_args=known)
+
+
+def _file_name(address: URL) -> str:
+    """A ledger's name as that of a folder: the same for everybody who reaches it under this address."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{address.host}-{address.port}-{address.database}")
 
 
 def _make_durable(engine: Engine) -> None:

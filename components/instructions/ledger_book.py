@@ -1,28 +1,28 @@
 """A purchase's side of the ledger: claims what it sends, records what comes; see `PurchaseBook`."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
-from sqlalchemy import Connection, Insert, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Insert, Row, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 
-from components.instructions.ledger import IDS_PER_QUERY, Ledger, LedgerError, now_text
-from components.instructions.ledger_rows import (
-    COMPLETE_ATTEMPT,
-    COMPLETE_REQUEST,
-    attempt_outcome,
-    attempt_row,
-    identified_request_of,
-    request_outcome,
-    request_row,
-)
+from components.instructions.ledger import IDS_PER_QUERY, Ledger, now_text
+from components.instructions.ledger_batches import begin_batch, end_batch, take_over_batches
+from components.instructions.ledger_lost import IN_FLIGHT
+from components.instructions.ledger_patience import Patience
+from components.instructions.ledger_rows import attempt_row, locked, request_row
+from components.instructions.ledger_settling import Settling
 from components.instructions.ledger_tables import ATTEMPTS, BATCHES, REQUESTS
 from components.instructions.ledger_totals import ledger_totals
-from components.instructions.ledger_workers import is_alive
+from components.instructions.ledger_workers import Worker, is_alive
 from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
 
-# Attempts whose outcome may still come.
-_UNSETTLED = ("asked", "lost")
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class LedgerBook:
@@ -32,14 +32,18 @@ class LedgerBook:
         ledger: where it is kept.
         provider: who is asked.
         run: label of the curation run.
-        worker: number of this purchase, alive (`registered_worker`).
+        worker: this purchase, alive (`registered_worker`).
     """
 
-    def __init__(self, ledger: Ledger, *, provider: str, run: str, worker: int) -> None:
+    def __init__(self, ledger: Ledger, *, provider: str, run: str, worker: Worker) -> None:
         self._ledger = ledger
         self._provider = provider
         self._run = run
-        self._worker = worker
+        self._worker = worker.number
+        self._lock = worker.lock
+        self._patience = Patience()
+        self._settling = Settling(ledger, worker=worker.number, patience=self._patience)
+        self._numbers: dict[str, int] = {}  # of the attempts in flight
 
     @property
     def run_spent_usd(self) -> float:
@@ -48,32 +52,25 @@ class LedgerBook:
         return totals.price_usd + totals.uncertain_usd
 
     def announce(self, sends: Sequence[Send]) -> list[bool]:
-        """Claim requests and record that they are about to be sent; returns once that is durable."""
-        granted: dict[str, bool] = {}
+        """Claim requests and record that they are about to be sent; returns once that is durable.
+
+        Raises:
+            LedgerAwayError: the ledger stayed away for minutes; nothing of this may be sent.
+        """
+        granted: dict[str, int] = {}
         # In one order for everybody, so that two purchases never wait for each other.
         ordered = sorted(sends, key=lambda send: send.request.request_id)
         for start in range(0, len(ordered), IDS_PER_QUERY):
-            with self._ledger.engine.begin() as connection:
-                granted |= self._claim(connection, ordered[start : start + IDS_PER_QUERY])
-        return [granted[send.request.request_id] for send in sends]
+            some = ordered[start : start + IDS_PER_QUERY]
+            granted |= self._patience.until_done(partial(self._announce_some, some))
+        self._numbers |= granted
+        return [send.request.request_id in granted for send in sends]
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Record what became of sends; returns once that is durable.
-
-        Raises:
-            LedgerError: an outcome of something that was not announced, or that has its outcome already.
-        """
-        if not outcomes:
-            return
-        now = now_text()
-        ordered = sorted(outcomes, key=lambda outcome: outcome.request_id)
-        with self._ledger.engine.begin() as connection:
-            numbers = self._unsettled(connection, [outcome.request_id for outcome in ordered])
-            rows = [attempt_outcome(outcome, numbers[outcome.request_id], now) for outcome in ordered]
-            connection.execute(COMPLETE_ATTEMPT, rows)
-            connection.execute(
-                COMPLETE_REQUEST, [request_outcome(outcome, now, worker=self._worker) for outcome in ordered]
-            )
+        """Record what became of sends; returns once that is durable; see `Settling.settle`."""
+        self._settling.settle(outcomes, self._numbers)
+        for outcome in outcomes:
+            self._numbers.pop(outcome.request_id, None)
 
     def unusable_replies(self, request_ids: Sequence[str]) -> dict[str, list[UnusableReply]]:
         """What open requests have brought so far; see `PurchaseBook.unusable_replies`."""
@@ -88,92 +85,120 @@ class LedgerBook:
         return found
 
     def open_batch(self, kind: str) -> int:
-        """Begin a batch; see `PurchaseBook.open_batch`."""
-        row = {"kind": kind, "reference": "", "state": "open", "run": self._run, "worker": self._worker}
+        """Begin a batch, before anything in it is announced; returns its number."""
         with self._ledger.engine.begin() as connection:
-            statement = insert(BATCHES).returning(BATCHES.c.number)
-            return int(connection.execute(statement, {**row, "created_at": now_text()}).scalar_one())
+            return begin_batch(connection, kind=kind, run=self._run, worker=self._worker)
+
+    def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, list[bool]]:
+        """Begin a batch and announce what goes into it; see `PurchaseBook.announce_batch`.
+
+        Raises:
+            LedgerAwayError: the ledger stayed away for minutes; nothing of this may be sent.
+        """
+        ordered = sorted(sends, key=lambda send: send.request.request_id)
+        number, granted = self._patience.until_done(
+            lambda: self._as_seen_alive(partial(self._claim_batch, kind=kind, sends=ordered, endpoint=endpoint))
+        )
+        self._numbers |= granted
+        return number, [send.request.request_id in granted for send in sends]
+
+    def submit_batch(self, number: int) -> None:
+        """Say that handing a batch in begins; see `PurchaseBook.submit_batch`."""
+        self._write_batch(number, submitted_at=now_text())
 
     def name_batch(self, number: int, reference: str) -> None:
         """Say what the endpoint calls a batch, or where it was put."""
-        with self._ledger.engine.begin() as connection:
-            connection.execute(update(BATCHES).where(BATCHES.c.number == number).values(reference=reference))
+        self._write_batch(number, reference=reference)
 
-    def adopt_batches(self, kind: str) -> list[OpenBatch]:
+    def adopt_batches(self, kind: str, *, endpoint: str | None = None) -> list[OpenBatch]:
         """Take over the open batches that nobody looks after; see `PurchaseBook.adopt_batches`."""
-        adopted = []
         with self._ledger.engine.begin() as connection:
-            statement = select(BATCHES).where(BATCHES.c.kind == kind, BATCHES.c.state == "open")
-            for row in connection.execute(_locked(connection, statement.order_by(BATCHES.c.number))).all():
-                if row.worker not in (None, self._worker) and is_alive(self._ledger, connection, row.worker):
-                    continue
-                mine = {"worker": self._worker}
-                connection.execute(update(BATCHES).where(BATCHES.c.number == row.number).values(mine))
-                inside = select(ATTEMPTS.c.request_id).where(
-                    ATTEMPTS.c.batch == row.number, ATTEMPTS.c.outcome.in_(_UNSETTLED)
-                )
-                of_batch = REQUESTS.c.request_id.in_(inside)
-                connection.execute(update(REQUESTS).where(of_batch).values(claimed_by=self._worker))
-                connection.execute(update(ATTEMPTS).where(ATTEMPTS.c.batch == row.number).values(mine))
-                open_sends = (
-                    select(REQUESTS, ATTEMPTS.c.kind, ATTEMPTS.c.may_cost_usd)
-                    .join(ATTEMPTS, ATTEMPTS.c.request_id == REQUESTS.c.request_id)
-                    .where(ATTEMPTS.c.batch == row.number, ATTEMPTS.c.outcome.in_(_UNSETTLED))
-                    .order_by(REQUESTS.c.request_id)
-                )
-                found = [
-                    Send(identified_request_of(one), one.kind, one.may_cost_usd, row.number)
-                    for one in connection.execute(open_sends)
-                ]
-                adopted.append(OpenBatch(row.number, row.reference, tuple(found)))
-        return adopted
+            return take_over_batches(self._ledger, connection, kind=kind, worker=self._worker, endpoint=endpoint)
 
     def close_batch(self, number: int, *, sent: bool = True) -> None:
         """Say that nothing more will come of a batch; see `PurchaseBook.close_batch`."""
-        now = now_text()
-        left = {"outcome": "lost" if sent else "refused", "finished_at": now}
-        open_attempts = (ATTEMPTS.c.batch == number) & (ATTEMPTS.c.outcome == "asked")
-        with self._ledger.engine.begin() as connection:
-            connection.execute(update(ATTEMPTS).where(open_attempts).values(left))
-            closed = {"state": "closed", "closed_at": now}
-            connection.execute(update(BATCHES).where(BATCHES.c.number == number).values(closed))
+
+        def close() -> None:
+            with self._ledger.engine.begin() as connection:
+                end_batch(connection, number, sent=sent)
+
+        self._patience.until_done(close)
 
     def release(self) -> None:
-        """Let go of what is in hand; to be called when nothing more is in flight."""
-        with self._ledger.engine.begin() as connection:
-            mine = (REQUESTS.c.claimed_by == self._worker) & (REQUESTS.c.state == "pending")
-            connection.execute(update(REQUESTS).where(mine).values(claimed_by=None))
-            connection.execute(update(BATCHES).where(BATCHES.c.worker == self._worker).values(worker=None))
+        """Let go of what is in hand; to be called when nothing is sent any more.
 
-    def _claim(self, connection: Connection, sends: Sequence[Send]) -> dict[str, bool]:
+        What is still in flight then has no outcome that anybody will see, and is named `lost`.
+        """
+        self._patience.hurry()
+        try:
+            with self._ledger.engine.begin() as connection:
+                mine = (REQUESTS.c.claimed_by == self._worker) & (REQUESTS.c.state == "pending")
+                connection.execute(update(REQUESTS).where(mine).values(claimed_by=None))
+                connection.execute(update(BATCHES).where(BATCHES.c.worker == self._worker).values(worker=None))
+                in_flight = IN_FLIGHT & (ATTEMPTS.c.worker == self._worker)
+                lost = {"outcome": "lost", "finished_at": now_text()}
+                connection.execute(update(ATTEMPTS).where(in_flight).values(lost))
+        except SQLAlchemyError as error:
+            # All of this is so without being written, as soon as this purchase's lock is gone.
+            _LOG.warning("the ledger is away at the end of a purchase: %s", error)
+
+    def _write_batch(self, number: int, **values: str) -> None:
+        def write() -> None:
+            with self._ledger.engine.begin() as connection:
+                connection.execute(update(BATCHES).where(BATCHES.c.number == number).values(values))
+
+        # A batch that is on its way is paid for: its name is worth waiting for the ledger.
+        self._patience.until_done(write)
+
+    def _announce_some(self, sends: Sequence[Send]) -> dict[str, int]:
+        return self._as_seen_alive(partial(self._claim, sends=sends))
+
+    def _as_seen_alive(self, claim: Callable[[Connection], T]) -> T:
+        """Claim in a transaction at whose beginning others saw that this purchase is alive."""
+        while True:
+            with self._ledger.engine.begin() as connection:
+                if self._lock.is_held(connection):
+                    return claim(connection)
+            _LOG.warning(
+                "others could not see any more that purchase %d is alive (the session or the file of its lock was "
+                "removed); it shows itself again and goes on with what nobody has taken over",
+                self._worker,
+            )
+            self._lock.take()
+
+    def _claim_batch(
+        self, connection: Connection, *, kind: str, sends: Sequence[Send], endpoint: str
+    ) -> tuple[int, dict[str, int]]:
+        number = begin_batch(connection, kind=kind, run=self._run, worker=self._worker, endpoint=endpoint)
+        granted: dict[str, int] = {}
+        for start in range(0, len(sends), IDS_PER_QUERY):
+            some = [replace(send, batch=number) for send in sends[start : start + IDS_PER_QUERY]]
+            granted |= self._claim(connection, some)
+        return number, granted
+
+    def _claim(self, connection: Connection, sends: Sequence[Send]) -> dict[str, int]:
+        """Claim what is free and write its attempts; returns their numbers."""
         now = now_text()
         rows = [request_row(send.request, provider=self._provider, worker=self._worker, now=now) for send in sends]
         connection.execute(_insert_new(connection, rows))
         ids = [send.request.request_id for send in sends]
         wanted = select(REQUESTS).where(REQUESTS.c.request_id.in_(ids)).order_by(REQUESTS.c.request_id)
-        found = {row.request_id: row for row in connection.execute(_locked(connection, wanted)).all()}
+        found = {row.request_id: row for row in connection.execute(locked(connection, wanted)).all()}
         may = self._free(connection, found.values())
         taken = [send for send in sends if send.request.request_id in may]
+        numbers = {request_id: found[request_id].attempts + 1 for request_id in may}
         if taken:
             mine = [send.request.request_id for send in taken]
             in_flight = ATTEMPTS.c.request_id.in_(mine) & (ATTEMPTS.c.outcome == "asked")
             connection.execute(update(ATTEMPTS).where(in_flight).values(outcome="lost", finished_at=now))
             values = {"claimed_by": self._worker, "attempts": REQUESTS.c.attempts + 1, "updated_at": now}
             connection.execute(update(REQUESTS).where(REQUESTS.c.request_id.in_(mine)).values(values))
-            connection.execute(
-                insert(ATTEMPTS),
-                [
-                    attempt_row(
-                        send,
-                        number=found[send.request.request_id].attempts + 1,
-                        run=self._run,
-                        worker=self._worker,
-                        now=now,
-                    )
-                    for send in taken
-                ],
-            )
-        return {request_id: request_id in may for request_id in ids}
+            rows = [
+                attempt_row(send, number=numbers[send.request.request_id], run=self._run, worker=self._worker, now=now)
+                for send in taken
+            ]
+            connection.execute(insert(ATTEMPTS), rows)
+        return numbers
 
     def _free(self, connection: Connection, rows: Iterable[Row[tuple[object, ...]]]) -> set[str]:
         """Of pending requests, those that are in nobody's hand and not out in a batch."""
@@ -188,29 +213,6 @@ class LedgerBook:
         )
         return free - set(out.scalars())
 
-    def _unsettled(self, connection: Connection, request_ids: Sequence[str]) -> dict[str, int]:
-        """The number of the attempt of each request that this purchase has in flight."""
-        numbers: dict[str, int] = {}
-        for start in range(0, len(request_ids), IDS_PER_QUERY):
-            ids = request_ids[start : start + IDS_PER_QUERY]
-            # Locked in the order in which they are claimed.
-            wanted = select(REQUESTS.c.request_id).where(REQUESTS.c.request_id.in_(ids)).order_by(REQUESTS.c.request_id)
-            connection.execute(_locked(connection, wanted)).all()
-            mine = (ATTEMPTS.c.worker == self._worker) & ATTEMPTS.c.outcome.in_(_UNSETTLED)
-            latest = select(ATTEMPTS.c.request_id, func.max(ATTEMPTS.c.number)).where(
-                ATTEMPTS.c.request_id.in_(ids), mine
-            )
-            numbers |= {name: number for name, number in connection.execute(latest.group_by(ATTEMPTS.c.request_id))}  # noqa: C416 -- rows are not tuples for mypy
-        for request_id in request_ids:
-            if request_id not in numbers:
-                raise LedgerError(
-                    f"outcome of request {request_id} that is not pending: a provider must announce a request "
-                    "before it asks, and give one outcome for it"
-                )
-        if len(set(request_ids)) < len(request_ids):
-            raise LedgerError("two outcomes of one request at once: a provider gives one outcome for each send")
-        return numbers
-
 
 def _insert_new(connection: Connection, rows: Sequence[dict[str, object]]) -> Insert:
     """Insert the rows whose request is not there yet."""
@@ -219,18 +221,13 @@ def _insert_new(connection: Connection, rows: Sequence[dict[str, object]]) -> In
     return sqlite.insert(REQUESTS).values(rows).on_conflict_do_nothing()
 
 
-def _locked(connection: Connection, statement: Select[Any]) -> Select[Any]:
-    """Rows that stay as they are until the transaction ends; SQLite's transactions have the whole ledger anyway."""
-    return statement.with_for_update() if connection.dialect.name == "postgresql" else statement
-
-
 def open_batches_of(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, str]:
     """Which requests are out in an open batch: request id -> what the batch is called."""
     out: dict[str, str] = {}
     with ledger.engine.connect() as connection:
         for start in range(0, len(request_ids), IDS_PER_QUERY):
             rows = connection.execute(
-                select(ATTEMPTS.c.request_id, BATCHES.c.kind, BATCHES.c.number, BATCHES.c.reference)
+                select(ATTEMPTS.c.request_id, BATCHES.c.kind, BATCHES.c.number, BATCHES.c.reference, BATCHES.c.endpoint)
                 .join(BATCHES, BATCHES.c.number == ATTEMPTS.c.batch)
                 .where(
                     ATTEMPTS.c.request_id.in_(request_ids[start : start + IDS_PER_QUERY]),
@@ -238,5 +235,7 @@ def open_batches_of(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, str
                     BATCHES.c.state == "open",
                 )
             )
-            out |= {row.request_id: f"{row.kind} {row.number} {row.reference}".strip() for row in rows}
+            for row in rows:
+                name = f"{row.kind} {row.number} {row.reference}".strip()
+                out[row.request_id] = f"{name} at {row.endpoint}" if row.endpoint else name
     return out

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-LATEST = "0002"
+LATEST = "0003"
 # Of ledgers that were made before migrations were.
 _UNVERSIONED_TABLE = "ledger_schema"
 _MIGRATIONS = Path(__file__).parent / "migrations"

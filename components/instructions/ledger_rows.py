@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, case, update
+from sqlalchemy import Connection, Select, String, bindparam, case, update
 
 from components.instructions.ledger_tables import ATTEMPTS, REQUESTS
 from components.instructions.provider import Answer, Failure, Outcome, Send
@@ -15,7 +16,11 @@ from components.instructions.request import (
 )
 from components.records import Turn
 
-_IS_OPEN = REQUESTS.c.state == "pending"
+# An answer that was paid for is kept even when another purchase has given the request up meanwhile.
+_IS_OPEN = (REQUESTS.c.state == "pending") | (
+    (REQUESTS.c.state == "quarantined") & (bindparam("new_state", type_=String) == "answered")
+)
+_IS_ENDED = _IS_OPEN & (bindparam("new_state", type_=String) != "pending")
 
 # Built once: putting a statement together takes longer than running it.
 # An answer that comes late, after another run was given one for the same request, is booked and changes nothing else.
@@ -28,7 +33,8 @@ COMPLETE_REQUEST = (
         turns=case((_IS_OPEN, bindparam("parsed_turns")), else_=REQUESTS.c.turns),
         reason=case((_IS_OPEN, bindparam("failure_reason")), else_=REQUESTS.c.reason),
         detail=case((_IS_OPEN, bindparam("failure_detail")), else_=REQUESTS.c.detail),
-        claimed_by=case((_IS_OPEN, bindparam("kept_by")), else_=REQUESTS.c.claimed_by),
+        # A request that stays open stays with whoever has it in hand, who may be another by now.
+        claimed_by=case((_IS_ENDED, None), else_=REQUESTS.c.claimed_by),
         input_tokens=REQUESTS.c.input_tokens + bindparam("more_input_tokens"),
         output_tokens=REQUESTS.c.output_tokens + bindparam("more_output_tokens"),
         price_usd=REQUESTS.c.price_usd + bindparam("more_price_usd"),
@@ -51,11 +57,10 @@ COMPLETE_ATTEMPT = (
 )
 
 
-def request_outcome(outcome: Outcome, now: str, *, worker: int) -> dict[str, object]:
+def request_outcome(outcome: Outcome, now: str) -> dict[str, object]:
     """The parameters of `COMPLETE_REQUEST`."""
     answer = outcome if isinstance(outcome, Answer) else None
     failure = outcome if isinstance(outcome, Failure) else None
-    still_open = answer is None and failure is None
     return {
         "of_request": outcome.request_id,
         "new_state": "answered" if answer else "quarantined" if failure else "pending",
@@ -63,7 +68,6 @@ def request_outcome(outcome: Outcome, now: str, *, worker: int) -> dict[str, obj
         "parsed_turns": _turns_text(answer.turns) if answer else None,
         "failure_reason": failure.reason if failure else None,
         "failure_detail": failure.detail if failure else None,
-        "kept_by": worker if still_open else None,
         "more_input_tokens": outcome.input_tokens,
         "more_output_tokens": outcome.output_tokens,
         "more_price_usd": outcome.price_usd,
@@ -154,3 +158,8 @@ def turns_of(text: str | None) -> tuple[Turn, ...]:
 
 def _turns_text(turns: Sequence[Turn]) -> str:
     return json.dumps([[turn.question, turn.response] for turn in turns], ensure_ascii=False)
+
+
+def locked(connection: Connection, statement: Select[Any]) -> Select[Any]:
+    """Rows that stay as they are until the transaction ends; SQLite's transactions have the whole ledger anyway."""
+    return statement.with_for_update() if connection.dialect.name == "postgresql" else statement

@@ -1,6 +1,6 @@
 """The tables of the instruction ledger; `migrations/` brings older ledgers to this form."""
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -27,6 +27,8 @@ BATCHES = Table(
     Column("worker", Integer),  # who looks after it
     Column("created_at", String(32), nullable=False),
     Column("closed_at", String(32)),
+    Column("endpoint", Text),  # address without secrets, or `files`; null: of people, or of an older program
+    Column("submitted_at", String(32)),  # when handing in began; null: nothing of it can have been charged
 )
 
 # One row per time a person was asked whether a run may spend what it wants to.
@@ -61,8 +63,8 @@ REQUESTS = Table(
     Column("claimed_by", Integer),  # who has a pending request in hand
     Column("model", Text),  # who answered
     Column("turns", Text),  # JSON: [[question, response], ...]
-    Column("input_tokens", Integer, nullable=False),  # of all attempts
-    Column("output_tokens", Integer, nullable=False),  # of all attempts
+    Column("input_tokens", BigInteger, nullable=False),  # of all attempts
+    Column("output_tokens", BigInteger, nullable=False),  # of all attempts
     Column("price_usd", Float, nullable=False),  # dollars, of all attempts
     Column("reason", Text),  # of a quarantine
     Column("detail", Text),
@@ -86,8 +88,8 @@ ATTEMPTS = Table(
     # lost (the process ended before the outcome was recorded; may have been charged)
     Column("outcome", String(16), nullable=False),
     Column("raw_text", Text),
-    Column("input_tokens", Integer, nullable=False),
-    Column("output_tokens", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
     Column("price_usd", Float, nullable=False),
     Column("may_cost_usd", Float, nullable=False),  # dollars at most, said before it was sent
     Column("latency_seconds", Float),

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import case, func, select
 
 from components.instructions.ledger import Ledger
+from components.instructions.ledger_lost import is_lost
 from components.instructions.ledger_tables import ATTEMPTS, REQUESTS
-
-_IS_UNCERTAIN = ATTEMPTS.c.outcome.in_(("lost", "unknown"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,8 @@ class LedgerTotals:
         input_tokens: tokens sent.
         output_tokens: tokens received.
         price_usd: dollars, failures included.
-        uncertain: sends whose outcome nobody knows: the process ended, or no complete response came.
+        uncertain: sends whose outcome nobody knows: the process ended (also when nothing was sent since), or no
+            complete response came.
         uncertain_usd: dollars that these took at most.
     """
 
@@ -47,19 +47,20 @@ def ledger_totals(ledger: Ledger, *, run: str | None = None) -> LedgerTotals:
         run: only what was sent under this label; None: everything.
     """
     counts = select(REQUESTS.c.state, func.count()).group_by(REQUESTS.c.state)
-    sums = select(
-        func.count(),
-        func.coalesce(func.sum(ATTEMPTS.c.input_tokens), 0),
-        func.coalesce(func.sum(ATTEMPTS.c.output_tokens), 0),
-        func.coalesce(func.sum(ATTEMPTS.c.price_usd), 0.0),
-        func.coalesce(func.sum(case((_IS_UNCERTAIN, 1), else_=0)), 0),
-        func.coalesce(func.sum(case((_IS_UNCERTAIN, ATTEMPTS.c.may_cost_usd), else_=0.0)), 0.0),
-    ).select_from(ATTEMPTS)
-    if run is not None:
-        of_run = select(ATTEMPTS.c.request_id).where(ATTEMPTS.c.run == run)
-        counts = counts.where(REQUESTS.c.request_id.in_(of_run))
-        sums = sums.where(ATTEMPTS.c.run == run)
     with ledger.engine.connect() as connection:
+        is_uncertain = ATTEMPTS.c.outcome.in_(("lost", "unknown")) | is_lost(ledger, connection)
+        sums = select(
+            func.count(),
+            func.coalesce(func.sum(ATTEMPTS.c.input_tokens), 0),
+            func.coalesce(func.sum(ATTEMPTS.c.output_tokens), 0),
+            func.coalesce(func.sum(ATTEMPTS.c.price_usd), 0.0),
+            func.coalesce(func.sum(case((is_uncertain, 1), else_=0)), 0),
+            func.coalesce(func.sum(case((is_uncertain, ATTEMPTS.c.may_cost_usd), else_=0.0)), 0.0),
+        ).select_from(ATTEMPTS)
+        if run is not None:
+            of_run = select(ATTEMPTS.c.request_id).where(ATTEMPTS.c.run == run)
+            counts = counts.where(REQUESTS.c.request_id.in_(of_run))
+            sums = sums.where(ATTEMPTS.c.run == run)
         by_state: dict[str, int] = {state: number for state, number in connection.execute(counts)}  # noqa: C416 -- rows are not tuples for mypy
         attempts, input_tokens, output_tokens, price_usd, uncertain, uncertain_usd = connection.execute(sums).one()
     return LedgerTotals(
@@ -68,8 +69,8 @@ def ledger_totals(ledger: Ledger, *, run: str | None = None) -> LedgerTotals:
         answered=by_state.get("answered", 0),
         quarantined=by_state.get("quarantined", 0),
         attempts=attempts,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
+        input_tokens=int(input_tokens),  # PostgreSQL adds large integers up to decimals
+        output_tokens=int(output_tokens),
         price_usd=price_usd,
         uncertain=uncertain,
         uncertain_usd=uncertain_usd,

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from components.images import ImageError, load_image
+from components.images import ImageError
 from components.instruction_parameters import InstructionParameters, PurchaseParameters
 from components.instructions.chat import chat_specification, prompt_of
 from components.instructions.endpoint import Reply
+from components.instructions.image_streak import ImageStreak
 from components.instructions.judge import Bill, Judgement, bill_of, judge_reply, repair_of
 from components.instructions.pinned_model import pinned_model
 from components.instructions.prices import find_price
 from components.instructions.provider import Answer, Failure, PurchaseBook, Send, Setback, UnusableReply
 from components.instructions.purse import BudgetSpentError, CircuitBreaker, PurchaseStoppedError, Purse
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
-from components.instructions.sent_image import SentImage, sent_size
+from components.instructions.sent_image import ImageUnavailableError, SentImage, decode_sent_image, sent_size
 
 if TYPE_CHECKING:
     from components.instructions.local_writer import LocalWriter
@@ -97,6 +98,7 @@ class LocalProvider:
 
         Raises:
             LocalModelError: the model cannot be loaded, or the memory does not suffice.
+            ImagesAwayError: the images cannot be read.
             BudgetSpentError: `purchase.spend_at_most_usd` is reached; not for a model that costs nothing.
             NothingUsableError: nothing usable came for `purchase.breaker_failures` attempts.
         """
@@ -104,6 +106,7 @@ class LocalProvider:
         purse = Purse(self._purchase.spend_at_most_usd, book.run_spent_usd) if costs else None
         breaker = CircuitBreaker(self._purchase.breaker_failures)
         size = self._purchase.local.batch_size
+        images = ImageStreak()
         # Prompts of similar length fill a group up with the least padding; the sort keeps the order of equal ones.
         ordered = sorted(requests, key=_characters)
         # A run that ended after an unusable reply goes on with its repair.
@@ -114,8 +117,9 @@ class LocalProvider:
         while first or repairs:
             # As soon as a whole group is to be sent back it goes, so that a run that ends early leaves few of them.
             queue = repairs if len(repairs) >= size or not first else first
-            group = [self._open(queue.popleft()) for _ in range(min(size, len(queue)))]
-            repairs.extend(self._serve(group, book, purse, breaker))
+            group = self._next_group(queue, book, images)
+            if group:
+                repairs.extend(self._serve(group, book, purse, breaker))
 
     def _serve(
         self, group: Sequence[_Opened], book: PurchaseBook, purse: Purse | None, breaker: CircuitBreaker
@@ -143,13 +147,30 @@ class LocalProvider:
             if judgement.reply is not None
         ]
 
+    def _next_group(self, queue: deque[_Asked], book: PurchaseBook, images: ImageStreak) -> list[_Opened]:
+        """Open the images of the next requests; those that cannot be had as things are are left out."""
+        group: list[_Opened] = []
+        while queue and len(group) < self._purchase.local.batch_size:
+            asked = queue.popleft()
+            try:
+                group.append(self._open(asked))
+            except ImageUnavailableError as error:
+                book.leave_out(asked.identified, reason=error.reason, detail=error.detail)
+                images.unavailable(asked.identified.request.uri, error)
+            else:
+                images.available()
+        return group
+
     def _open(self, asked: _Asked) -> _Opened:
         """Open and reduce the image of a request."""
         request, limit = asked.identified.request, self._parameters.image_limit
         try:
-            image = load_image(request.uri, image_sha=request.image_sha, pixel_limit=self._pixel_limit)
+            _, decoded = decode_sent_image(request.uri, image_sha=request.image_sha, pixel_limit=self._pixel_limit)
+        except ImageUnavailableError:
+            raise
         except ImageError as error:
             return _Opened(asked, error, Bill(0, 0.0, self._price, batch=False))
+        image = decoded.image
         size = sent_size(*image.size, limit=limit)
         if size != image.size:
             image = image.resize(size, Image.Resampling.LANCZOS)

@@ -32,6 +32,27 @@ def samples_without_instruction(samples: pa.Table, *, provider: InstructionProvi
     )
 
 
+def samples_bought(samples: pa.Table, *, provider: InstructionProvider, ledger: Ledger) -> frozenset[str]:
+    """Find the samples whose instruction this provider has written, or booked, as the ledger knows.
+
+    Args:
+        samples: columns of `components.schemas.SAMPLES`.
+        provider: who would be asked; what another has written is another instruction.
+        ledger: what was bought before.
+
+    Returns:
+        Sample ids.
+    """
+    requests = requests_for_samples(samples, samples["sample_id"].to_pylist())
+    identified = [identify_request(*pair) for pair in zip(requests, provider.specify(requests), strict=True)]
+    entries = find_entries(ledger, [request.request_id for request in identified])
+    return frozenset(
+        request.request.sample_id
+        for request in identified
+        if request.request_id in entries and entries[request.request_id].state == "answered"
+    )
+
+
 def pool_refusal(*, strategy: str, missing: int, pool: int, price_usd: float, provider: str) -> str:
     """Say why a strategy that reads every instruction does not go on, and what to do.
 

@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from components.images import ImageError
@@ -18,15 +19,22 @@ from components.instructions.endpoint import (
     open_endpoint,
 )
 from components.instructions.grouped_book import GroupedBook, grouped
+from components.instructions.image_streak import ImageStreak
 from components.instructions.judge import Bill, Judgement, bill_of, judge_reply, repair_of
 from components.instructions.limits import RateLimits
 from components.instructions.prices import find_price
 from components.instructions.provider import Answer, Failure, PurchaseBook, Send, SendKind, Setback, UnusableReply
 from components.instructions.purse import CircuitBreaker, EndpointFailsError, Purse
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
-from components.instructions.sent_image import SentImage, prepare_image
+from components.instructions.sent_image import ImageUnavailableError, SentImage, prepare_image
 
 _LOG = logging.getLogger(__name__)
+# A longer wait is not waited out: the run ends, and can be started again when it is over.
+_LONGEST_WAIT_SECONDS = 3600.0
+# Rejected requests that are too few to tell a fault of theirs from one of the endpoint.
+_FEW = 10
+_FORBIDDEN = 403
+_HELD = "rejected"  # reason of a setback: the request is tried once more when all others are through
 _JITTER = random.SystemRandom()  # not seeded on purpose: it keeps several processes from trying at the same moment
 
 
@@ -64,6 +72,7 @@ class OpenAIProvider:
         Raises:
             BudgetSpentError: `purchase.spend_at_most_usd` is reached.
             EndpointRefusedError: the endpoint takes no requests at all.
+            ImagesAwayError: the images cannot be read.
             EndpointFailsError: nothing usable came for `purchase.breaker_failures` attempts, or some requests had no
                 reply after `purchase.attempts`.
         """
@@ -107,6 +116,15 @@ class OpenAIProvider:
         return self._purchase
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A request that was rejected, and how many answers had come by then."""
+
+    identified: IdentifiedRequest
+    answers: int
+    forbidden: bool
+
+
 class _Desk:
     """One purchase at one endpoint: what all requests in flight share."""
 
@@ -124,18 +142,21 @@ class _Desk:
         self._why: Exception | None = None
         self._unanswered: list[str] = []
         self._earlier: Mapping[str, Sequence[UnusableReply]] = {}
+        self._booked = asyncio.Event()  # set, and replaced, whenever something in flight is paid
+        self._answers = 0
+        self._images = ImageStreak()
+        self._held: list[_Held] = []
+        self._tried_again: dict[str, _Held] = {}
 
     async def serve_all(
         self, requests: Sequence[IdentifiedRequest], earlier: Mapping[str, Sequence[UnusableReply]]
     ) -> None:
         """Obtain every request; `earlier` is what they have brought before."""
         self._earlier = earlier
-        queue = iter(requests)
-        lines = min(self._provider.purchase.concurrency, len(requests))
-        ended = await asyncio.gather(*(self._serve(queue) for _ in range(lines)), return_exceptions=True)
-        for error in ended:
-            if error is not None:
-                raise error
+        await self._serve_in_lines(requests)
+        # Whether a rejection is the request's fault or the endpoint's shows when the others are through.
+        self._tried_again = {held.identified.request_id: held for held in self._held}
+        await self._serve_in_lines([held.identified for held in self._held])
         if self._why is not None:
             raise self._why
         if self._unanswered:
@@ -144,6 +165,14 @@ class _Desk:
                 f"{self._provider.purchase.attempts} attempts (the last: {self._unanswered[-1]}). Everything that came "
                 "is kept; run again to ask for the rest"
             )
+
+    async def _serve_in_lines(self, requests: Sequence[IdentifiedRequest]) -> None:
+        queue = iter(requests)
+        lines = min(self._provider.purchase.concurrency, len(requests))
+        ended = await asyncio.gather(*(self._serve(queue) for _ in range(lines)), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error
 
     async def _serve(self, queue: Iterator[IdentifiedRequest]) -> None:
         finished = False
@@ -158,10 +187,15 @@ class _Desk:
     async def _obtain(self, identified: IdentifiedRequest) -> None:
         try:
             image = await self._provider.prepare(identified)
+        except ImageUnavailableError as error:
+            self._book.leave_out(identified, reason=error.reason, detail=error.detail)
+            self._images.unavailable(identified.request.uri, error)
+            return
         except ImageError as error:
             if await self._book.announce(Send(identified)):
                 await self._book.settle(Failure(identified.request_id, error.reason, error.detail))
             return
+        self._images.available()
         kind: SendKind = "first"
         # A run that ended after an unusable reply goes on with its repair: the reply is paid for.
         replies = list(self._earlier.get(identified.request_id, ()))
@@ -178,7 +212,7 @@ class _Desk:
             judged, retry_after = await self._send(identified, body, send_key, bill, repairs_left)
             await self._book.settle(judged.outcome)
             self._note(judged, bill)
-            if not isinstance(judged.outcome, Setback):
+            if not isinstance(judged.outcome, Setback) or judged.outcome.reason == _HELD:
                 return
             if judged.reply is not None:
                 kind = "repair"
@@ -194,13 +228,22 @@ class _Desk:
         """Wait for the limits, set money aside and announce; False when this is not to be sent."""
         if not await self._unless_stopped(self._limits.wait(bill.tokens)):
             return False
-        if not self._purse.reserve(bill.may_cost_usd):
-            self._stop(self._purse.spent_error(bill.may_cost_usd))
-            return False
+        while not self._purse.reserve(bill.may_cost_usd):
+            if not self._purse.in_flight:
+                self._stop(self._purse.spent_error(bill.may_cost_usd))
+                return False
+            # What is in flight mostly takes less than was set aside for it.
+            if not await self._unless_stopped(self._booked.wait()):
+                return False
         granted = await self._book.announce(send)
         if not granted:
-            self._purse.book(bill.may_cost_usd, 0.0)
+            self._settle_up(bill.may_cost_usd, 0.0)
         return granted
+
+    def _settle_up(self, reserved_usd: float, paid_usd: float) -> None:
+        self._purse.book(reserved_usd, paid_usd)
+        self._booked.set()
+        self._booked = asyncio.Event()
 
     async def _send(
         self, identified: IdentifiedRequest, body: dict[str, object], send_key: str, bill: Bill, repairs_left: int
@@ -214,30 +257,57 @@ class _Desk:
             setback = Setback(request_id, failed.outcome, failed.reason, failed.detail, latency_seconds=seconds)
             return Judgement(setback, None), failed.retry_after
         except RequestRejectedError as rejected:
-            return Judgement(Failure(request_id, "rejected", str(rejected)), None), None
+            return Judgement(self._rejected(identified, rejected, forbidden=False), None), None
         except EndpointRefusedError as refused:
+            if refused.status == _FORBIDDEN and self._answers:  # others are allowed: a filter found this image
+                return Judgement(self._rejected(identified, refused, forbidden=True), None), None
             self._stop(refused)
             return Judgement(Setback(request_id, "refused", "endpoint_refused", str(refused)), None), None
+        self._answers += 1
         seconds = time.monotonic() - began
         return judge_reply(identified, reply, bill, repairs_left=repairs_left, latency_seconds=seconds), None
+
+    def _rejected(self, identified: IdentifiedRequest, error: Exception, *, forbidden: bool) -> Failure | Setback:
+        """Quarantine what the endpoint will not answer; leave it open where the endpoint itself may be at fault.
+
+        A server that is set up wrongly rejects everything. So a request counts as the one at fault when others were
+        answered after its first rejection, or when so few were rejected that little is lost by believing it.
+        """
+        request_id = identified.request_id
+        first = self._tried_again.get(request_id)
+        if first is None:
+            self._held.append(_Held(identified, self._answers, forbidden))
+            return Setback(request_id, "refused", _HELD, str(error))
+        if self._answers > first.answers or (not forbidden and len(self._held) < _FEW):
+            return Failure(request_id, "rejected", str(error))
+        self._unanswered.append(str(error))
+        return Setback(request_id, "refused", _HELD, str(error))
 
     def _note(self, judged: Judgement, bill: Bill) -> None:
         outcome = judged.outcome
         unknown = isinstance(outcome, Setback) and outcome.outcome == "unknown"
-        self._purse.book(bill.may_cost_usd, bill.may_cost_usd if unknown else outcome.price_usd)
+        self._settle_up(bill.may_cost_usd, bill.may_cost_usd if unknown else outcome.price_usd)
         if self._breaker.note(usable=isinstance(outcome, Answer)):
             assert not isinstance(outcome, Answer)
             self._stop(
                 EndpointFailsError(
                     f"{self._breaker.failures} attempts in a row brought nothing usable (purchase.breaker_failures); "
-                    f"the last: {outcome.reason}: {outcome.detail}. Everything bought is kept; look at the endpoint "
-                    "and the prompt templates, and run again"
+                    f"the last: {outcome.reason}: {outcome.detail}. Everything bought is kept; look at "
+                    f"{self._provider.purchase.base_url}, or where replies came at the prompt templates, and run again"
                 )
             )
 
     async def _pause(self, failures: int, retry_after: float | None) -> None:
         limits = self._provider.purchase
         longest = min(limits.longest_backoff_seconds, limits.backoff_seconds * 2.0 ** (failures - 1))
+        if retry_after is not None and retry_after > _LONGEST_WAIT_SECONDS:
+            self._stop(
+                EndpointFailsError(
+                    f"the endpoint asks to wait for {retry_after:,.0f} s (Retry-After), longer than the "
+                    f"{_LONGEST_WAIT_SECONDS:,.0f} s that are waited for; everything bought is kept, run again then"
+                )
+            )
+            return
         if retry_after is not None:
             _LOG.info("the endpoint asks to wait for %.1f s", retry_after)
             self._limits.pause(retry_after)
@@ -247,7 +317,7 @@ class _Desk:
         self._why = self._why or why
         self._stopped.set()
 
-    async def _unless_stopped(self, waiting: Coroutine[Any, Any, None]) -> bool:
+    async def _unless_stopped(self, waiting: Coroutine[Any, Any, object]) -> bool:
         """Wait, but not when the purchase stops; True when the wait came to its end."""
         wait, stop = asyncio.ensure_future(waiting), asyncio.ensure_future(self._stopped.wait())
         try:

@@ -53,5 +53,6 @@ class PeopleProvider:
         total = max(self._specified, len(requests))
         raise PurchaseStoppedError(
             f"people have to write {len(requests):,} of {total:,} instructions: hand them out with `presel annotate "
-            "export FOLDER`, have them written, read them in with `presel annotate import FILE`, and run again"
+            "export FOLDER` (which says what is out already), have them written, read them in with `presel annotate "
+            "import FILE`, and run again; a run that was given a --name needs it in all of these"
         )

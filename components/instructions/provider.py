@@ -123,11 +123,13 @@ class OpenBatch:
         number: in the ledger.
         reference: what the endpoint calls it; empty while that is not known.
         sends: what is in it and has no outcome yet.
+        submitting: handing it in was begun, so that it may be at the endpoint though its name is not known.
     """
 
     number: int
     reference: str
     sends: tuple[Send, ...]
+    submitting: bool = True
 
     @property
     def requests(self) -> tuple[IdentifiedRequest, ...]:
@@ -167,17 +169,43 @@ class PurchaseBook(Protocol):
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Say what became of sends that were announced."""
 
+    def leave_out(self, identified: IdentifiedRequest, *, reason: str, detail: str) -> None:
+        """Say that a request cannot be sent as things are, so that it is not announced; a later run asks for it.
+
+        Args:
+            identified: the request.
+            reason: one of the provider's fixed reasons, for counting.
+            detail: what exactly, for a person.
+        """
+
     def unusable_replies(self, request_ids: Sequence[str]) -> Mapping[str, Sequence[UnusableReply]]:
         """What open requests have brought so far, oldest first; those that brought nothing are left out."""
 
-    def open_batch(self, kind: str) -> int:
-        """Begin a batch, before anything in it is announced; returns its number."""
+    def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, Sequence[bool]]:
+        """Begin a batch and say what is about to be sent in it, as one.
+
+        Args:
+            kind: of batch.
+            sends: what; their `batch` is not read.
+            endpoint: where it will be, without secrets.
+
+        Returns:
+            The batch's number, and for each send whether it may be sent, see `announce`.
+        """
+
+    def submit_batch(self, number: int) -> None:
+        """Say that handing a batch in begins: from now on it may be charged."""
 
     def name_batch(self, number: int, reference: str) -> None:
         """Say what the endpoint calls a batch."""
 
-    def adopt_batches(self, kind: str) -> Sequence[OpenBatch]:
-        """Take over the batches that nobody is working on; what comes of them is settled as if sent now."""
+    def adopt_batches(self, kind: str, *, endpoint: str | None = None) -> Sequence[OpenBatch]:
+        """Take over the batches that nobody is working on; what comes of them is settled as if sent now.
+
+        Args:
+            kind: of batch.
+            endpoint: those of another one are left alone; None: it does not matter.
+        """
 
     def close_batch(self, number: int, *, sent: bool = True) -> None:
         """Say that nothing more will come of a batch; what it left open may be sent again.

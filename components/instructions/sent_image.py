@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from components.images import ImageError, decode_image, read_image_bytes
+from components.images import DecodedImage, ImageError, decode_image, read_image_bytes
 from components.ingest.reasons import QuarantineReason
 
 # What OpenAI-compatible endpoints take; everything else is sent as JPEG.
@@ -55,6 +55,47 @@ def sent_size(width: int, height: int, *, limit: int) -> tuple[int, int]:
     return max(1, round(width * limit / longer)), max(1, round(height * limit / longer))
 
 
+class ImageUnavailableError(ImageError):
+    """An image that cannot be sent as things are: its file is not there, or has changed, or is above a limit.
+
+    That is not for good. One whose bytes are right and cannot be decoded raises a plain `ImageError`.
+    """
+
+
+def decode_sent_image(uri: str, *, image_sha: str, pixel_limit: int) -> tuple[bytes, DecodedImage]:
+    """Read an image and decode it.
+
+    Args:
+        uri: as the manifest holds it.
+        image_sha: sha256 of its bytes, hex.
+        pixel_limit: pixels above which it is not even decoded.
+
+    Returns:
+        The bytes, and what they show.
+
+    Raises:
+        ImageUnavailableError: it cannot be had at this moment, or under these parameters.
+        ImageError: its bytes are those of the manifest and cannot be decoded.
+    """
+    try:
+        data = read_image_bytes(uri)
+    except ImageError as error:
+        raise ImageUnavailableError(error.reason, error.detail) from None
+    except (OSError, EOFError) as error:
+        raise ImageUnavailableError(QuarantineReason.UNREADABLE, f"{uri}: {error}") from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != image_sha:
+        raise ImageUnavailableError(
+            QuarantineReason.CHANGED, f"{uri} has sha256 {found}, the manifest says {image_sha}; run ingest again"
+        )
+    try:
+        return data, decode_image(io.BytesIO(data), name=uri, pixel_limit=pixel_limit)
+    except ImageError as error:
+        if error.reason == QuarantineReason.TOO_LARGE:
+            raise ImageUnavailableError(error.reason, error.detail) from None
+        raise
+
+
 def prepare_image(uri: str, *, image_sha: str, limit: int, pixel_limit: int) -> SentImage:
     """Read an image and reduce it.
 
@@ -67,15 +108,10 @@ def prepare_image(uri: str, *, image_sha: str, limit: int, pixel_limit: int) -> 
         pixel_limit: pixels above which it is not even decoded.
 
     Raises:
-        ImageError: it cannot be read, or is not the image of the manifest any more.
+        ImageUnavailableError: see `decode_sent_image`.
+        ImageError: see `decode_sent_image`.
     """
-    data = read_image_bytes(uri)
-    found = hashlib.sha256(data).hexdigest()
-    if found != image_sha:
-        raise ImageError(
-            QuarantineReason.CHANGED, f"{uri} has sha256 {found}, the manifest says {image_sha}; run ingest again"
-        )
-    decoded = decode_image(io.BytesIO(data), name=uri, pixel_limit=pixel_limit)
+    data, decoded = decode_sent_image(uri, image_sha=image_sha, pixel_limit=pixel_limit)
     if decoded.format in _MEDIA_TYPES and max(decoded.image.size) <= limit and _is_plain(data):
         return SentImage(_MEDIA_TYPES[decoded.format], data, *decoded.image.size)
     reduced = decoded.image.resize(sent_size(*decoded.image.size, limit=limit), Image.Resampling.LANCZOS)

@@ -81,7 +81,8 @@ def cost_view(costs: Costs, tables: tuple[InstructionTable, ...]) -> CostView:
         price=dollars(costs.price_per_instruction_usd),
         by_token=costs.purchase is not None and costs.purchase.price is not None,
         to_date=count(costs.instructions_to_date),
-        to_date_price=dollars(costs.to_date_usd),
+        to_date_price=dollars(costs.to_date_usd)
+        + (f" (up to {dollars(costs.to_date_uncertain_usd)} more)" if costs.to_date_uncertain_usd else ""),
         purchase=purchase_view(costs.purchase, tables),
     )
 

@@ -127,6 +127,7 @@ class Costs:
         instructions_to_date: instructions in the ledger, of this and earlier runs and of the controls.
         to_date_usd: what these cost.
         purchase: estimated and paid; None when nothing was bought.
+        to_date_uncertain_usd: what more the ledger's sends took at most, where nobody knows their outcome.
     """
 
     instructions: int
@@ -137,6 +138,7 @@ class Costs:
     instructions_to_date: int
     to_date_usd: float
     purchase: Purchase | None = None
+    to_date_uncertain_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

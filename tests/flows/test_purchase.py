@@ -206,3 +206,25 @@ def test_a_stage_outside_a_flow_does_not_spend_what_needs_a_word(project: Path, 
     assert done.returncode != 0
     assert "more than purchase.approve_above_usd $0.0010: `presel run` asks a person first" in done.stdout + done.stderr
     assert server.accounts["received"] == received
+
+
+def test_what_comes_to_more_than_a_person_allowed_is_asked_for_again(project: Path, server: RunningServer) -> None:
+    """The estimate is within the amount that needs no word; what the endpoint charges is not."""
+    change(
+        project,
+        instructions={"temperature": 0.3},
+        purchase={"approve_above_usd": 0.03, "concurrency": 1},
+    )
+    before = totals(project).price_usd
+    person = answer_when_it_waits(
+        [{"approve": True, "approve_up_to_usd": 0.04}, {"approve": False, "approve_up_to_usd": 0.0}]
+    )
+    state = curate(".", return_state=True)
+    person.join()
+    change(
+        project,
+        instructions={"temperature": 0.7},
+        purchase={"approve_above_usd": 0.001, "concurrency": 16},
+    )
+    assert state.name == "Declined", state.message
+    assert totals(project).price_usd - before <= 0.04

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from components.instruction_parameters import AnnotationFile, InstructionParameters, PurchaseParameters
 from components.instructions.ledger import Ledger, open_ledger
 from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
-from components.instructions.request import InstructionRequest
+from components.instructions.request import IdentifiedRequest, InstructionRequest
 from components.records import sample_identity
 from tests.imports_of import ROOT
 from tests.postgresql import running_server
@@ -66,6 +66,7 @@ class RecordingBook:
         self.sends: list[Send] = []
         self.outcomes: list[Outcome] = []
         self.run_spent_usd = 0.0
+        self.left_out: dict[str, str] = {}
 
     def announce(self, sends: Sequence[Send]) -> list[bool]:
         self.sends += sends
@@ -74,16 +75,22 @@ class RecordingBook:
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes += outcomes
 
+    def leave_out(self, identified: IdentifiedRequest, *, reason: str, detail: str) -> None:
+        self.left_out[identified.request_id] = reason
+
     def unusable_replies(self, request_ids: Sequence[str]) -> dict[str, list[UnusableReply]]:
         return {}
 
-    def open_batch(self, kind: str) -> int:
-        return 1
+    def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, list[bool]]:
+        return 1, self.announce(sends)
+
+    def submit_batch(self, number: int) -> None:
+        """Not kept."""
 
     def name_batch(self, number: int, reference: str) -> None:
         """Not kept."""
 
-    def adopt_batches(self, kind: str) -> Sequence[OpenBatch]:
+    def adopt_batches(self, kind: str, *, endpoint: str | None = None) -> Sequence[OpenBatch]:
         return ()
 
     def close_batch(self, number: int, *, sent: bool = True) -> None:

@@ -44,9 +44,8 @@ def server():
 
 def batch_provider(server, folder, *, provider=BatchProvider, changes=None, batch=None, **limits):
     write_template(folder / "prompts")
-    parameters = instruction_parameters(
-        provider="batch", model="test-model", prompts=str(folder / "prompts"), **(changes or {})
-    )
+    asked = {"provider": "batch", "model": "test-model", "prompts": str(folder / "prompts"), **(changes or {})}
+    parameters = instruction_parameters(**asked)
     settings = {
         "submit": True,
         "folder": str(folder / "batches"),
@@ -55,7 +54,7 @@ def batch_provider(server, folder, *, provider=BatchProvider, changes=None, batc
         "poll_seconds": 0.02,
         **(batch or {}),
     }
-    purchase = purchase_parameters(base_url=server.url, prices=[PRICE], batch=settings, **limits)
+    purchase = purchase_parameters(**{"base_url": server.url, "prices": [PRICE], "batch": settings, **limits})
     return provider(parameters, purchase, pixel_limit=PIXELS)
 
 
@@ -184,7 +183,7 @@ def run_file(file, server):
             body = json.load(reply)
         response = {"status_code": 200, "request_id": "vllm-batch", "body": body}
         results.append(json.dumps({"id": "vllm", "custom_id": asked["custom_id"], "response": response, "error": None}))
-    file.with_suffix(".results.jsonl").write_text("\n".join(results))
+    file.with_suffix(".results.jsonl").write_text("".join(result + "\n" for result in results))
 
 
 def test_a_provider_that_asks_one_by_one_says_that_requests_are_out_in_a_batch(tmp_path, ledger, server):

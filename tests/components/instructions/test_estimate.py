@@ -64,11 +64,13 @@ def test_an_estimate_by_hand(tmp_path):
         size=ImageSize(800, 600),
         price=price,
         image_limit=400,
+        max_output_tokens=80,
         batch=False,
     )
     # 100 characters are 25 tokens, 4 for the message, 64 for the image.
     assert (found.input_tokens, found.output_tokens) == (25 + 4 + 64, 50)
     assert found.price_usd == pytest.approx((93 * 3 + 50 * 6) / 1e6)
+    assert found.highest_usd == pytest.approx((93 * 3 + 80 * 6) / 1e6)
     assert text_tokens("abcde") == 2
 
 
@@ -89,6 +91,7 @@ def test_the_arithmetic_in_the_documents(model, dollars, in_batches):
             size=ImageSize(640, 480),
             price=price,
             image_limit=parameters.image_limit,
+            max_output_tokens=parameters.max_output_tokens,
             batch=batch,
         )
         assert one.price_usd * 99_750 == pytest.approx(expected, abs=0.005)
@@ -125,7 +128,7 @@ def test_what_is_not_paid_by_the_token_costs_its_price():
     samples, images = pool()
     requests = [InstructionRequest("a/1", "a", "s1", "", ()), InstructionRequest("a/2", "a", "s2", "", ())]
     found = estimate_requests(requests, images, parameters=parameters, purchase=purchase)
-    assert found == {"a": Estimate(2, 0, 0, 1.0)}
+    assert found == {"a": Estimate(2, 0, 0, 1.0, 1.0)}
     assert unit_costs(samples, images, parameters=parameters, price=None)["b"].price_usd == 0.5
 
 
