@@ -13,14 +13,15 @@ export HF_HOME := $(CURDIR)/.presel/huggingface
 export XDG_CACHE_HOME := $(CURDIR)/.presel/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types ui repro clean
+.PHONY: help setup demo test lint types ui repro clean stack stack-stop stack-status stack-clean
 
 help:
 	@echo "make demo    set up, draw the demo pool, run the whole pipeline on it"
 	@echo "make test    set up, run the tests"
 	@echo "make lint    ruff and mypy, as CI runs them"
 	@echo "make ui      MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, over this folder's runs"
-	@echo "make clean   remove what runs made (data, runs, .presel); the virtual environment and the ledger of what was paid for stay"
+	@echo "make stack   PostgreSQL, Prefect, MLflow, an S3 store and a worker as local processes (stack-status, stack-stop, stack-clean)"
+	@echo "make clean   remove what runs made (data, runs, .presel); the virtual environment, the stack and the ledger of what was paid for stay"
 
 setup: $(STAMP)
 
@@ -28,14 +29,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 12); sys.exit(0 if ok else "presel needs Python 3.11 or 3.12, and $(PYTHON) is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev,stack]"
 	@touch $@
 
 demo: $(STAMP)
 	@$(BIN)/presel demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/pre-commit run --all-files
@@ -46,6 +47,12 @@ ui: $(STAMP)
 repro: $(STAMP)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
+stack: $(STAMP)
+	@$(BIN)/python -m infra.stack start
+
+stack-stop stack-status stack-clean: stack-%: $(STAMP)
+	@$(BIN)/python -m infra.stack $*
+
 clean:
 	rm -rf data runs .dvc/cache .dvc/tmp
-	if [ -d .presel ]; then find .presel -mindepth 1 -maxdepth 1 ! -name 'ledger.sqlite*' -exec rm -rf {} +; fi
+	if [ -d .presel ]; then find .presel -mindepth 1 -maxdepth 1 ! -name 'ledger.sqlite*' ! -name stack -exec rm -rf {} +; fi

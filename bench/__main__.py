@@ -13,6 +13,7 @@ from bench import (
     ledger_writes,
     neighbour_centrality,
     per_sample_gradients,
+    recuration,
     selection_memory,
 )
 
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
     "k_means": k_means.main,
     "ledger_writes": ledger_writes.main,
     "selection_memory": selection_memory.main,
+    "recuration": recuration.main,
 }
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from components.find_sample import PoolSample, QuarantinedRecord, find_sample
 from components.selection.nearest_picked import nearest_picked
+from components.selection.select_pool import BEHIND_KEPT, KEPT
 
 Status = Literal["picked", "passed_over", "reference", "without_vector", "not_considered", "quarantined"]
 ReadVectors = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -219,6 +220,10 @@ def _sentence(status: Status, task: str, cluster: ClusterStanding, reason: str) 
         )
     assert cluster.rank is not None
     standing = f"it is number {cluster.rank} of {cluster.available} available images by centrality"
+    if reason == KEPT:
+        return f"It is kept: an earlier curation picked it. Today {standing}, and its cluster is given {cluster.quota}."
+    if reason == BEHIND_KEPT:
+        return f"It was not picked: {standing}, and what an earlier curation picked in its cluster goes before."
     if status == "picked" and cluster.rank > cluster.quota:
         # Not by its rank: the table knows better.
         return f"It was picked although {standing} and its cluster was given {cluster.quota}: {reason}."

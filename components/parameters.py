@@ -16,6 +16,9 @@ from pydantic_core import ErrorDetails
 from components.instruction_parameters import InstructionParameters, PurchaseParameters
 from components.instructions.prices import find_price
 from components.parameter_section import Count, Device, Section
+from components.promotion_parameters import PromotionParameters
+from components.recuration_parameters import RecurateParameters
+from components.retention_parameters import RetentionParameters
 from components.selection.budget import parse_budget
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -246,6 +249,7 @@ class Parameters(Section):
     cluster: ClusterParameters
     allocate: AllocateParameters
     select: SelectParameters
+    recurate: RecurateParameters
     tive: TiveParameters
     coincide: CoincideParameters
     instructions: InstructionParameters
@@ -253,6 +257,8 @@ class Parameters(Section):
     baselines: tuple[Baseline, ...]
     benchmark: BenchmarkParameters
     registry: RegistryParameters
+    promotion: PromotionParameters
+    retention: RetentionParameters
     report: ReportParameters
     versioning: VersioningParameters
 

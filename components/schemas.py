@@ -117,6 +117,15 @@ TRAINING_LOG = pa.schema(
     ]
 )
 
+# reference_model/tuned_on.parquet, sorted by sample_id: what the reference model was tuned on, whenever that was.
+TUNED_ON = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("task", pa.string()),
+        ("instruction", pa.string()),  # digest of the turns
+    ]
+)
+
 # scores/scores.parquet
 SCORES = pa.schema(
     [
@@ -155,10 +164,32 @@ CENTROIDS = pa.schema(
     [
         ("task", pa.string()),
         ("cluster", pa.int64()),
-        ("size", pa.int64()),
+        ("size", pa.int64()),  # images it is the mean of; those assigned to it later are not among them
         ("centroid", pa.list_(pa.float32())),
     ]
 )
+
+# clusters/tasks.parquet, sorted by task: how each task came to its clusters. The numbers of the drift test are NaN
+# where there was nothing to compare.
+CLUSTERED_TASKS = pa.schema(
+    [
+        ("task", pa.string()),
+        ("verdict", pa.string()),  # new | kept | clustered again
+        ("reason", pa.string()),
+        ("old_images", pa.int64()),  # that shaped the earlier centroids
+        ("new_images", pa.int64()),  # that came since and were assigned to them
+        ("old_mean", pa.float64()),  # squared distance, each to its centroid without itself
+        ("new_mean", pa.float64()),  # squared distance to the nearest centroid
+        ("ratio", pa.float64()),  # new over old; above 1: the new lie further off
+        ("p_value", pa.float64()),  # one-sided
+        ("fitted", pa.int64()),  # images that the centroids are means of now
+        ("images_per_cluster", pa.int64()),  # as they were asked for then
+        ("encoder", pa.string()),  # whose vectors
+    ]
+)
+
+# clusters/assigned.parquet, sorted by sample_id: images that came after the clusters were made and did not shape them.
+ASSIGNED = pa.schema([("sample_id", pa.string())])
 
 # allocation/allocation.parquet, sorted by task, cluster.
 ALLOCATION = pa.schema(
@@ -169,6 +200,17 @@ ALLOCATION = pa.schema(
         ("available", pa.int64()),  # without reference images
         ("share", pa.float64()),  # w |A_c| / |T| |D_S| before rounding, images
         ("quota", pa.int64()),  # images to pick
+    ]
+)
+
+# allocation/kept.parquet, sorted by task, cluster: every cluster that keeps images of an earlier curation.
+KEPT_QUOTAS = pa.schema(
+    [
+        ("task", pa.string()),
+        ("cluster", pa.int64()),
+        ("kept", pa.int64()),
+        ("due", pa.int64()),  # its quota if nothing were kept anywhere
+        ("over", pa.int64()),  # kept beyond that
     ]
 )
 

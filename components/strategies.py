@@ -12,10 +12,12 @@ class Strategy:
     Attributes:
         has_reference_set: it annotates a reference set that counts toward the budget and is tuned on.
         reads_pool_instructions: it takes the instruction of every sample, so a run asks before it buys them.
+        can_recurate: it can go on from an earlier curation when the pool has changed.
     """
 
     has_reference_set: bool
     reads_pool_instructions: bool
+    can_recurate: bool = False
 
     @property
     def instruction_origins(self) -> tuple[str, ...]:
@@ -29,7 +31,7 @@ class Strategy:
 
 
 STRATEGIES: dict[StrategyName, Strategy] = {
-    "presel": Strategy(has_reference_set=True, reads_pool_instructions=False),
+    "presel": Strategy(has_reference_set=True, reads_pool_instructions=False, can_recurate=True),
     "tive": Strategy(has_reference_set=False, reads_pool_instructions=True),
     "coincide": Strategy(has_reference_set=False, reads_pool_instructions=True),
     "size_balanced": Strategy(has_reference_set=False, reads_pool_instructions=False),

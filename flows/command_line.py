@@ -12,7 +12,9 @@ import typer
 
 from flows.annotate_commands import annotate
 from flows.batch_commands import batches
+from flows.deploy_commands import deploy, worker
 from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
+from flows.lineage_commands import add_lineage_commands
 
 app = typer.Typer(
     name="presel",
@@ -25,6 +27,9 @@ app = typer.Typer(
     "2 the command or the parameters are wrong, 3 a purchase was declined.",
 )
 app.add_typer(annotate, name="annotate")
+app.command()(deploy)
+app.command()(worker)
+add_lineage_commands(app)
 app.add_typer(batches, name="batches")
 
 
@@ -89,6 +94,9 @@ def run(
     name: RunName = None,
     annotate_pool: AnnotatePool = False,
     refresh: Annotated[bool, typer.Option(help="Run every stage, also those that are up to date.")] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Forget what earlier curations picked (`presel recurate` keeps it).")
+    ] = False,
     traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
     """Run the pipeline: every stage that is not up to date, then the report and the registered model."""
@@ -97,7 +105,35 @@ def run(
     workspace = prepare_workspace(
         overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
     )
-    _curate(workspace.root, refresh=refresh, annotate_pool=annotate_pool, traceback=traceback)
+    _curate(
+        workspace.root, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, traceback=traceback
+    )
+
+
+@app.command()
+def recurate(
+    params: Overlays = None,
+    budget: BudgetText = None,
+    provider: Provider = None,
+    settings: Settings = None,
+    name: RunName = None,
+    traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
+) -> None:
+    """The pool has changed: keep what was picked and bought, and pick and buy the difference."""
+    from flows.prepare_workspace import prepare_workspace
+    from flows.recurate import UNCHANGED, check_recuration
+    from flows.recurate import recurate as recurate_flow
+
+    workspace = prepare_workspace(
+        overlays=_seen_from_root(params), settings=_with_options(settings, None, budget, provider), name=name
+    )
+    check_recuration(workspace)
+    _prepare_console(traceback=traceback)
+    state = recurate_flow(workspace.root, return_state=True)
+    if state.name == UNCHANGED:
+        typer.echo(state.message)
+        return
+    _show(state)
 
 
 @app.command()
@@ -157,11 +193,11 @@ def compare(
     )  # what is wrong with the command is said before anything starts
     _prepare_console(traceback=traceback)
     state = compare_strategies(
-        names,
-        budget=budget,
+        tuple(names),
+        budget=budget or "",
         seeds=seeds,
-        overlays=[str(path) for path in _seen_from_root(params)],
-        settings=list(settings or []),
+        overlays=tuple(str(path) for path in _seen_from_root(params)),
+        settings=tuple(settings or ()),
         name=name,
         annotate_pool=annotate_pool,
         return_state=True,
@@ -245,6 +281,19 @@ def hold_out(
 
 
 @app.command()
+def sync(
+    discard: Annotated[bool, typer.Option("--discard", help="Delete what MLflow refused before.")] = False,
+) -> None:
+    """Tell MLflow what was kept in .presel/spool while it was away; every run does so too."""
+    from flows.sync import sync as send_kept
+
+    said, done = send_kept(discard=discard)
+    typer.echo(said)
+    if not done:
+        raise typer.Exit(1)
+
+
+@app.command()
 def ui(
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
@@ -266,13 +315,25 @@ def _with_options(
     return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *(settings or [])]
 
 
-def _curate(workspace: str, *, refresh: bool, annotate_pool: bool = False, traceback: bool = False) -> None:
+def _curate(
+    workspace: str,
+    *,
+    refresh: bool,
+    annotate_pool: bool = False,
+    from_scratch: bool = False,
+    traceback: bool = False,
+) -> None:
     from flows.curate import curate
+
+    _prepare_console(traceback=traceback)
+    _show(curate(workspace, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, return_state=True))
+
+
+def _show(state: Any) -> None:
+    """Print what a curation ended with."""
     from flows.outcome import CurationOutcome
     from flows.show import show_outcome
 
-    _prepare_console(traceback=traceback)
-    state = curate(workspace, refresh=refresh, annotate_pool=annotate_pool, return_state=True)
     outcome = _result(state)
     assert isinstance(outcome, CurationOutcome)
     show_outcome(outcome)
@@ -329,7 +390,10 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from components.instructions.people_written import WrittenFileError
     from components.instructions.prices import UnknownPriceError
     from components.instructions.prompts import PromptError
+    from components.lineage.lock_file import LineageError
     from components.parameters import ParameterError
+    from tasks.collect_runs import PurgeError
+    from tasks.tracking import TrackingRefusedError
     from tasks.versioning import MissingInputError
     from tasks.workspace import WorkspaceBusyError
 
@@ -338,12 +402,15 @@ def _user_errors() -> tuple[type[Exception], ...]:
         HoldOutError,
         ImageError,
         LedgerError,
+        LineageError,
         MissingInputError,
         MissingVectorsError,
         ParameterError,
         ProjectNotFoundError,
         PromptError,
+        PurgeError,
         SourceError,
+        TrackingRefusedError,
         UnknownPriceError,
         UnknownSampleError,
         WorkspaceBusyError,

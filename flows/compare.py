@@ -3,15 +3,18 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow, get_run_logger
+from pydantic import Field
 
 from components.parameters import ParameterError, StrategyName
 from components.strategies import STRATEGIES
 from flows.comparison import ComparisonOutcome, Run, describe_comparison
 from flows.curate import curate
+from flows.form import AS_CONFIGURED, BudgetField, OverlayFields, SettingFields
 from flows.outcome import CurationOutcome
-from flows.prepare_workspace import base_seed, prepare_workspace
+from flows.prepare_workspace import NAME, base_seed, prepare_workspace
 from tasks.comparison_run import open_comparison_run, publish_comparison
 from tasks.workspace import Workspace
 
@@ -22,24 +25,25 @@ class ComparisonError(RuntimeError):
 
 @flow(name="compare", flow_run_name="compare {name}", persist_result=False)
 def compare(
-    strategies: list[StrategyName],
-    budget: str | None = None,
-    seeds: int = 1,
-    overlays: list[str] | None = None,
-    settings: list[str] | None = None,
-    name: str = "compare",
+    strategies: tuple[StrategyName, ...] = ("presel", "random", "full"),
+    budget: BudgetField = "",
+    seeds: Annotated[int, Field(ge=1)] = 1,
+    overlays: OverlayFields = (),
+    settings: SettingFields = (),
+    name: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")] = "compare",
     annotate_pool: bool = False,
 ) -> ComparisonOutcome:
     """Curate, tune and benchmark with every strategy and seed, then put the results side by side.
 
     Args:
-        strategies: names; with `full` among them, every score is also given relative to it.
-        budget: share, count or dollars, the same for all; None: as the parameters say.
-        seeds: runs per strategy.
-        overlays: parameter files laid over params.yaml, relative to the project root.
-        settings: `section.key=value`, laid over them.
-        name: folder under `runs/`; the single runs lie beside it as `NAME-STRATEGY-SEED`.
-        annotate_pool: buy instructions for the whole pool where a strategy reads them all.
+        strategies: What is compared; with full among them, every score is also given relative to it.
+        budget: The same for all: a share (15%), a count (450) or dollars ($20), reference set included. Empty: as
+            params.yaml and the overlays say.
+        seeds: Runs per strategy, with seed, seed + 1, ...
+        overlays: Parameter files laid over params.yaml, in order, such as conf/llava-1.5-7b.yaml.
+        settings: Single parameters laid over them, such as tuning.batch_size=8 (params.yaml lists all).
+        name: Folder under runs/ for the table and the page; the single runs lie beside it as NAME-STRATEGY-SEED.
+        annotate_pool: Pay for instructions of the whole pool where a strategy reads them all (tive, coincide, full).
 
     Returns:
         Where to look, and the rows.
@@ -47,13 +51,13 @@ def compare(
     Raises:
         ComparisonError: runs failed; those that did not are kept, and the same command continues.
     """
-    files = [Path(path) for path in overlays or []]
-    planned = plan_comparison(strategies, budget=budget, seeds=seeds, overlays=files, settings=settings or [])
+    files = [Path(path) for path in overlays]
+    planned = plan_comparison(strategies, budget=budget or None, seeds=seeds, overlays=files, settings=settings)
     places = {
         run: prepare_workspace(overlays=files, settings=own, name=f"{name}-{run[0]}-{run[1]}")
         for run, own in planned.items()
     }
-    described = (("strategies", ",".join(strategies)), ("budget", str(budget)), ("seeds", str(seeds)))
+    described = (("strategies", ",".join(strategies)), ("budget", budget or AS_CONFIGURED), ("seeds", str(seeds)))
     with open_comparison_run(name, described) as run_id:
         outcomes = _run_all(places, annotate_pool=annotate_pool, run_id=run_id)
         result = describe_comparison(name, places, outcomes, run_id=run_id)

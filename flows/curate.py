@@ -1,82 +1,79 @@
 """The `curate` flow: the paper's steps, in order."""
 
-from prefect import flow, get_run_logger
+from prefect import flow
 
-from flows.outcome import CurationOutcome, describe_outcome
-from flows.purchase import buy, cancelled_when_declined
-from flows.strategies.choose import choose
-from tasks.assemble import assemble
-from tasks.baseline_select import baseline_select
-from tasks.benchmark import benchmark_base, benchmark_baseline, benchmark_tuned
-from tasks.curation_run import log_dataset, open_curation_run
+from flows.curation_steps import curate_pool
+from flows.form import (
+    AS_CONFIGURED,
+    BudgetField,
+    NameField,
+    OverlayFields,
+    ProviderChoice,
+    SettingFields,
+    StrategyChoice,
+    asked_workspace,
+    chosen_settings,
+    run_name,
+)
+from flows.outcome import CurationOutcome
+from flows.purchase import cancelled_when_declined
+from tasks.curation_run import open_curation_run
+from tasks.earlier import start_from_nothing
+from tasks.failures import explained
+from tasks.finished import warn_of_changed_pool
 from tasks.ingest import ingest
-from tasks.instruct import baseline_instruct, instruct_selection
-from tasks.publish import publish_report, publish_versions
-from tasks.register import register_model
-from tasks.report import report
 from tasks.snapshot import snapshot_inputs
-from tasks.stage import CurationRun
-from tasks.tune import baseline_tune, tune
-from tasks.versioning import Artifact
-from tasks.workspace import Workspace
 
 
-@flow(name="curate", flow_run_name="curate {workspace}", persist_result=False)
+@flow(name="curate", flow_run_name=run_name, persist_result=False)
 @cancelled_when_declined
 def curate(
-    workspace: str = ".",
-    refresh: bool = False,
+    workspace: str = "",
+    strategy: StrategyChoice = AS_CONFIGURED,
+    budget: BudgetField = "",
+    provider: ProviderChoice = AS_CONFIGURED,
+    overlays: OverlayFields = (),
+    settings: SettingFields = (),
+    name: NameField = "",
     annotate_pool: bool = False,
+    from_scratch: bool = False,
+    refresh: bool = False,
     register_version: bool = True,
-    comparison_run_id: str | None = None,
+    comparison_run_id: str = "",
 ) -> CurationOutcome:
     """Decide which images deserve an instruction, buy those, tune the model on them and measure it.
 
     Args:
-        workspace: folder of dvc.yaml and params.yaml, relative to the project root.
-        refresh: run every stage even when nothing it depends on changed.
-        annotate_pool: buy instructions for the whole pool where the strategy reads them all.
-        register_version: make the tuned model a version of the registered model.
-        comparison_run_id: MLflow run of the comparison that this run is a part of.
+        workspace: Usually empty. Folder of an earlier run, such as runs/trial or . (the project's own), to run again
+            with exactly its parameters; the fields from strategy to name then stay as they are.
+        strategy: How the images are chosen (docs/strategies.md).
+        budget: Images that may carry an instruction, reference set included. A share (15%), a count (450) or dollars
+            ($20). Empty: as params.yaml and the overlays say.
+        provider: Who writes instructions (docs/instructions.md). openai and batch cost money.
+        overlays: Parameter files laid over params.yaml, in order, such as conf/llava-1.5-7b.yaml.
+        settings: Single parameters laid over them, such as tuning.batch_size=8 (params.yaml lists all).
+        name: Folder under runs/ that keeps this run's artifacts. Empty: from the overlays and settings.
+        annotate_pool: Pay for instructions of the whole pool where the strategy reads them all (tive, coincide, full).
+        from_scratch: Forget what earlier curations picked; what was bought stays bought.
+        refresh: Run every stage, also those that are up to date.
+        register_version: Make the tuned model a version of the registered model.
+        comparison_run_id: Usually empty. MLflow run of the comparison that this run is a part of.
 
     Returns:
         Where to look, and the numbers that matter.
     """
-    place = Workspace(workspace)
+    chosen = chosen_settings(settings, strategy=strategy, budget=budget, provider=provider)
+    place = asked_workspace(workspace, overlays=overlays, settings=chosen, name=name)
     with (
         place.exclusive(),
-        open_curation_run(place, refresh=refresh, annotate_pool=annotate_pool, parent_run_id=comparison_run_id) as run,
+        explained(place, "the run"),
+        open_curation_run(
+            place, refresh=refresh, annotate_pool=annotate_pool, parent_run_id=comparison_run_id or None
+        ) as run,
     ):
+        if from_scratch:
+            start_from_nothing(place)
         snapshot_inputs(place)
         manifest = ingest(run)
-        log_dataset(run, manifest, context="pool")
-
-        chosen = choose(run, manifest)
-        instructions = buy(run, instruct_selection, chosen.selection)
-
-        training_set = assemble(run, instructions, chosen.selection, *chosen.annotated)
-        log_dataset(run, training_set, context="training")
-        model = tune(run, training_set)
-
-        benchmarks = (
-            benchmark_base(run, manifest),
-            benchmark_tuned(run, manifest, model),
-            *_baselines(run, manifest, training_set),
-        )
-        page = report(run, training_set, *chosen.evidence, chosen.selection, model, *benchmarks)
-        version = register_model(run, model, benchmarks[1]) if register_version else None
-        publish_report(run, page)
-        publish_versions(run)
-    return describe_outcome(run, version, selection_seconds=chosen.seconds, tuning_seconds=model.seconds)
-
-
-def _baselines(run: CurationRun, manifest: Artifact, training_set: Artifact) -> list[Artifact]:
-    """Tune and benchmark the controls."""
-    benchmarks = []
-    for name in run.workspace.parameters().baselines:
-        get_run_logger().info("control: %s", name)
-        chosen = baseline_select(run, manifest, training_set, item=name)
-        instructions = buy(run, baseline_instruct, chosen, item=name)
-        model = baseline_tune(run, instructions, item=name)
-        benchmarks.append(benchmark_baseline(run, manifest, model, item=name))
-    return benchmarks
+        warn_of_changed_pool(place)
+        return curate_pool(run, manifest, register_version=register_version)

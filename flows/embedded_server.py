@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ logger = logging.getLogger(__name__)
 # Within these a run settles what it has in flight. Then it ends whatever it waits for: the signal may have gone to the
 # embedded server too, and Prefect asks a server that is gone for minutes.
 _GRACE_SECONDS = 15.0
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []  # signals that asked this process to end
 SERVER_MODULE = "prefect.server.api.server:create_app"
 
@@ -29,21 +31,23 @@ def end_on_termination() -> None:
 
 
 def end_on_signals() -> None:
-    """Make Ctrl-C and SIGTERM end the run in seconds, with what is in flight settled as far as it comes back."""
+    """Make Ctrl-C and SIGTERM end the run in seconds, with what is in flight settled as far as it comes back.
+
+    While a flow runs Prefect puts a handler of its own in this one's place, which first tells its server. So the signal
+    is also seen by a thread that nobody can take it from.
+    """
 
     def leave(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)  # a second one would cut the settling short
-        _received.append(number)
-        logging.disable()  # what follows is the talk of libraries that miss the server
-        sys.stderr.write(
-            "\npresel: interrupted, ending. Finished stages and everything bought are kept; the same command continues "
-            "from here.\n"
-        )
-        threading.Thread(target=_end_soon, args=(128 + number,), name="end", daemon=True).start()
+        _note(number)
         sys.exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         signal.signal(number, leave)
+    arrived, notes = socket.socketpair()
+    notes.setblocking(False)
+    signal.set_wakeup_fd(notes.detach(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_when_told, args=(arrived,), name="end", daemon=True).start()
 
 
 def leave_if_interrupted() -> None:
@@ -52,9 +56,20 @@ def leave_if_interrupted() -> None:
         _end_now(128 + _received[0])
 
 
-def _end_soon(code: int) -> None:
+def _note(number: int) -> None:
+    if not _received:
+        _received.append(number)
+        logging.disable()  # what follows is the talk of libraries that miss the server
+        kept = "Finished stages and everything bought are kept; the same command continues from here."
+        sys.stderr.write(f"\npresel: interrupted, ending. {kept}\n")
+
+
+def _end_when_told(arrived: socket.socket) -> None:
+    while (number := arrived.recv(1)[0]) not in _ENDING:
+        pass
+    _note(number)
     time.sleep(_GRACE_SECONDS)
-    _end_now(code)
+    _end_now(128 + number)
 
 
 def _end_now(code: int) -> None:

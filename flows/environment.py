@@ -5,6 +5,8 @@ import warnings
 from pathlib import Path
 
 STATE = ".presel"
+# Where the project is, for a process that is not started in its folder.
+PROJECT_VARIABLE = "PRESEL_PROJECT"
 
 
 class ProjectNotFoundError(FileNotFoundError):
@@ -26,6 +28,31 @@ def find_project_root(start: Path) -> Path:
     )
 
 
+def enter_project() -> dict[str, str]:
+    """The pull step of every deployment: a worker's process goes to the project and is configured as `presel` is.
+
+    A worker runs it in a process of its own and gives the environment it leaves to the process of the flow, so Prefect
+    reads these settings too. The project is `PRESEL_PROJECT`, else the checkout around the working directory, else the
+    one that this code was installed from.
+
+    Returns:
+        `directory`, which Prefect takes for the flow's working directory.
+
+    Raises:
+        ProjectNotFoundError: there is none.
+    """
+    named = os.environ.get(PROJECT_VARIABLE)
+    if named:
+        root = find_project_root(Path(named).resolve())
+    else:
+        try:
+            root = find_project_root(Path.cwd())
+        except ProjectNotFoundError:
+            root = find_project_root(Path(__file__).resolve().parent)
+    configure_environment(root)
+    return {"directory": str(root)}
+
+
 def configure_environment(project_root: Path) -> None:
     """Make the project the working directory and the home of Prefect, MLflow, DVC and Hugging Face.
 
@@ -43,6 +70,8 @@ def configure_environment(project_root: Path) -> None:
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         # What providers and the ledger say of a purchase belongs to the run.
         "PREFECT_LOGGING_EXTRA_LOGGERS": "components.instructions",
+        # Waits of 2, 4, 8, ... seconds: a server that is gone for four minutes does not end a run.
+        "PREFECT_CLIENT_MAX_RETRIES": "7",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         # The embedded server's database is SQLite on the user's disk; a slow disk is not an error.
@@ -51,8 +80,13 @@ def configure_environment(project_root: Path) -> None:
         "DO_NOT_TRACK": "1",
         "MLFLOW_TRACKING_URI": f"sqlite:///{state / 'mlflow.db'}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # What MLflow cannot be told now is kept and told later, so a run need not wait minutes for each request.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "HF_HOME": str(state / "huggingface"),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",

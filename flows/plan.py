@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.ingest import ingest
-from components.ingest.manifest import read_images, read_samples
+from components.ingest.manifest import read_images, read_quarantine, read_samples
 from components.instruction_parameters import Price
 from components.instructions.costs import cost_lines, purchase_costs
 from components.instructions.estimate import UnitCost, provider_price, unit_costs
@@ -20,21 +20,26 @@ from components.parameters import ParameterError, Parameters
 from components.plan import plan_run, plan_text
 from components.plan_strategies import plan_strategy, strategy_plan_text
 from components.progress import no_progress
-from components.schemas import ATTEMPT_ROWS, CLUSTERS, DIFFICULTY, IMPORTANCE
+from components.recuration.kept_quotas import kept_ids
+from components.recuration.outlook import recuration_outlook
+from components.recuration.pool_changes import pool_changes
+from components.schemas import ATTEMPT_ROWS, CHOSEN, CLUSTERS, DIFFICULTY, IMPORTANCE, SELECTION
 from components.selection.budget import parse_budget
 from components.snapshot import snapshot_sources
 from components.storage import read_table
 from components.strategies import STRATEGIES
+from tasks.finished import last_finished
 from tasks.versioning import outdated_stages
 from tasks.workspace import STATE, Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Samples and images of the manifest, as it is or as ingest would make it."""
+    """Samples, images and quarantine of the manifest, as it is or as ingest would make it."""
 
     samples: pa.Table
     images: pa.Table
+    quarantine: pa.Table
 
 
 def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
@@ -56,7 +61,11 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
         price = provider_price(parameters.instructions, parameters.purchase)
         pool = _pool(workspace, parameters, ingested="ingest" not in outdated)
         units = unit_costs(pool.samples, pool.images, parameters=parameters.instructions, price=price)
-        said = [describe(workspace, parameters, pool.samples, units), *_about_money(parameters, units, price)]
+        said = [
+            describe(workspace, parameters, pool.samples, units),
+            *_about_recuration(workspace, parameters, pool),
+            *_about_money(parameters, units, price),
+        ]
         return "\n".join([*said, *_bought(workspace, parameters, pool)]), outdated
     except ValueError as error:
         # The parameters are possible, but not for this pool: a budget smaller than the reference set, for example.
@@ -111,6 +120,27 @@ def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table,
         tive_rounding=parameters.tive.rounding,
     )
     return strategy_plan_text(plan)
+
+
+def _about_recuration(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:
+    """What going on from the last curation would keep, where the pool is another one now."""
+    earlier = workspace.artifact("manifest")
+    if last_finished(workspace) is None or not STRATEGIES[parameters.strategy].can_recurate:
+        return
+    changes = pool_changes(read_samples(earlier), pool.samples, pool.quarantine)
+    if changes.new or changes.gone:
+        reference = read_table(workspace.artifact("reference") / "reference.parquet", CHOSEN)
+        selection = read_table(workspace.artifact("selection") / "selection.parquet", SELECTION)
+        yield recuration_outlook(
+            pool.samples,
+            changes,
+            reference=frozenset(reference["sample_id"].to_pylist()),
+            picked=frozenset(kept_ids(selection).to_pylist()),
+            budget=parameters.budget,
+            share=parameters.reference.share,
+            seed=parameters.seed,
+            price_per_instruction_usd=parameters.instructions.price_per_instruction_usd,
+        ).sentence
 
 
 def _about_money(parameters: Parameters, units: Mapping[str, UnitCost], price: Price | None) -> Iterator[str]:
@@ -169,10 +199,10 @@ def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Po
     manifest = workspace.artifact("manifest")
     known = snapshot.exists() and snapshot.read_text(encoding="utf-8") == snapshot_sources(parameters.sources)
     if known and ingested:
-        return Pool(read_samples(manifest), read_images(manifest))
+        return Pool(read_samples(manifest), read_images(manifest), read_quarantine(manifest))
     options, state = parameters.ingest, STATE / "known-images.parquet"
     found = ingest(parameters.sources, options, known_images=state, progress=no_progress)
-    return Pool(found.samples, found.images)
+    return Pool(found.samples, found.images, found.quarantine)
 
 
 def _scored_alike(parameters: Parameters) -> bool:

@@ -7,11 +7,12 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from components.parameters import ParameterError, merge_overlays, parse_parameters
+from components.parameters import ParameterError, Parameters, merge_overlays, parse_parameters
 from components.storage import write_text
 from flows.pipeline import BASE_STRATEGY, pipeline_of
 from tasks.workspace import Workspace
@@ -38,19 +39,51 @@ def prepare_workspace(
     Raises:
         ParameterError: the parameters or the name are not usable.
     """
+    resolved = resolve_workspace(overlays=overlays, settings=settings, name=name)
+    workspace = resolved.workspace
+    if workspace.root == ".":
+        return workspace
+    header = f"# Written by `presel run` from {resolved.origin}; the next such run writes it again.\n"
+    values = yaml.safe_dump(resolved.values, sort_keys=False, allow_unicode=True)
+    pipeline = pipeline_of(resolved.parameters.strategy).seen_from(Path(workspace.root))
+    texts = {workspace.parameter_file: header + values, workspace.pipeline_file: header + pipeline}
+    if any(not path.exists() or path.read_text(encoding="utf-8") != text for path, text in texts.items()):
+        with workspace.exclusive():  # other parameters under a run that is working would spoil its work
+            for path, text in texts.items():
+                write_text(path, text)
+    return workspace
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedWorkspace:
+    """A workspace before it is laid out.
+
+    Attributes:
+        workspace: where it is to be.
+        parameters: checked.
+        values: the same as they are written down.
+        origin: what they were put together from.
+    """
+
+    workspace: Workspace
+    parameters: Parameters
+    values: dict[str, object]
+    origin: str
+
+
+def resolve_workspace(
+    *, overlays: Sequence[Path] = (), settings: Sequence[str] = (), name: str | None = None
+) -> ResolvedWorkspace:
+    """What `prepare_workspace` would lay out, without writing anything; the same arguments, the same errors."""
     values = merge_overlays(BASE, overlays, settings)
     origin = " + ".join([str(BASE), *(os.path.relpath(overlay) for overlay in overlays), *settings])
-    strategy = parse_parameters(values, origin=origin).strategy
-    if name is None and strategy == BASE_STRATEGY and values == merge_overlays(BASE):
-        return Workspace(".")
-    chosen = name or _default_name(overlays, settings, strategy)
+    parameters = parse_parameters(values, origin=origin)
+    if name is None and parameters.strategy == BASE_STRATEGY and values == merge_overlays(BASE):
+        return ResolvedWorkspace(Workspace("."), parameters, values, origin)
+    chosen = name or _default_name(overlays, settings, parameters.strategy)
     if not NAME.fullmatch(chosen):
         raise ParameterError(f"--name {chosen!r}: use letters, digits, '.', '_' and '-' only")
-    workspace = Workspace(str(RUNS / chosen))
-    header = f"# Written by `presel run` from {origin}; the next such run writes it again.\n"
-    _write_if_changed(workspace.parameter_file, header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-    _write_if_changed(workspace.pipeline_file, header + pipeline_of(strategy).seen_from(Path(workspace.root)))
-    return workspace
+    return ResolvedWorkspace(Workspace(str(RUNS / chosen)), parameters, values, origin)
 
 
 def base_seed(overlays: Sequence[Path], settings: Sequence[str]) -> int:
@@ -93,8 +126,3 @@ def _default_name(overlays: Sequence[Path], settings: Sequence[str], strategy: s
     if others:
         parts.append(hashlib.sha256(json.dumps(others).encode()).hexdigest()[:8])
     return "-".join(parts)
-
-
-def _write_if_changed(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)

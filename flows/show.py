@@ -36,7 +36,9 @@ def show_outcome(outcome: CurationOutcome) -> None:
             "model",
             "not registered"
             if model is None
-            else f"models:/{model.name}/{model.version}{' (new)' if model.created else ' (unchanged)'}",
+            else f"models:/{model.name}/{model.version}{' (new)' if model.created else ' (unchanged)'}"
+            if model.version
+            else f"a version of {model.name} when MLflow answers again (the next run, or `presel sync`)",
         ),
         ("MLflow run", f"{outcome.mlflow_run_id}  (`make ui` opens MLflow and Prefect)"),
     ]

@@ -10,7 +10,7 @@ STAGES: dict[str, str] = {
     "embed": "tasks.embed",
     "reference": "tasks.reference",
     "instruct_reference": "tasks.instruct",
-    "reference_tune": "tasks.tune",
+    "reference_tune": "tasks.reference_tune",
     "score": "tasks.score",
     "cluster": "tasks.cluster",
     "allocate": "tasks.allocate",

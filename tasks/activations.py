@@ -4,7 +4,7 @@ from tasks.pool_features import pool_samples, save_features
 from tasks.stage import StageContext, StageSummary, stage_task
 
 
-@stage_task("activations")
+@stage_task("activations", uses="gpu")
 def activations(context: StageContext) -> StageSummary:
     """Pooled attention outputs of the chosen layers."""
     # These import torch, which a cached run does without.

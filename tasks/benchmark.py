@@ -1,52 +1,42 @@
 """Stages benchmark: a model on the held-out sets."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
 from components.benchmark.relative import average_score
 from components.ingest.manifest import read_samples
+from components.progress import Progress
 from components.storage import fresh_directory, write_table
 from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
+from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from components.benchmark.evaluate import BenchmarkResult
 
 
-@stage_task("benchmark_base")
+@stage_task("benchmark_base", uses="gpu")
 def benchmark_base(context: StageContext) -> StageSummary:
     """The model before any tuning."""
     return _benchmark(context, None)
 
 
-@stage_task("benchmark_tuned")
+@stage_task("benchmark_tuned", uses="gpu")
 def benchmark_tuned(context: StageContext) -> StageSummary:
     """The tuned model."""
     return _benchmark(context, context.input("model") / "adapter")
 
 
-@stage_task("benchmark_baseline")
+@stage_task("benchmark_baseline", uses="gpu")
 def benchmark_baseline(context: StageContext) -> StageSummary:
     """A control."""
     return _benchmark(context, context.input(f"baseline_model/{context.item}") / "adapter")
 
 
 def _benchmark(context: StageContext, adapter: Path | None) -> StageSummary:
-    # These import torch, which a cached run does without.
-    from components.benchmark.evaluate import evaluate
-    from components.vlm.load import load_vlm
-
-    parameters = context.parameters
-    # Left out is what is in the pool, not only what was trained on: every model of every run over one pool then
-    # answers the same questions, and their averages can be compared.
-    pool = pc.unique(read_samples(context.input("manifest"))["image_sha"]).to_pylist()
-    result = evaluate(
-        load_vlm(parameters.vlm, adapter=adapter),
-        parameters.benchmark.sets,
-        training_image_shas=frozenset(pool),
-        batch_size=parameters.benchmark.batch_size,
-        max_new_tokens=parameters.benchmark.max_new_tokens,
-        pixel_limit=parameters.ingest.pixel_limit,
-        progress=context.progress("answered questions:"),
-    )
+    result = evaluate_adapter(context.workspace, adapter, context.progress("answered questions:"))
     with fresh_directory(context.output) as directory:
         write_table(directory / "predictions.parquet", result.predictions)
         write_table(directory / "metrics.parquet", result.metrics)
@@ -56,3 +46,24 @@ def _benchmark(context: StageContext, adapter: Path | None) -> StageSummary:
     scores = zip(result.metrics["set"].to_pylist(), result.metrics["score"].to_pylist(), strict=True)
     metrics = (("average", average), *((f"score/{name}", value) for name, value in scores))
     return StageSummary(questions, f"average {100 * average:.1f} of 100, {sets} sets, {questions:,} questions", metrics)
+
+
+def evaluate_adapter(workspace: Workspace, adapter: Path | None, progress: Progress) -> "BenchmarkResult":
+    """Ask a model the questions of the configured sets, those about images of the pool left out."""
+    # These import torch, which a cached run does without.
+    from components.benchmark.evaluate import evaluate
+    from components.vlm.load import load_vlm
+
+    parameters = workspace.parameters()
+    # Left out is what is in the pool, not only what was trained on: every model of every run over one pool then
+    # answers the same questions, and their averages can be compared.
+    pool = pc.unique(read_samples(workspace.artifact("manifest"))["image_sha"]).to_pylist()
+    return evaluate(
+        load_vlm(parameters.vlm, adapter=adapter),
+        parameters.benchmark.sets,
+        training_image_shas=frozenset(pool),
+        batch_size=parameters.benchmark.batch_size,
+        max_new_tokens=parameters.benchmark.max_new_tokens,
+        pixel_limit=parameters.ingest.pixel_limit,
+        progress=progress,
+    )

@@ -9,7 +9,9 @@ from prefect.artifacts import create_link_artifact
 from prefect.runtime import flow_run
 
 from tasks.git_commit import git_commit
-from tasks.tracking import experiment_id, metric_name, tracking_client
+from tasks.tracking import metric_name
+from tasks.tracking_operations import MetricValue, RunStatus
+from tasks.tracking_record import contact_at_start, log_file, log_values, now_ms, open_run, send_spooled, set_status
 
 
 @contextmanager
@@ -23,35 +25,32 @@ def open_comparison_run(name: str, parameters: Sequence[tuple[str, str]]) -> Ite
     Yields:
         Its id.
     """
-    from mlflow.entities import Param
-
-    client = tracking_client()
-    tags = {
-        "presel.comparison": name,
-        "presel.git_commit": git_commit(),
-        "prefect.flow_run": flow_run.name or "",
-        "prefect.flow_run_id": flow_run.id or "",
-    }
-    run_id = str(client.create_run(experiment_id(client), run_name=flow_run.name or "compare", tags=tags).info.run_id)
-    status = "FAILED"
+    contact_at_start()
+    tags = [
+        ("presel.comparison", name),
+        ("presel.git_commit", git_commit()),
+        ("prefect.flow_run", flow_run.name or ""),
+        ("prefect.flow_run_id", flow_run.id or ""),
+    ]
+    run_id = open_run(flow_run.name or "compare", tags=tags)
+    status: RunStatus = "FAILED"
     try:
-        client.log_batch(run_id, params=[Param(key, value) for key, value in parameters])
+        log_values(run_id, params=parameters)
         yield run_id
         status = "FINISHED"
     finally:
-        client.set_terminated(run_id, status)
+        set_status(run_id, status)
+        send_spooled()
 
 
 @task(name="publish_comparison", persist_result=False, retries=2, retry_delay_seconds=5)
 def publish_comparison(run_id: str, metrics: Sequence[tuple[str, float]], page: Path, files: Sequence[Path]) -> None:
     """Keep the numbers and the page with the MLflow run and link the page from the Prefect run."""
-    from mlflow.entities import Metric
-    from mlflow.utils.time import get_current_time_millis
-
-    client, now = tracking_client(), get_current_time_millis()
-    client.log_batch(run_id, metrics=[Metric(metric_name(name), value, now, 0) for name, value in metrics])
+    now = now_ms()
+    values = [MetricValue(name=metric_name(name), value=value, step=0, measured_ms=now) for name, value in metrics]
+    log_values(run_id, metrics=values)
     for file in (page, *files):
-        client.log_artifact(run_id, str(file))
+        log_file(run_id, str(file))
     create_link_artifact(
         key="comparison",
         link=page.resolve().as_uri(),

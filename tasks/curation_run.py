@@ -1,9 +1,9 @@
 """A curation run in MLflow: parameters, dataset inputs, lineage tags, and how it ended."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
@@ -13,16 +13,25 @@ from components.instructions.ledger_totals import ledger_cost
 from components.parameters import Parameters
 from tasks.approval import PurchaseDeclinedError
 from tasks.git_commit import git_commit
+from tasks.run_files import CODE_TAG, code_digest, run_files
 from tasks.stage import CurationRun
-from tasks.tracking import experiment_id, tracking_client
+from tasks.tracking import TrackingAwayError, experiment_id, mlflow_errors, tracking_client
+from tasks.tracking_operations import LogDataset, RunStatus
+from tasks.tracking_record import (
+    contact_at_start,
+    is_there,
+    log_file,
+    log_values,
+    open_run,
+    record,
+    send_spooled,
+    set_status,
+)
 from tasks.versioning import Artifact
 from tasks.workspace import Workspace
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 # MLflow's word for a run that goes on later.
-_WAITING = "SCHEDULED"
+_WAITING: RunStatus = "SCHEDULED"
 
 
 @contextmanager
@@ -37,25 +46,23 @@ def open_curation_run(
         annotate_pool: instructions may be bought for the whole pool.
         parent_run_id: the MLflow run that this one is nested in, such as a comparison's.
     """
-    client = tracking_client()
+    contact_at_start()
     parameters = workspace.parameters()
-    tags = {
-        "presel.workspace": workspace.root,
-        "presel.strategy": parameters.strategy,
-        "presel.git_commit": git_commit(),
-        "prefect.flow_run": flow_run.name or "",
-        "prefect.flow_run_id": flow_run.id or "",
-        "prefect.flow_run_url": flow_run.ui_url or "",
-    }
-    if parent_run_id is not None:
-        tags["mlflow.parentRunId"] = parent_run_id
-    run_id = _resumed_run(client, parameters)
+    run_id = _resumed_run(parameters)
     if run_id is None:
-        run = client.create_run(experiment_id(client), run_name=flow_run.name or "curate", tags=tags)
-        run_id = str(run.info.run_id)
-        _log_parameters(run_id, parameters)
+        tags = [
+            ("presel.workspace", workspace.root),
+            ("presel.strategy", parameters.strategy),
+            ("presel.git_commit", git_commit()),
+            (CODE_TAG, code_digest()),
+            ("prefect.flow_run", flow_run.name or ""),
+            ("prefect.flow_run_id", flow_run.id or ""),
+            ("prefect.flow_run_url", flow_run.ui_url or ""),
+        ]
+        run_id = open_run(flow_run.name or "curate", parent=parent_run_id, tags=tags)
+        log_values(run_id, params=list(_flatten("", parameters.model_dump(mode="json"))))
     label = flow_run.id or run_id
-    status = "FAILED"
+    status: RunStatus = "FAILED"
     try:
         yield CurationRun(workspace, run_id, refresh, annotate_pool, label)
         status = "FINISHED"
@@ -66,29 +73,40 @@ def open_curation_run(
         status = "KILLED"
         raise
     finally:
-        _close(client, run_id, workspace, cost_usd=_cost(parameters, label), status=status)
+        _close(run_id, workspace, cost_usd=_cost(parameters, label), status=status)
 
 
-def _resumed_run(client: "MlflowClient", parameters: Parameters) -> str | None:
-    """The run that waited for a person, when this is the same flow run going on with the same parameters."""
-    if not flow_run.id:
+def _resumed_run(parameters: Parameters) -> str | None:
+    """The run that this flow run had before a person was asked or it was retried, when its parameters are the same.
+
+    While MLflow is away it cannot be found, and what follows becomes a run of its own with the same flow run's tags.
+    """
+    if not flow_run.id or not is_there():
         return None
-    query = f"tags.`prefect.flow_run_id` = '{flow_run.id}' and attributes.status = '{_WAITING}'"
-    for run in client.search_runs([experiment_id(client)], query):
+    client = tracking_client()
+    query = f"tags.`prefect.flow_run_id` = '{flow_run.id}'"
+    try:
+        with mlflow_errors():
+            waiting = client.search_runs([experiment_id(client)], query)
+    except TrackingAwayError:
+        return None
+    for run in waiting:
         if run.data.params == dict(_flatten("", parameters.model_dump(mode="json"))):
-            client.update_run(run.info.run_id, status="RUNNING")
+            set_status(run.info.run_id, "RUNNING")
             return str(run.info.run_id)
     return None
 
 
-def _close(client: "MlflowClient", run_id: str, workspace: Workspace, *, cost_usd: float, status: str) -> None:
-    client.set_tag(run_id, "presel.cost_usd", f"{cost_usd:.6f}")
+def _close(run_id: str, workspace: Workspace, *, cost_usd: float, status: RunStatus) -> None:
+    log_values(run_id, tags=[("presel.cost_usd", f"{cost_usd:.6f}")])
     if workspace.lock_file.exists():
         digest = hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()
-        client.set_tag(run_id, "presel.dvc_lock_sha256", digest)
-        client.log_artifact(run_id, str(workspace.lock_file))
-    client.log_artifact(run_id, str(workspace.parameter_file))
-    client.set_terminated(run_id, status)
+        log_values(run_id, tags=[("presel.dvc_lock_sha256", digest)])
+    with run_files(workspace) as files:
+        for file in files:
+            log_file(run_id, str(file))
+    set_status(run_id, status)
+    send_spooled()
 
 
 def _cost(parameters: Parameters, label: str) -> float:
@@ -104,25 +122,17 @@ def log_dataset(run: CurationRun, artifact: Artifact, *, context: str) -> None:
         artifact: the pool's manifest, the training set.
         context: what it is for, such as `pool` or `training`.
     """
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
     assert run.mlflow_run_id is not None
-    dataset = Dataset(
-        name=artifact.path,
-        digest=artifact.dvc_hash.removesuffix(".dir"),
-        source_type="dvc",
-        source=f'{{"workspace": "{run.workspace.root}", "path": "{artifact.path}"}}',
-        profile=f'{{"rows": {artifact.rows}}}',
+    record(
+        LogDataset(
+            run=run.mlflow_run_id,
+            name=artifact.path,
+            digest=artifact.dvc_hash.removesuffix(".dir"),
+            source=json.dumps({"workspace": run.workspace.root, "path": artifact.path}),
+            profile=json.dumps({"rows": artifact.rows}),
+            context=context,
+        )
     )
-    tags = [InputTag("mlflow.data.context", context)]
-    tracking_client().log_inputs(run.mlflow_run_id, datasets=[DatasetInput(dataset, tags)])
-
-
-def _log_parameters(run_id: str, parameters: Parameters) -> None:
-    from mlflow.entities import Param
-
-    leaves = [Param(key, value) for key, value in _flatten("", parameters.model_dump(mode="json"))]
-    tracking_client().log_batch(run_id, params=leaves)
 
 
 def _flatten(prefix: str, value: object) -> Iterator[tuple[str, str]]:

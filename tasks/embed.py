@@ -6,7 +6,7 @@ from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
 
 
-@stage_task("embed", retries=1)
+@stage_task("embed", uses="gpu")
 def embed(context: StageContext) -> StageSummary:
     """Compute the vectors that are missing."""
     parameters = context.parameters

@@ -4,7 +4,7 @@ from tasks.pool_features import pool_samples, save_features
 from tasks.stage import StageContext, StageSummary, stage_task
 
 
-@stage_task("gradients")
+@stage_task("gradients", uses="gpu")
 def gradients(context: StageContext) -> StageSummary:
     """Gradients of the response loss at the warm-up model."""
     # These import torch, which a cached run does without.

@@ -6,7 +6,7 @@ from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.workspace import STATE
 
 
-@stage_task("ingest", retries=1)
+@stage_task("ingest")
 def ingest(context: StageContext) -> StageSummary:
     """Validate, hash and deduplicate the pool."""
     result = ingest_pool(
@@ -15,14 +15,17 @@ def ingest(context: StageContext) -> StageSummary:
         known_images=STATE / "known-images.parquet",
         progress=context.progress("checked images:"),
     )
-    write_manifest(context.output, result)
+    new = write_manifest(context.output, result)
     rows = result.samples.num_rows
     return StageSummary(
         rows,
-        f"{rows:,} samples of {result.images.num_rows:,} images, {result.quarantine.num_rows:,} records quarantined",
+        f"{rows:,} samples of {result.images.num_rows:,} images ({result.read:,} hashed and decoded, {new:,} new), "
+        f"{result.quarantine.num_rows:,} records quarantined",
         (
             ("samples", rows),
             ("images", result.images.num_rows),
             ("quarantined", result.quarantine.num_rows),
+            ("images_read", result.read),
+            ("images_new", new),
         ),
     )

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.manifest import read_images, read_samples
+from components.instruction_parameters import ProviderName
 from components.instructions.approval import purchase_outlook, spending_limit_usd
 from components.instructions.buy import BuyResult, buy_instructions
 from components.instructions.estimate import estimate_requests
@@ -16,23 +17,32 @@ from components.instructions.provider import InstructionProvider
 from components.instructions.purse import BudgetSpentError, PurchaseStoppedError
 from components.instructions.request import InstructionRequest, requests_for_samples
 from components.money import dollars
+from components.parameters import Parameters
 from components.storage import fresh_directory, write_table
 from tasks.chosen_samples import chosen_samples
-from tasks.stage import StageContext, StageRefusedError, StageSummary, stage_task
+from tasks.stage import Resource, StageContext, StageRefusedError, StageSummary, stage_task
 from tasks.tables import write_dropped
+
+# What asking each provider takes a share of; the others ask nobody.
+_TAKES: dict[ProviderName, Resource] = {"openai": "api", "batch": "api", "local": "gpu"}
+
+
+def asked_resource(parameters: Parameters) -> Resource | None:
+    """What buying instructions takes a share of."""
+    return _TAKES.get(parameters.instructions.provider)
 
 
 class ApprovalUsedUpError(StageRefusedError):
     """A purchase came to more than estimated, and a person has to say whether it goes on."""
 
 
-@stage_task("instruct_reference", retries=2)
+@stage_task("instruct_reference", uses=asked_resource)
 def instruct_reference(context: StageContext) -> StageSummary:
     """Instructions of the reference set."""
     return _instruct(context, "instruct_reference")
 
 
-@stage_task("instruct_pool", retries=2)
+@stage_task("instruct_pool", uses=asked_resource)
 def instruct_pool(context: StageContext) -> StageSummary:
     """Instructions of the whole pool, for the strategies that read them all."""
     if not context.annotate_pool:
@@ -40,13 +50,13 @@ def instruct_pool(context: StageContext) -> StageSummary:
     return _instruct(context, "instruct_pool")
 
 
-@stage_task("instruct_selection", retries=2)
+@stage_task("instruct_selection", uses=asked_resource)
 def instruct_selection(context: StageContext) -> StageSummary:
     """Instructions of the picked images."""
     return _instruct(context, "instruct_selection")
 
 
-@stage_task("baseline_instruct", retries=2)
+@stage_task("baseline_instruct", uses=asked_resource)
 def baseline_instruct(context: StageContext) -> StageSummary:
     """Instructions of a control."""
     return _instruct(context, f"baseline_instruct@{context.item}")

@@ -5,7 +5,7 @@ import pyarrow as pa
 from components.ingest.manifest import read_samples
 from components.schemas import CHOSEN
 from components.selection.reference_set import choose_reference_set
-from components.storage import fresh_directory, write_table
+from components.storage import fresh_directory, read_table, write_table
 from tasks.stage import StageContext, StageSummary, stage_task
 
 
@@ -13,13 +13,19 @@ from tasks.stage import StageContext, StageSummary, stage_task
 def reference(context: StageContext) -> StageSummary:
     """Choose the reference set."""
     samples = read_samples(context.input("manifest"))
+    earlier = frozenset(
+        read_table(context.input("earlier/reference") / "reference.parquet", CHOSEN)["sample_id"].to_pylist()
+    )
     chosen = choose_reference_set(
         samples["sample_id"].to_pylist(),
         samples["task"].to_pylist(),
         share=context.parameters.reference.share,
         seed=context.parameters.seed,
+        members=earlier,
     )
     table = samples.filter(pa.array(chosen)).select(CHOSEN.names)
     with fresh_directory(context.output) as directory:
         write_table(directory / "reference.parquet", table)
-    return StageSummary(table.num_rows, f"{table.num_rows:,} of {samples.num_rows:,} samples")
+    stayed = sum(sample_id in earlier for sample_id in table["sample_id"].to_pylist())
+    note = f"{table.num_rows:,} of {samples.num_rows:,} samples, {stayed:,} of them members before"
+    return StageSummary(table.num_rows, note, (("members", table.num_rows), ("stayed", stayed)))

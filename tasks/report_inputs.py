@@ -1,12 +1,6 @@
 """What the report shows, read from the artifacts of one workspace."""
 
-import hashlib
-import os
-import platform
-from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import version
-from pathlib import Path
 
 import pyarrow as pa
 import yaml
@@ -19,29 +13,28 @@ from components.instructions.costs import paid_costs, purchase_costs
 from components.instructions.estimate import provider_price
 from components.instructions.ledger import open_ledger
 from components.instructions.ledger_totals import ledger_totals
+from components.recuration.pool_changes import pool_changes
+from components.recuration.reference_model import read_decision
 from components.report.inputs import (
     BenchmarkRun,
     CoincideEvidence,
     Costs,
     DropCount,
     InstructionTable,
-    Lineage,
     MapCoordinates,
     Purchase,
+    RecurationEvidence,
     ReportInputs,
     TiveEvidence,
     TrainingRun,
-    Version,
 )
 from components.selection.budget import budget_text, parse_budget
 from components.selection.map_2d import project_to_plane
 from components.storage import read_table
 from components.strategies import STRATEGIES
-from tasks.git_commit import git_commit
+from tasks.report_lineage import report_lineage
 from tasks.stage import StageContext
-from tasks.tracking import experiment_id, tracking_client
 
-LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")
 # Artifacts with a dropped.parquet, in the order of the stages; a strategy has some of them.
 STAGES_THAT_DROP = (
     "vectors",
@@ -102,13 +95,16 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
             for name in models
         ),
         costs=_costs(context, samples, instructions),
-        lineage=_lineage(context),
+        lineage=report_lineage(
+            context, selection, {part.origin: part.table for part in instructions if part.table.num_rows}
+        ),
         drops=_drops(context),
         map_coordinates=_map(context, selection),
         strategy=parameters.strategy,
         budget=budget_text(parse_budget(parameters.budget)),
         tive=_tive(context),
         coincide=_coincide(context),
+        recuration=_recuration(context, samples),
     )
 
 
@@ -145,6 +141,22 @@ def _coincide(context: StageContext) -> CoincideEvidence | None:
     if context.parameters.strategy != "coincide":
         return None
     return CoincideEvidence(_table(context, "concept_shares/shares.parquet", schemas.CONCEPT_SHARES))
+
+
+def _recuration(context: StageContext, samples: pa.Table) -> RecurationEvidence | None:
+    if not STRATEGIES[context.parameters.strategy].can_recurate:
+        return None
+    earlier = _table(context, "earlier/manifest/samples.parquet", schemas.SAMPLES)
+    if not earlier.num_rows:
+        return None
+    return RecurationEvidence(
+        changes=pool_changes(earlier, samples, _table(context, "manifest/quarantine.parquet", schemas.QUARANTINE)),
+        earlier_reference=_table(context, "earlier/reference/reference.parquet", schemas.CHOSEN),
+        earlier_selection=_table(context, "earlier/selection/selection.parquet", schemas.SELECTION),
+        clustered_tasks=_table(context, "clusters/tasks.parquet", schemas.CLUSTERED_TASKS),
+        kept=_table(context, "allocation/kept.parquet", schemas.KEPT_QUOTAS),
+        reference_model=read_decision(context.input("reference_model")),
+    )
 
 
 def _table(context: StageContext, name: str, schema: pa.Schema) -> pa.Table:
@@ -213,40 +225,3 @@ def _map(context: StageContext, selection: pa.Table) -> MapCoordinates | None:
     else:
         return None
     return MapCoordinates(tuple(shown["sample_id"].to_pylist()), project_to_plane(vectors, seed=parameters.seed))
-
-
-def _mlflow_page(tracking: str, run_id: str | None) -> str:
-    if run_id is None:
-        return ""
-    if not tracking.startswith("http"):
-        return f"run {run_id}"
-    return f"{tracking}/#/experiments/{experiment_id(tracking_client())}/runs/{run_id}"
-
-
-def _lineage(context: StageContext) -> Lineage:
-    from prefect.context import FlowRunContext
-    from prefect.utilities.urls import url_for
-
-    commit = git_commit()
-    lock = context.workspace.lock_file
-    flow_context = FlowRunContext.get()
-    flow_run = flow_context.flow_run if flow_context else None
-    tracking = os.environ["MLFLOW_TRACKING_URI"]
-    run_id = context.tracker.parent_run_id
-    return Lineage(
-        created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        git_commit=commit.removesuffix("-dirty"),
-        git_dirty=commit.endswith("-dirty"),
-        dvc_lock_digest=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
-        flow_run_id=str(flow_run.id) if flow_run else "",
-        flow_run_name=flow_run.name if flow_run else "",
-        flow_run_url=(url_for("flow-run", obj_id=flow_run.id) or "") if flow_run else "",
-        mlflow_run_url=_mlflow_page(tracking, run_id),
-        versions=(
-            Version("python", platform.python_version()),
-            *(Version(name, version(name)) for name in LIBRARIES),
-            Version("encoder", context.parameters.encoder.model),
-            Version("vision-language model", context.parameters.vlm.model),
-        ),
-        parameters=Path(context.workspace.parameter_file).read_text(encoding="utf-8"),
-    )

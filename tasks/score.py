@@ -1,41 +1,72 @@
 """Stage score: Instruction Relevance Score of the reference samples, importance of the tasks."""
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.assemble import assemble_training_set
 from components.ingest.manifest import read_samples
-from components.schemas import IMPORTANCE, INSTRUCTIONS
+from components.recuration.extended_scores import join_scores, scores_that_hold
+from components.recuration.reference_model import read_decision
+from components.schemas import IMPORTANCE, INSTRUCTIONS, SCORES
 from components.selection.task_importance import task_importance
 from components.storage import fresh_directory, read_table, write_table
 from components.training_formats import training_samples
 from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
 
+if TYPE_CHECKING:
+    from components.scoring.instruction_relevance_score import ScoreResult
 
-@stage_task("score")
+
+@stage_task("score", uses="gpu")
 def score(context: StageContext) -> StageSummary:
-    """Score the reference set with the reference model."""
+    """Score the reference set with the reference model; what it has scored before is not scored again."""
+    instructions = read_table(context.input("instructions/reference") / "instructions.parquet", INSTRUCTIONS)
+    kept = _kept_scores(context, instructions)
+    result = _score_others(context, instructions, kept)
+    table = join_scores(kept, result.scores)
+    scores = table["instruction_relevance_score"].to_numpy()
+    importance = task_importance(table["task"].to_pylist(), scores)
+    rows = [(item.task, item.samples, item.score, item.weight) for item in importance]
+    with fresh_directory(context.output) as directory:
+        write_table(directory / "scores.parquet", table)
+        write_table(directory / "importance.parquet", pa.table(list(zip(*rows, strict=True)), schema=IMPORTANCE))
+        write_dropped(directory, result.dropped)
+    metrics = tuple((f"importance/{item.task}", item.weight) for item in importance)
+    note = f"{len(scores):,} samples ({kept.num_rows:,} scored before), {len(result.dropped):,} left out"
+    counts = (("mean_irs", float(scores.mean())), ("scored", result.scores.num_rows), ("scores_kept", kept.num_rows))
+    return StageSummary(len(scores), f"{note}, mean IRS {scores.mean():.3f}", (*counts, *metrics))
+
+
+def _kept_scores(context: StageContext, instructions: pa.Table) -> pa.Table:
+    """Scores of an earlier curation with this very reference model."""
+    if read_decision(context.input("reference_model")).retune:
+        return SCORES.empty_table()
+    earlier = context.input("earlier")
+    return scores_that_hold(
+        read_table(earlier / "scores/scores.parquet", SCORES),
+        read_table(earlier / "instructions/reference/instructions.parquet", INSTRUCTIONS),
+        instructions,
+    )
+
+
+def _score_others(context: StageContext, instructions: pa.Table, kept: pa.Table) -> "ScoreResult":
     # These import torch, which a cached run does without.
-    from components.scoring.instruction_relevance_score import score_samples
+    from components.scoring.instruction_relevance_score import ScoreResult, score_samples
     from components.vlm.load import load_vlm
 
-    parameters = context.parameters
-    instructions = read_table(context.input("instructions/reference") / "instructions.parquet", INSTRUCTIONS)
-    pool = read_samples(context.input("manifest"))
-    result = score_samples(
+    left = instructions.filter(
+        pc.invert(pc.is_in(instructions["sample_id"], value_set=kept["sample_id"].combine_chunks()))
+    )
+    if not left.num_rows:
+        return ScoreResult(SCORES.empty_table(), ())
+    parameters, pool = context.parameters, read_samples(context.input("manifest"))
+    return score_samples(
         load_vlm(parameters.vlm, adapter=context.input("reference_model") / "adapter"),
-        training_samples(assemble_training_set(pool, (("reference", instructions),))),
+        training_samples(assemble_training_set(pool, (("reference", left),))),
         batch_size=parameters.score.batch_size,
         pixel_limit=parameters.ingest.pixel_limit,
         progress=context.progress("scored samples:"),
     )
-    scores = result.scores["instruction_relevance_score"].to_numpy()
-    importance = task_importance(result.scores["task"].to_pylist(), scores)
-    rows = [(item.task, item.samples, item.score, item.weight) for item in importance]
-    with fresh_directory(context.output) as directory:
-        write_table(directory / "scores.parquet", result.scores)
-        write_table(directory / "importance.parquet", pa.table(list(zip(*rows, strict=True)), schema=IMPORTANCE))
-        write_dropped(directory, result.dropped)
-    metrics = tuple((f"importance/{item.task}", item.weight) for item in importance)
-    note = f"{len(scores):,} samples scored, {len(result.dropped):,} left out, mean IRS {scores.mean():.3f}"
-    return StageSummary(len(scores), note, (("mean_irs", float(scores.mean())), *metrics))

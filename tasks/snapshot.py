@@ -8,6 +8,7 @@ from components.instruction_parameters import InstructionParameters
 from components.parameters import BenchmarkSet, SourceParameters, TaskRule
 from components.snapshot import snapshot_files, snapshot_model, snapshot_sources
 from components.storage import write_text
+from tasks.earlier import ensure_earlier
 from tasks.workspace import Workspace
 
 
@@ -28,11 +29,12 @@ def _snapshot_instructions(parameters: InstructionParameters) -> str:
 
 @task(name="snapshot_inputs", persist_result=False)
 def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
-    """Bring `data/inputs/*.json` up to date.
+    """Bring `data/inputs/*.json` up to date, and make sure that there is something to go on from, if only nothing.
 
     Returns:
         Names of the snapshots that changed.
     """
+    ensure_earlier(workspace)
     parameters = workspace.parameters()
     vlm, encoder = parameters.vlm, parameters.encoder
     snapshots = {

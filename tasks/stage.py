@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from prefect import task
@@ -17,7 +17,11 @@ from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from components.parameters import Parameters
 from components.schemas import SCHEMA_VERSION
 from components.storage import write_record
-from tasks.tracking import StageTracker
+from tasks.failures import BACK_OFF_JITTER, BACK_OFF_SECONDS, explained, failure_may_pass
+from tasks.prefect_server import when_it_is_there
+from tasks.stage_page import LoggedProgress, publish_stage_page
+from tasks.stage_tracker import StageTracker
+from tasks.unpushed import push_stage_or_remember
 from tasks.versioning import (
     Artifact,
     check_unchanged,
@@ -31,7 +35,10 @@ from tasks.versioning import (
 from tasks.workspace import STATE, Workspace
 
 logger = logging.getLogger("presel.stage")
-PROGRESS_SECONDS = 2.0
+# What a stage can need a share of: the tag of its task. Prefect waits for a slot of the global concurrency limit
+# `tag:gpu` or `tag:api` where one is defined, and for nothing where none is.
+Resource = Literal["gpu", "api"]
+Uses = Resource | Callable[[Parameters], Resource | None] | None
 
 
 class StageRefusedError(RuntimeError):
@@ -107,34 +114,9 @@ class StageContext:
         """The directory of an artifact that the stage reads."""
         return self.workspace.artifact(name)
 
-    def progress(self, what: str) -> "LoggedProgress":
-        """A progress listener that logs at most every two seconds."""
+    def progress(self, what: str) -> LoggedProgress:
+        """A progress listener that logs, and moves the bar in the Prefect UI, at most every two seconds."""
         return LoggedProgress(what, self.log)
-
-
-class LoggedProgress:
-    """Progress as log lines, with rate and time left."""
-
-    def __init__(self, what: str, log: Callable[[str], None]) -> None:
-        self._what = what
-        self._log = log
-        self._started = time.monotonic()
-        self._last = self._started
-        self._found: int | None = None
-
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Log where the stage is; quiet when the last line is younger than two seconds."""
-        now = time.monotonic()
-        if self._found is None:
-            # What an earlier run had done says nothing about how fast this one is.
-            self._found, self._started = (done, now) if done < total else (0, self._started)
-        if now - self._last < PROGRESS_SECONDS:
-            return
-        self._last = now
-        rate = max(0, done - self._found) / max(now - self._started, 1e-9)
-        left = f", {(total - done) / rate:.0f} s left" if rate > 0 and total > done else ""
-        shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
-        self._log(f"{self._what} {done:,} of {total:,} ({shown}/s{left}){', ' + note if note else ''}")
 
 
 StageBody = Callable[[StageContext], StageSummary]
@@ -176,12 +158,14 @@ class StageTask:
     Args:
         name: the stage's name in dvc.yaml, without `@item`.
         body: loads, calls a component, saves.
-        retries: of Prefect, for stages whose failure can pass.
+        retries: times that a failure which may pass is tried again, with growing pauses.
+        uses: what it needs a share of, or how the parameters say so.
     """
 
-    def __init__(self, name: str, body: StageBody, *, retries: int) -> None:
+    def __init__(self, name: str, body: StageBody, *, retries: int, uses: Uses) -> None:
         self.name = name
         self.fn = body
+        self._uses = uses
 
         @task(
             name=name,
@@ -190,11 +174,13 @@ class StageTask:
             persist_result=True,
             result_serializer="json",
             retries=retries,
-            retry_delay_seconds=[2.0 * 2**n for n in range(retries)] or None,
-            retry_condition_fn=_may_pass,
+            retry_delay_seconds=list(BACK_OFF_SECONDS[:retries]) or None,
+            retry_jitter_factor=BACK_OFF_JITTER,
+            retry_condition_fn=failure_may_pass,
         )
         def execute(stage: PreparedStage, inputs: tuple[Artifact, ...]) -> Artifact:  # noqa: ARG001 -- inputs draw the graph
-            return self._execute(stage)
+            with explained(stage.run.workspace, stage.name):
+                return self._execute(stage)
 
         self.task = execute
 
@@ -215,9 +201,17 @@ class StageTask:
             key = stage_key(stage, run.workspace)
             refresh = run.refresh or not _is_available(store, key, stage)
         prepared = PreparedStage(name, key, run)
-        artifact = self.task.with_options(refresh_cache=refresh)(prepared, inputs)
+        # A tag stands for a global concurrency limit: what is found in the cache must not wait for a GPU.
+        uses = self._uses(run.workspace.parameters()) if callable(self._uses) else self._uses
+        tags = [uses] if refresh and uses else []
+        execute = self.task.with_options(refresh_cache=refresh, tags=tags)
+        artifact = when_it_is_there(lambda: execute(prepared, inputs))
         assert isinstance(artifact, Artifact)
-        commit_stage(run.workspace, name, key)
+        with explained(run.workspace, name):
+            commit_stage(run.workspace, name, key)
+        if refresh and run.workspace.parameters().versioning.push_to_remote:
+            # At once, not at the end of the run: what is finished then outlives the machine it was computed on.
+            push_stage(run.workspace, name)
         return artifact
 
     def run_for_dvc(self, workspace: Workspace, name: str) -> Artifact:
@@ -269,6 +263,7 @@ class StageTask:
             check_unchanged(declared, workspace, stage.key)
             dvc_hash = output_hash(declared)
         assert dvc_hash is not None
+        publish_stage_page(stage.name, summary.note, context.output)
         return Artifact(
             stage=stage.name,
             path=path,
@@ -279,23 +274,35 @@ class StageTask:
         )
 
 
-def stage_task(name: str, *, retries: int = 0) -> Callable[[StageBody], StageTask]:
+def stage_task(
+    name: str, *, retries: int = len(BACK_OFF_SECONDS), uses: Uses = None
+) -> Callable[[StageBody], StageTask]:
     """Make a stage of a body.
 
     Args:
         name: the stage's name in dvc.yaml, without `@item`.
-        retries: of Prefect.
+        retries: times that a failure which may pass is tried again.
+        uses: `gpu` or `api`, when it needs a share of one, or a function of the parameters that says so.
     """
 
     def wrap(body: StageBody) -> StageTask:
-        return StageTask(name, body, retries=retries)
+        return StageTask(name, body, retries=retries, uses=uses)
 
     return wrap
 
 
-def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
-    """Whether a failure is worth another try."""
-    return not isinstance(state.result(raise_on_failure=False), StageRefusedError)
+@task(
+    name="push",
+    task_run_name="push {stage}",
+    persist_result=False,
+    retries=len(BACK_OFF_SECONDS),
+    retry_delay_seconds=list(BACK_OFF_SECONDS),
+    retry_jitter_factor=BACK_OFF_JITTER,
+    retry_condition_fn=failure_may_pass,
+)
+def push_stage(workspace: Workspace, stage: str) -> None:
+    """Copy what a stage made to the DVC remote, or note that it has to be done."""
+    push_stage_or_remember(workspace, stage)
 
 
 def _store_of(base: ResultStore, execute: Any) -> ResultStore:

@@ -1,10 +1,12 @@
-"""What MLflow is told: one run per curation run, a nested run per stage that computes something worth a number."""
+"""The MLflow server: who it is, whether it is there, and what its errors mean for a run."""
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tasks.workspace import STATE
 
@@ -12,6 +14,26 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "presel"
+_ANSWER_SECONDS = 3
+_DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"})
+_AWAY = frozenset(
+    {
+        "INTERNAL_ERROR",  # also what MLflow calls a connection that could not be made
+        "TEMPORARILY_UNAVAILABLE",  # also a database that is locked
+        "DEADLINE_EXCEEDED",
+        "REQUEST_LIMIT_EXCEEDED",
+        "RESOURCE_EXHAUSTED",
+        "CANCELLED",
+    }
+)
+
+
+class TrackingAwayError(RuntimeError):
+    """MLflow does not answer; what it was to be told is kept and told later."""
+
+
+class TrackingRefusedError(RuntimeError):
+    """MLflow answers, and does not let this project in: a person has to change something."""
 
 
 def tracking_client() -> "MlflowClient":
@@ -39,60 +61,81 @@ def metric_name(name: str) -> str:
     return re.sub(r"[^\w./: -]", "_", name)
 
 
-class StageTracker:
-    """Metrics of one stage. Its nested run is created with the first of them.
+def shown_address() -> str:
+    """The tracking server for a message: without a password."""
+    address = os.environ["MLFLOW_TRACKING_URI"]
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else address
 
-    Args:
-        parent_run_id: the curation run; None: metrics are not kept (`dvc repro`).
-        stage: the stage's name.
+
+def check_answers() -> None:
+    """Ask a tracking server whether it is there, in seconds; MLflow's own requests would wait for minutes.
+
+    Raises:
+        TrackingAwayError: it is not.
     """
+    address = os.environ["MLFLOW_TRACKING_URI"]
+    if not address.startswith("http"):
+        return
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
 
-    def __init__(self, parent_run_id: str | None, stage: str) -> None:
-        self._parent_run_id = parent_run_id
-        self._stage = stage
-        self._client: MlflowClient | None = None
-        self._run_id = ""
+    with mlflow_errors():
+        answer = http_request(
+            get_default_host_creds(address),
+            "/health",
+            "GET",
+            max_retries=0,
+            timeout=_ANSWER_SECONDS,
+            raise_on_status=False,
+        )
+    if answer.status_code >= 500:
+        raise TrackingAwayError(f"it answers {answer.status_code}")
 
-    def __enter__(self) -> "StageTracker":
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._client is not None:
-            self._client.set_terminated(self._run_id, "FINISHED" if error is None else "FAILED")
+@contextmanager
+def mlflow_errors() -> Iterator[None]:
+    """Tell the three kinds of failure apart.
 
-    @property
-    def parent_run_id(self) -> str | None:
-        """The curation run, when there is one."""
-        return self._parent_run_id
+    Raises:
+        TrackingAwayError: MLflow, its database or its artifact store does not answer: it passes.
+        TrackingRefusedError: the credentials are wrong, or what answers is not MLflow.
+        mlflow.exceptions.MlflowException: anything else: MLflow does not accept what it was told.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import HTTPError, RequestException
 
-    def log_metric(self, name: str, value: float, *, step: int = 0) -> None:
-        """Keep one number."""
-        client = self._open()
-        if client is not None:
-            client.log_metric(self._run_id, name, value, step=step)
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code in _DENIED:
+            raise _denied(error) from None
+        if error.error_code == "ENDPOINT_NOT_FOUND":
+            raise TrackingRefusedError(
+                f"what answers at {shown_address()} is not MLflow: correct MLFLOW_TRACKING_URI. It says: "
+                f"{_short(error)}"
+            ) from None
+        if error.error_code in _AWAY:
+            raise TrackingAwayError(_short(error)) from error
+        raise
+    except HTTPError as error:  # of the artifact store
+        status = 0 if error.response is None else error.response.status_code
+        if status in {401, 403}:
+            raise _denied(error) from None
+        if 400 <= status < 500 and status not in {408, 429}:
+            raise
+        raise TrackingAwayError(_short(error)) from error
+    except RequestException as error:
+        raise TrackingAwayError(_short(error)) from error
 
-    def log_summary(self, metrics: tuple[tuple[str, float], ...], note: str) -> None:
-        """Keep the stage's final numbers; a stage with none but its duration gets no run."""
-        if len(metrics) == 1 and self._client is None:
-            return
-        client = self._open()
-        if client is None:
-            return
-        from mlflow.entities import Metric
-        from mlflow.utils.time import get_current_time_millis
 
-        now = get_current_time_millis()
-        client.log_batch(self._run_id, metrics=[Metric(metric_name(name), value, now, 0) for name, value in metrics])
-        client.set_tag(self._run_id, "mlflow.note.content", note)
+def _denied(error: Exception) -> TrackingRefusedError:
+    return TrackingRefusedError(
+        f"MLflow at {shown_address()} refuses this project's credentials: set MLFLOW_TRACKING_USERNAME and "
+        f"MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN) in the environment. It says: {_short(error)}"
+    )
 
-    def _open(self) -> "MlflowClient | None":
-        if self._parent_run_id is None:
-            return None
-        if self._client is None:
-            client = tracking_client()
-            tags = {"mlflow.parentRunId": self._parent_run_id, "presel.stage": self._stage}
-            run: Any = client.create_run(experiment_id(client), run_name=self._stage, tags=tags)
-            self._client, self._run_id = client, str(run.info.run_id)
-        return self._client
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,4 +1,7 @@
-"""Stages tune: LoRA on the reference set, on the warm-up set, on the training set, on a control."""
+"""Stages tune: LoRA on the warm-up set, on the training set, on a control."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 from components.assemble import assemble_training_set, read_training_samples
 from components.ingest.manifest import read_samples
@@ -12,34 +15,42 @@ from tasks.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
 
 
-@stage_task("reference_tune")
-def reference_tune(context: StageContext) -> StageSummary:
-    """The reference model."""
-    return _tune(context, _instructed(context, "reference"), context.parameters.reference_tune)
-
-
-@stage_task("warm_up_tune")
+@stage_task("warm_up_tune", uses="gpu")
 def warm_up_tune(context: StageContext) -> StageSummary:
     """TIVE's reference model."""
     warm_up = read_table(context.input("warm_up") / "warm_up.parquet", CHOSEN)
     chosen = frozenset(warm_up["sample_id"].to_pylist())
-    samples = tuple(sample for sample in _instructed(context, "pool") if sample.sample_id in chosen)
-    return _tune(context, samples, context.parameters.reference_tune)
+    samples = tuple(sample for sample in instructed_samples(context, "pool") if sample.sample_id in chosen)
+    return tune_samples(context, samples, context.parameters.reference_tune)
 
 
-@stage_task("tune")
+@stage_task("tune", uses="gpu")
 def tune(context: StageContext) -> StageSummary:
     """The final model."""
-    return _tune(context, read_training_samples(context.input("training_set")), context.parameters.final_tune)
+    return tune_samples(context, read_training_samples(context.input("training_set")), context.parameters.final_tune)
 
 
-@stage_task("baseline_tune")
+@stage_task("baseline_tune", uses="gpu")
 def baseline_tune(context: StageContext) -> StageSummary:
     """A control, tuned as the final model is."""
-    return _tune(context, _instructed(context, context.item), context.parameters.final_tune)
+    return tune_samples(context, instructed_samples(context, context.item), context.parameters.final_tune)
 
 
-def _tune(context: StageContext, samples: tuple[InstructedImage, ...], duration: EpochParameters) -> StageSummary:
+def tune_samples(
+    context: StageContext,
+    samples: tuple[InstructedImage, ...],
+    duration: EpochParameters,
+    *,
+    beside: Callable[[Path], None] = lambda _: None,
+) -> StageSummary:
+    """Tune on samples.
+
+    Args:
+        context: of the stage.
+        samples: what to train on.
+        duration: passes over them.
+        beside: writes what else belongs into the artifact, given its directory.
+    """
     from components.training.tune import tune as tune_adapter  # imports torch, which a cached run does without
 
     def on_log(row: TrainingLogRow) -> None:
@@ -62,6 +73,7 @@ def _tune(context: StageContext, samples: tuple[InstructedImage, ...], duration:
         )
         write_table(directory / "training_log.parquet", result.log)
         write_dropped(directory, result.dropped)
+        beside(directory)
     last = result.log["loss"][-1].as_py() if result.log.num_rows else float("nan")
     resumed = f", continued at update {result.resumed_at}" if result.resumed_at else ""
     counts = (("samples", result.samples), ("updates", result.updates), ("truncated", result.truncated))
@@ -69,6 +81,7 @@ def _tune(context: StageContext, samples: tuple[InstructedImage, ...], duration:
     return StageSummary(result.samples, f"{note}, {result.truncated} truncated", (*counts, ("final_loss", last)))
 
 
-def _instructed(context: StageContext, origin: str) -> tuple[InstructedImage, ...]:
+def instructed_samples(context: StageContext, origin: str) -> tuple[InstructedImage, ...]:
+    """The samples of one purpose with their instructions, sorted by sample id."""
     instructions = read_table(context.input(f"instructions/{origin}") / "instructions.parquet", INSTRUCTIONS)
     return training_samples(assemble_training_set(read_samples(context.input("manifest")), ((origin, instructions),)))

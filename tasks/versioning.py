@@ -8,13 +8,14 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.dvc_cache import remove_damaged
 from tasks.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,10 @@ class StageChangedError(RuntimeError):
     """What a stage reads changed while it ran."""
 
 
+class RemoteAwayError(RuntimeError):
+    """The DVC remote cannot be reached, or did not take everything."""
+
+
 class MissingInputError(FileNotFoundError):
     """A stage was asked for before what it reads exists."""
 
@@ -53,7 +58,7 @@ class MissingInputError(FileNotFoundError):
 @contextmanager
 def open_stage(workspace: Workspace, name: str) -> Iterator[Any]:
     """One stage of the workspace's dvc.yaml as DVC sees it now."""
-    with _open_repo() as repo:
+    with open_repository() as repo:
         yield repo.stage.load_one(path=str(workspace.pipeline_file), name=name)
 
 
@@ -99,7 +104,7 @@ def output_path(stage: Any) -> str:
 
 
 def restore_output(stage: Any, dvc_hash: str) -> bool:
-    """Bring a version of the stage's output back from the DVC cache or the remote.
+    """Bring a version of the stage's output back from the DVC cache or the remote; damaged copies are never used.
 
     Returns:
         Whether it is there now.
@@ -110,10 +115,14 @@ def restore_output(stage: Any, dvc_hash: str) -> bool:
 
     output = _single_output(stage)
     output.hash_info = HashInfo("md5", dvc_hash)
+    remove_damaged(output)
     try:
         if output.changed_cache():
             objects = {item for found in output.get_used_objs().values() for item in found}
             stage.repo.cloud.pull(objects)
+            if remove_damaged(output):
+                logger.warning("%s %s is damaged in the remote too", output, dvc_hash)
+                return False
         output.checkout(force=True)
     except (CheckoutError, NoRemoteError, FileNotFoundError) as error:
         logger.warning("%s %s is neither in the DVC cache nor in the remote: %s", output, dvc_hash, error)
@@ -151,22 +160,86 @@ def commit_stage(workspace: Workspace, name: str, key: str) -> None:
             stage.repo.commit(f"{workspace.pipeline_file}:{name}", force=True)
 
 
+def push_output(workspace: Workspace, name: str) -> int:
+    """Copy the version of one stage's output that dvc.lock names to the DVC remote.
+
+    Returns:
+        Files copied; 0 where no remote is configured.
+
+    Raises:
+        RemoteAwayError: the remote cannot be reached, or did not take everything.
+    """
+    with open_stage(workspace, name) as stage, remote_errors():
+        if not stage.repo.config["core"].get("remote"):
+            return 0
+        objects = {item for found in _single_output(stage).get_used_objs().values() for item in found}
+        result = stage.repo.cloud.push(objects)
+        if result.failed:
+            raise RemoteAwayError(f"{len(result.failed)} files were not taken")
+        return len(result.transferred)
+
+
+@contextmanager
+def remote_errors() -> Iterator[None]:
+    """Give every failure of the DVC remote one name.
+
+    Raises:
+        RemoteAwayError: from whatever DVC or the store's own library raised.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise RemoteAwayError(f"{type(error).__name__}: {error}") from error
+
+
 def push_outputs(workspace: Workspace) -> int:
     """Copy the versions that dvc.lock names to the DVC remote.
 
     Returns:
         Files copied.
+
+    Raises:
+        RemoteAwayError: the remote cannot be reached, or did not take everything.
     """
-    with _open_repo() as repo:
+    with open_repository() as repo, remote_errors():
         return int(repo.push(targets=[str(workspace.pipeline_file)]))
 
 
-def _open_repo() -> Any:
+def push_hashes(hashes: Collection[str]) -> int:
+    """Copy versions of outputs to the DVC remote; those that the DVC cache no longer holds are left out.
+
+    Args:
+        hashes: DVC's md5 of directories.
+
+    Returns:
+        Files copied.
+
+    Raises:
+        RemoteAwayError: the remote cannot be reached, or did not take everything.
+    """
+    from dvc_data.hashfile import load
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    if not hashes:
+        return 0
+    with open_repository() as repo, remote_errors():
+        cache = repo.cache.local
+        there = [HashInfo("md5", value) for value in hashes if cache.exists(value)]
+        files = {oid for version in there for _, _, oid in load(cache, version)}
+        result = repo.cloud.push({*there, *files})
+        if result.failed:
+            raise RemoteAwayError(f"{len(result.failed)} files were not taken")
+        return len(result.transferred)
+
+
+def open_repository() -> Any:
     """The project's DVC repository; waits for DVC's lock where DVC by itself would fail at once."""
     from dvc.repo import Repo
 
     # DVC raises its own logger to INFO when it is imported; a stage reports itself.
     logging.getLogger("dvc").setLevel(logging.WARNING)
+    # A line for every file that a remote did not take or give; those who asked for it say it once.
+    logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
     return Repo(str(Path.cwd()), _wait_for_lock=True)
 
 
@@ -191,7 +264,7 @@ def outdated_stages(workspace: Workspace) -> tuple[str, ...]:
     """Stages whose inputs, parameters, code or output changed since they ran, and those that read what these write."""
     outdated: list[str] = []
     written: list[str] = []
-    with _open_repo() as repo, repo.lock:
+    with open_repository() as repo, repo.lock:
         for stage in repo.stage.load_all(path=str(workspace.pipeline_file)):
             paths = [dependency.fs_path for dependency in stage.deps]
             if stage.changed() or any(_overlap(path, other) for path in paths for other in written):

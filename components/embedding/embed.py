@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.commits import Batch, gather_commits
-from components.embedding.vector_store import append_vectors, compact, encoder_fingerprint, stored_images
-from components.lance import single_writer
+from components.embedding.vector_store import TABLE_NAME, append_vectors, compact, encoder_fingerprint, stored_images
+from components.lance import repair_tables, single_writer
 from components.parameters import EncoderParameters
 from components.progress import Progress
 from components.records import Dropped
@@ -70,6 +70,7 @@ def embed_images(
     dropped: list[Dropped] = []
     embedded = 0
     with single_writer(directory):
+        repair_tables(directory, TABLE_NAME)
         missing = _missing(uri_of, stored_images(directory, model=fingerprint))
         logger.info("%d of %d images lack a vector of %s", len(missing), len(uri_of), fingerprint)
         if missing:

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from components.commits import Batch, gather_commits
-from components.features.feature_store import append_features, stored_samples
+from components.features.feature_store import TABLE_NAME, append_features, stored_samples
 from components.images import ImageError, load_image
-from components.lance import single_writer
+from components.lance import repair_tables, single_writer
 from components.progress import Progress
 from components.records import Dropped, InstructedImage
 from components.vlm.ahead import prepare_ahead
@@ -95,6 +95,7 @@ def extract_features(
     dropped: list[Dropped] = []
     computed = 0
     with single_writer(directory):
+        repair_tables(directory, TABLE_NAME)
         stored = frozenset(stored_samples(directory).to_pylist())
         missing = sorted((sample for sample in samples if sample.sample_id not in stored), key=_length)
         reused = len(samples) - len(missing)

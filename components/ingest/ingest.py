@@ -65,7 +65,8 @@ def ingest(
     """
     entries = read_pool(sources)
     records = [entry for entry in entries if isinstance(entry, PoolRecord)]
-    checked = validate_images(records, options, known_images=known_images, progress=progress)
+    images = validate_images(records, options, known_images=known_images, progress=progress)
+    checked = images.found
     samples: _Samples = {}
     settled: list[_Entry] = [_settle(entry, checked, samples) for entry in entries]
     if options.near_duplicate_bits >= 0:
@@ -75,7 +76,7 @@ def ingest(
             samples = {key: sample for key, sample in samples.items() if sample.near_duplicate_of is None}
     quarantine = _quarantine_table(settled)
     _report(settled, quarantine, samples)
-    return IngestResult(_images_table(samples), _samples_table(samples), quarantine)
+    return IngestResult(_images_table(samples), _samples_table(samples), quarantine, images.read)
 
 
 def _settle(entry: _Entry, checked: Mapping[ImageKey, ImageFacts | BadImage], samples: _Samples) -> _Entry:

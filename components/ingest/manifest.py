@@ -21,11 +21,13 @@ class IngestResult:
         images: `IMAGES`, one row per distinct image that a sample uses, sorted by image_sha.
         samples: `SAMPLES`, one row per task and image, sorted by sample_id.
         quarantine: `QUARANTINE`, one row per record left out, in the order of the sources.
+        read: images that were hashed and decoded; the others are unchanged since an earlier run, or unusable.
     """
 
     images: pa.Table
     samples: pa.Table
     quarantine: pa.Table
+    read: int
 
 
 def write_manifest(directory: Path, result: IngestResult) -> int:

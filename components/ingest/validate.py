@@ -30,6 +30,19 @@ class BadImage:
 ImageKey = tuple[str, str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedImages:
+    """What is known of the images that the records name.
+
+    Attributes:
+        found: the facts of the good images and what is wrong with the others.
+        read: how many were read, hashed and decoded; the others are unchanged since an earlier run, or unusable.
+    """
+
+    found: dict[ImageKey, ImageFacts | BadImage]
+    read: int
+
+
 def image_key(record: PoolRecord) -> ImageKey:
     """What is checked once: a URI, and the root that it must not leave."""
     return record.uri, record.root
@@ -37,7 +50,7 @@ def image_key(record: PoolRecord) -> ImageKey:
 
 def validate_images(
     records: Sequence[PoolRecord], options: IngestParameters, *, known_images: Path, progress: Progress
-) -> dict[ImageKey, ImageFacts | BadImage]:
+) -> CheckedImages:
     """Check each image that the records name, once.
 
     Args:
@@ -47,7 +60,7 @@ def validate_images(
         progress: called with the images done.
 
     Returns:
-        The facts of the good images and what is wrong with the others.
+        What is known of them, and how many had to be read for it.
 
     Raises:
         WorkerDiedError: a worker process died.
@@ -71,7 +84,7 @@ def validate_images(
         if read:
             write_known_images(known_images, known)
     _log.info("%d images checked, %d of them read, the others unchanged or unusable", len(found), read)
-    return found
+    return CheckedImages(found, read)
 
 
 def _targets(records: Sequence[PoolRecord], known: dict[str, KnownImage], want_hash: bool) -> list[ImageTarget]:

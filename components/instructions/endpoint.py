@@ -247,15 +247,15 @@ def _retry_after(error: openai.APIStatusError) -> float | None:
             return max(0.0, float(headers[name]) / unit)
         except (KeyError, ValueError):
             continue
-    return _until_date(headers.get("retry-after", ""))
+    return _until_date(headers.get("retry-after", ""), now=headers.get("date", ""))
 
 
-def _until_date(value: str) -> float | None:
-    from datetime import UTC, datetime
+def _until_date(value: str, *, now: str) -> float | None:
+    """Seconds between two dates of the endpoint's own clock; this machine's may be wrong."""
     from email.utils import parsedate_to_datetime
 
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(now)).total_seconds())
     except (TypeError, ValueError, OverflowError):
         return None
 

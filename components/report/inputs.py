@@ -7,7 +7,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.instruction_parameters import Price
+from components.lineage.summarise import AuthorGroup
+from components.lineage.trace_samples import TracedSample
 from components.parameters import StrategyName
+from components.recuration.pool_changes import PoolChanges
+from components.recuration.reference_model import RetuneDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,10 @@ class Lineage:
         model_version: registered model name and version.
         versions: software and models.
         parameters: the parameters in force, as YAML text.
+        artifacts: version of the pool, the selection, the training set and the adapter.
+        authors: who wrote the training set's instructions, when, for how much.
+        samples: some samples of the training set, with why they were chosen and who wrote their instructions.
+        all_samples: how many samples the training set has.
     """
 
     created_at: str
@@ -170,6 +178,10 @@ class Lineage:
     model_version: str = ""
     versions: tuple[Version, ...] = ()
     parameters: str = ""
+    artifacts: tuple[Version, ...] = ()
+    authors: tuple[AuthorGroup, ...] = ()
+    samples: tuple[TracedSample, ...] = ()
+    all_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +213,27 @@ class CoincideEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class RecurationEvidence:
+    """The curation that this one goes on from, and what became of it.
+
+    Attributes:
+        changes: of the pool.
+        earlier_reference: CHOSEN.
+        earlier_selection: SELECTION.
+        clustered_tasks: CLUSTERED_TASKS.
+        kept: KEPT_QUOTAS.
+        reference_model: whether it was tuned again.
+    """
+
+    changes: PoolChanges
+    earlier_reference: pa.Table
+    earlier_selection: pa.Table
+    clustered_tasks: pa.Table
+    kept: pa.Table
+    reference_model: RetuneDecision
+
+
+@dataclass(frozen=True, slots=True)
 class ReportInputs:
     """One curation run.
 
@@ -229,6 +262,7 @@ class ReportInputs:
         budget: the budget as the parameters give it, such as "15%".
         tive: evidence of that strategy.
         coincide: evidence of that strategy.
+        recuration: what it goes on from; None for a curation from scratch.
     """
 
     samples: pa.Table
@@ -252,3 +286,4 @@ class ReportInputs:
     budget: str = ""
     tive: TiveEvidence | None = None
     coincide: CoincideEvidence | None = None
+    recuration: RecurationEvidence | None = None

@@ -2,6 +2,7 @@
 
 from components.report.allocation_view import allocation_view
 from components.report.benchmark_view import benchmark_view
+from components.report.changes_view import changes_view
 from components.report.cluster_grids import cluster_grids, grid_clusters_of
 from components.report.coincide_view import coincide_view
 from components.report.cost_view import cost_view
@@ -60,6 +61,9 @@ def build_report(
             method=method,
             has_reference=bool(inputs.reference.num_rows),
             all_annotated=inputs.costs.instructions >= inputs.costs.all_instructions,
+            changes=changes_view(
+                tasks, inputs.recuration, inputs.reference, inputs.selection, inputs.costs, inputs.instructions
+            ),
             tive=tive_view(tasks, inputs.tive, inputs.selection),
             coincide=coincide_view(tasks, inputs.coincide, inputs.selection),
             importance=importance_view(tasks, inputs.scores),

@@ -45,7 +45,7 @@ class Allocation:
         shares: `(K,)` float64, Eq. 6 before rounding and before any cap, images.
         quotas: `(K,)` int64, images to pick from each cluster, at most its available images.
         tasks: what each task gets, in the order of the weights.
-        unspent: images of the budget that no cluster was given.
+        unspent: images of the budget that no cluster was given; 0 when kept images alone are more than the budget.
         unspent_reason: why, for a person; empty when all is spent.
     """
 
@@ -63,10 +63,14 @@ class _Problem:
     rows: tuple[NDArray[np.int64], ...]  # M, the cells of each task
     sizes: NDArray[np.int64]  # (K,)
     available: NDArray[np.int64]  # (K,)
+    kept: NDArray[np.int64]  # (K,)
     budget: int
 
     def task_available(self) -> list[int]:
         return [int(self.available[rows].sum()) for rows in self.rows]
+
+    def task_kept(self) -> list[int]:
+        return [int(self.kept[rows].sum()) for rows in self.rows]
 
     def normalised_weights(self) -> list[Fraction]:
         exact = [Fraction(weight) for weight in self.weights]
@@ -84,6 +88,7 @@ def allocate(
     *,
     budget: int,
     profile: RoundingProfile,
+    kept: NDArray[np.int64] | None = None,
 ) -> Allocation:
     """Spread the budget over the clusters: n_c = w_i |A_c| / |T_i| |D_S| (Eq. 6), rounded.
 
@@ -97,28 +102,39 @@ def allocate(
       to the largest weight; clusters are rounded half to even and corrected by one image each in one pass.
       May fall short of the budget.
 
+    Images that an earlier curation picked stay: the quota of a cluster is at least what is kept of it. What a task
+    keeps beyond its share is taken from the other tasks, what a cluster keeps beyond its share from the other clusters
+    of its task, always in proportion. The budget is then met exactly as well, unless what is kept is more.
+
     Args:
         task_of_cluster: task of each cluster, `K` of them.
         cluster_sizes: `(K,)` int, all images of the cluster; orders the corrections of `released`.
         available: `(K,)` int, images outside the reference set, 0 to the size.
         weights: w of every task, non-negative, sum 1; a task without clusters is one without images.
         budget: |D_S|, images to pick in total, at least 0.
-        profile: how to round.
+        profile: how to round; only `exact` can keep images.
+        kept: `(K,)` int, images of each cluster that were picked earlier and stay, at most the available; None: none.
 
     Returns:
         Quotas aligned with the clusters, and what each task gets. Equal remainders: tasks by name, clusters
         by available images descending, then the earlier one.
 
     Raises:
-        ValueError: lengths differ, counts or weights are out of range, or a cluster's task has no weight.
+        ValueError: lengths differ, counts or weights are out of range, a cluster's task has no weight, or images are
+            kept in another profile than `exact`.
     """
-    problem = _check(task_of_cluster, cluster_sizes, available, weights, budget)
+    problem = _check(task_of_cluster, cluster_sizes, available, weights, kept, budget)
     if profile not in _PROFILES:
         raise ValueError(f"rounding profile {profile!r} is unknown; choose one of {', '.join(_PROFILES)}")
+    if profile != "exact" and problem.kept.any():
+        raise ValueError(
+            f"rounding profile {profile!r} cannot keep the {problem.kept.sum()} images that were picked earlier; set "
+            "allocate.rounding to exact, or curate from scratch (`presel run --from-scratch`)"
+        )
     quotas = _PROFILES[profile](problem)  # (K,)
-    assert bool(np.all((quotas >= 0) & (quotas <= problem.available)))
+    assert bool(np.all((quotas >= problem.kept) & (quotas <= problem.available)))
     shares = np.array(_shares(problem, problem.task_shares()), dtype=np.float64)  # (K,)
-    unspent = budget - int(quotas.sum())
+    unspent = budget - int(quotas.sum()) if budget > problem.kept.sum() else 0
     tasks = tuple(
         TaskAllocation(task, weight, images, float(share), int(quotas[rows].sum()))
         for task, weight, images, share, rows in zip(
@@ -140,19 +156,20 @@ def _allocate_paper(problem: _Problem) -> NDArray[np.int64]:
 
 def _allocate_exact(problem: _Problem) -> NDArray[np.int64]:
     task_available = problem.task_available()
-    targets = spread_by_weight(problem.normalised_weights(), task_available, problem.budget)
+    targets = spread_by_weight(problem.normalised_weights(), task_available, problem.budget, floors=problem.task_kept())
     by_name = sorted(problem.tasks)
     task_quotas = round_to_largest_remainders(
         targets,
-        min(problem.budget, sum(task_available)),
+        max(min(problem.budget, sum(task_available)), int(problem.kept.sum())),
         ties=[by_name.index(task) for task in problem.tasks],
     )
-    shares = _shares(problem, targets)
-    quotas = np.zeros(len(shares), dtype=np.int64)  # (K,)
-    for rows, task_quota in zip(problem.rows, task_quotas, strict=True):
-        quotas[rows] = round_to_largest_remainders(
-            [shares[row] for row in rows], task_quota, ties=(-problem.available[rows]).tolist()
+    quotas = np.zeros(len(problem.available), dtype=np.int64)  # (K,)
+    for rows, target, task_quota in zip(problem.rows, targets, task_quotas, strict=True):
+        images = problem.available[rows].tolist()
+        shares = spread_by_weight(
+            [Fraction(count) for count in images], images, target, floors=problem.kept[rows].tolist()
         )
+        quotas[rows] = round_to_largest_remainders(shares, task_quota, ties=(-problem.available[rows]).tolist())
     return quotas
 
 
@@ -208,19 +225,25 @@ def _check(
     cluster_sizes: NDArray[np.int64],
     available: NDArray[np.int64],
     weights: Mapping[str, float],
+    kept: NDArray[np.int64] | None,
     budget: int,
 ) -> _Problem:
     sizes = np.asarray(cluster_sizes, dtype=np.int64)  # (K,)
     free = np.asarray(available, dtype=np.int64)  # (K,)
-    if not sizes.shape == free.shape == (len(task_of_cluster),):
+    staying = np.zeros_like(free) if kept is None else np.asarray(kept, dtype=np.int64)  # (K,)
+    if not sizes.shape == free.shape == staying.shape == (len(task_of_cluster),):
         raise ValueError(
-            f"{len(task_of_cluster)} tasks, sizes {sizes.shape} and available {free.shape}; "
+            f"{len(task_of_cluster)} tasks, sizes {sizes.shape}, available {free.shape} and kept {staying.shape}; "
             "give one of each per cluster"
         )
     wrong = np.flatnonzero((free < 0) | (free > sizes))
     if wrong.size:
         row = int(wrong[0])
         raise ValueError(f"cluster row {row} has {free[row]} available of {sizes[row]} images; allowed: 0 to all")
+    wrong = np.flatnonzero((staying < 0) | (staying > free))
+    if wrong.size:
+        row = int(wrong[0])
+        raise ValueError(f"cluster row {row} keeps {staying[row]} of {free[row]} available images; allowed: 0 to all")
     if budget < 0:
         raise ValueError(f"budget is {budget} images; it must not be negative")
     unusable = {task: weight for task, weight in weights.items() if not isfinite(weight) or weight < 0}
@@ -234,4 +257,4 @@ def _check(
             raise ValueError(f"task {task!r} has clusters but no weight; score its reference samples first")
         rows_of_task[task].append(row)
     rows = tuple(np.array(cells, dtype=np.int64) for cells in rows_of_task.values())
-    return _Problem(tuple(weights), tuple(weights.values()), rows, sizes, free, budget)
+    return _Problem(tuple(weights), tuple(weights.values()), rows, sizes, free, staying, budget)

@@ -1,32 +1,43 @@
-"""Shares to whole images, in exact arithmetic: spreading under caps, then the largest remainders."""
+"""Shares to whole images, in exact arithmetic: spreading between floors and caps, then the largest remainders."""
 
 from collections.abc import Sequence
 from fractions import Fraction
 from math import floor
 
 
-def spread_by_weight(weights: Sequence[Fraction], capacities: Sequence[int], total: int) -> list[Fraction]:
-    """Spread `total` in proportion to the weights; what is above a capacity goes to the others alike.
+def spread_by_weight(
+    weights: Sequence[Fraction], capacities: Sequence[int], total: Fraction | int, *, floors: Sequence[int] = ()
+) -> list[Fraction]:
+    """Spread `total` in proportion to the weights; what a floor or a capacity shifts is settled among the others alike.
+
+    Every amount is its weight times one common factor, moved to its floor where that is above and to its capacity
+    where that is below.
 
     Args:
         weights: `M`, non-negative.
         capacities: `M`, the most that each can take.
-        total: what to spread; above the sum of the capacities each gets its capacity.
+        total: what to spread; above the sum of the capacities each gets its capacity, below the sum of the floors
+            its floor.
+        floors: `M`, the least that each gets, at most its capacity; none: zero.
 
     Returns:
-        `M` amounts, none above its capacity, summing to the smaller of `total` and all capacities. Those of
-        weight zero get something only when all others are full, in proportion to their capacities.
+        `M` amounts, each from its floor to its capacity, summing to `total` where that is possible. Those of weight
+        zero get more than their floor only when all others are full, in proportion to their capacities.
     """
-    amounts = [Fraction(0)] * len(weights)
-    left = Fraction(min(total, sum(capacities)))
+    least = list(floors) or [0] * len(weights)
+    amounts = [Fraction(floor) for floor in least]
     weighted = [at for at, weight in enumerate(weights) if weight > 0]
     weightless = [at for at, weight in enumerate(weights) if weight == 0]
-    for group, measure in (
-        (weighted, weights),
-        (weightless, [Fraction(capacity) for capacity in capacities]),
+    left = max(Fraction(min(total, sum(capacities))), sum(amounts, start=Fraction(0)))
+    reserved = sum((amounts[at] for at in weightless), start=Fraction(0))
+    for group, measure, spared in (
+        (weighted, weights, reserved),
+        (weightless, [Fraction(capacity) for capacity in capacities], Fraction(0)),
     ):
-        for at, amount in _fill(group, measure, capacities, left):
-            amounts[at] = amount
+        given = min(left - spared, Fraction(sum(capacities[at] for at in group)))
+        factor = _common_factor([(measure[at], least[at], capacities[at]) for at in group if capacities[at]], given)
+        for at in group:
+            amounts[at] = min(max(factor * measure[at], Fraction(least[at])), Fraction(capacities[at]))
         left -= sum((amounts[at] for at in group), start=Fraction(0))
     return amounts
 
@@ -51,17 +62,22 @@ def round_to_largest_remainders(shares: Sequence[Fraction], total: int, *, ties:
     return rounded
 
 
-def _fill(
-    group: Sequence[int], measure: Sequence[Fraction], capacities: Sequence[int], total: Fraction
-) -> list[tuple[int, Fraction]]:
-    """Water-filling: whoever reaches the capacity first leaves with it, the rest share what is left."""
-    waiting = sorted((at for at in group if capacities[at]), key=lambda at: capacities[at] / measure[at])
-    filled: list[tuple[int, Fraction]] = []
-    left = total
-    for place, first in enumerate(waiting):
-        scale = left / sum((measure[at] for at in waiting[place:]), start=Fraction(0))
-        if measure[first] * scale < capacities[first]:
-            return filled + [(at, measure[at] * scale) for at in waiting[place:]]
-        filled.append((first, Fraction(capacities[first])))
-        left -= capacities[first]
-    return filled
+def _common_factor(parts: Sequence[tuple[Fraction, int, int]], total: Fraction) -> Fraction:
+    """The factor at which measures times it, each held between its floor and its capacity, sum to `total`.
+
+    Args:
+        parts: measure above zero, floor and capacity of each.
+        total: from the sum of the floors to that of the capacities.
+    """
+    # The sum grows with the factor, in straight pieces: a part joins in at its floor and stops at its capacity.
+    bends = sorted(
+        bend for measure, least, most in parts for bend in ((least / measure, measure), (most / measure, -measure))
+    )
+    factor, slope = Fraction(0), Fraction(0)
+    missing = total - sum(least for _, least, _ in parts)
+    for bend, change in bends:
+        if slope > 0 and missing <= slope * (bend - factor):
+            return factor + missing / slope
+        missing -= slope * (bend - factor)
+        factor, slope = bend, slope + change
+    return factor

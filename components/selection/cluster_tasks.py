@@ -1,7 +1,7 @@
 """k-means of every task of a pool, one task's vectors in memory at a time."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +22,15 @@ class PoolClusters:
     Attributes:
         clusters: CLUSTERS, sorted by sample_id.
         centroids: CENTROIDS, sorted by task and cluster.
-        mean_distance: of the unit vectors to their centroids, 0 to 2; lower is tighter.
     """
 
     clusters: pa.Table
     centroids: pa.Table
-    mean_distance: float
+
+    @property
+    def mean_distance(self) -> float:
+        """Of the unit vectors to their centroids, 0 to 2; lower is tighter."""
+        return float(pc.mean(self.clusters["distance"]).as_py())
 
 
 def cluster_tasks(
@@ -57,25 +60,48 @@ def cluster_tasks(
     """
     if not samples.num_rows:
         raise ValueError("no sample has a vector; look at vectors/dropped.parquet for the reasons")
-    clusters, centroids = [], []
-    for task, members in tasks_of(samples):
-        vectors = load_vectors(members["image_sha"].to_pylist())  # (n, d)
-        result = k_means(
-            vectors,
-            cluster_count(len(vectors), images_per_cluster=images_per_cluster),
-            seed=task_seed(seed, task),
+    return join_clusters(
+        cluster_task(
+            task,
+            members,
+            load_vectors,
+            images_per_cluster=images_per_cluster,
             iterations=iterations,
             restarts=restarts,
+            seed=seed,
         )
-        columns = [
-            *(members[name] for name in CLUSTERS.names[:3]),
-            pa.array(result.labels),
-            pa.array(result.distances),
-        ]
-        clusters.append(pa.table(columns, schema=CLUSTERS))
-        centroids.append(_centroid_rows(task, result))
-    table = pa.concat_tables(clusters).sort_by("sample_id").combine_chunks()
-    return PoolClusters(table, pa.concat_tables(centroids), float(pc.mean(table["distance"]).as_py()))
+        for task, members in tasks_of(samples)
+    )
+
+
+def cluster_task(
+    task: str,
+    members: pa.Table,
+    load_vectors: LoadVectors,
+    *,
+    images_per_cluster: int,
+    iterations: int,
+    restarts: int,
+    seed: int,
+) -> PoolClusters:
+    """Cluster one task; arguments and result as of `cluster_tasks`, `members` being the task's rows of SAMPLES."""
+    vectors = load_vectors(members["image_sha"].to_pylist())  # (n, d)
+    result = k_means(
+        vectors,
+        cluster_count(len(vectors), images_per_cluster=images_per_cluster),
+        seed=task_seed(seed, task),
+        iterations=iterations,
+        restarts=restarts,
+    )
+    columns = [*(members[name] for name in CLUSTERS.names[:3]), pa.array(result.labels), pa.array(result.distances)]
+    return PoolClusters(pa.table(columns, schema=CLUSTERS), _centroid_rows(task, result))
+
+
+def join_clusters(parts: Iterable[PoolClusters]) -> PoolClusters:
+    """The clusters of several tasks, given in the order of their names, as those of one pool."""
+    tables = [(part.clusters, part.centroids) for part in parts]
+    clusters, centroids = (pa.concat_tables(column) for column in zip(*tables, strict=True))
+    return PoolClusters(clusters.sort_by("sample_id").combine_chunks(), centroids)
 
 
 def tasks_of(samples: pa.Table) -> Iterator[tuple[str, pa.Table]]:

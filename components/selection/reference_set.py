@@ -1,7 +1,7 @@
 """PreSel's reference set: the share of every task that is annotated first (section 4.1 of the paper)."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from fractions import Fraction
 from hashlib import blake2b
 from math import ceil
@@ -11,18 +11,20 @@ from numpy.typing import NDArray
 
 
 def choose_reference_set(
-    sample_ids: Sequence[str], tasks: Sequence[str], *, share: float, seed: int
+    sample_ids: Sequence[str], tasks: Sequence[str], *, share: float, seed: int, members: Set[str] = frozenset()
 ) -> NDArray[np.bool_]:
     """Choose `ceil(share * |task|)` samples of every task, those with the smallest hash of seed and id.
 
     A hash needs no random state: the choice does not depend on the order of the samples, and when a task
-    grows, its earlier samples keep their relative order.
+    grows, its earlier samples keep their relative order. Members of an earlier reference set stay, also where they
+    are more than the share asks for; others join them in the order of the hash.
 
     Args:
         sample_ids: distinct ids, `n` of them.
         tasks: the task of each sample, `n` of them.
         share: of every task, in (0, 1); taken as the decimal it prints as: 0.07 of 100 is 7, not 8.
         seed: any integer.
+        members: ids of an earlier reference set; those that are no longer in the pool are ignored.
 
     Returns:
         `(n,)`, true for the members.
@@ -37,12 +39,14 @@ def choose_reference_set(
     rows_of_task: defaultdict[str, list[int]] = defaultdict(list)
     for row, task in enumerate(tasks):
         rows_of_task[task].append(row)
-    members = np.zeros(len(sample_ids), dtype=np.bool_)  # (n,)
+    chosen = np.zeros(len(sample_ids), dtype=np.bool_)  # (n,)
     place = {sample_id: at for at, sample_id in enumerate(reference_order(sample_ids, seed=seed))}
     for rows in rows_of_task.values():
+        staying = [row for row in rows if sample_ids[row] in members]
+        others = sorted((row for row in rows if sample_ids[row] not in members), key=lambda row: place[sample_ids[row]])
         count = ceil(Fraction(repr(float(share))) * len(rows))
-        members[sorted(rows, key=lambda row: place[sample_ids[row]])[:count]] = True
-    return members
+        chosen[staying + others[: max(0, count - len(staying))]] = True
+    return chosen
 
 
 def reference_order(sample_ids: Sequence[str], *, seed: int) -> list[str]:

@@ -18,7 +18,7 @@ class SelectionResult:
         centrality: `(n,)` float64 (Eq. 7), higher wins; NaN for reference images.
         rank: `(n,)` int64 among the cluster's images outside the reference set, from 1; 0 if in it.
         quota: `(n,)` int64, images picked from the sample's cluster.
-        picked: `(n,)`, true where the rank is within the quota.
+        picked: `(n,)`, true for what is kept and for the best ranked others, as many as the quota has room for.
     """
 
     centrality: NDArray[np.float64]
@@ -37,8 +37,12 @@ def select_samples(
     cells: ClusterCells,
     quotas: NDArray[np.int64],
     neighbours: int = 5,
+    is_kept: NDArray[np.bool_] | None = None,
 ) -> SelectionResult:
     """Rank the images of every cluster by neighbour centrality and pick its quota.
+
+    Images that an earlier curation picked stay picked, whatever their rank is now; the best ranked others fill the
+    quota.
 
     The samples may be the whole pool or some of its tasks, one at a time to save memory; a task that occurs
     must be complete. Only one cluster's vectors are converted at a time, so `vectors` may be memory-mapped.
@@ -52,18 +56,22 @@ def select_samples(
         cells: the clusters, as `count_cluster_cells` returned them.
         quotas: `(K,)` int, images to pick from each cell.
         neighbours: k of Eq. 7.
+        is_kept: `(n,)`, true for images outside the reference set that stay picked; None: none.
 
     Returns:
         Centrality, rank, quota and pick of each sample.
 
     Raises:
-        ValueError: lengths differ, a task is incomplete or not in `cells`, or a quota exceeds its cluster.
+        ValueError: lengths differ, a task is incomplete or not in `cells`, a quota exceeds its cluster, or a cluster
+            keeps more than its quota.
     """
-    lengths = {len(sample_ids), len(tasks), len(clusters), len(is_reference), len(vectors)}
+    kept = np.zeros(len(sample_ids), dtype=np.bool_) if is_kept is None else is_kept & ~is_reference  # (n,)
+    lengths = {len(sample_ids), len(tasks), len(clusters), len(is_reference), len(kept), len(vectors)}
     if len(lengths) != 1:
         raise ValueError(
             f"{len(sample_ids)} sample ids, {len(tasks)} tasks, {len(clusters)} clusters, "
-            f"{len(is_reference)} reference marks and {len(vectors)} vectors; give one of each per sample"
+            f"{len(is_reference)} reference marks, {len(kept)} marks of kept images and {len(vectors)} vectors; give "
+            "one of each per sample"
         )
     if len(quotas) != len(cells.tasks):
         raise ValueError(f"{len(quotas)} quotas for {len(cells.tasks)} clusters; give one per cluster")
@@ -71,18 +79,21 @@ def select_samples(
     centrality = np.full(len(sample_ids), np.nan)  # (n,)
     rank = np.zeros(len(sample_ids), dtype=np.int64)  # (n,)
     quota_of_sample = np.zeros(len(sample_ids), dtype=np.int64)  # (n,)
+    picked = kept.copy()  # (n,)
     for cell, rows in rows_of_cell.items():
         free = rows[~is_reference[rows]]  # (a,)
         quota = int(quotas[cell])
-        _check_cell(cells, cell, size=len(rows), available=len(free), quota=quota)
+        room = quota - int(kept[free].sum())
+        _check_cell(cells, cell, size=len(rows), available=len(free), quota=quota, room=room)
         quota_of_sample[rows] = quota
         if not free.size:
             continue
         scores = neighbour_centrality(vectors[free], neighbours=neighbours)  # (a,)
         order = order_by_centrality(scores, [sample_ids[row] for row in free])  # (a,)
         centrality[free] = scores
-        rank[free[order]] = np.arange(1, len(free) + 1)
-    picked = (rank >= 1) & (rank <= quota_of_sample)  # (n,)
+        ranked = free[order]  # (a,)
+        rank[ranked] = np.arange(1, len(free) + 1)
+        picked[ranked[~kept[ranked]][:room]] = True
     return SelectionResult(centrality, rank, quota_of_sample, picked)
 
 
@@ -130,7 +141,7 @@ def _rows_of_cells(
     return {cell: np.array(members, dtype=np.int64) for cell, members in rows.items()}
 
 
-def _check_cell(cells: ClusterCells, cell: int, *, size: int, available: int, quota: int) -> None:
+def _check_cell(cells: ClusterCells, cell: int, *, size: int, available: int, quota: int, room: int) -> None:
     name = f"cluster {int(cells.clusters[cell])} of task {cells.tasks[cell]!r}"
     if (size, available) != (int(cells.sizes[cell]), int(cells.available[cell])):
         raise ValueError(
@@ -139,3 +150,5 @@ def _check_cell(cells: ClusterCells, cell: int, *, size: int, available: int, qu
         )
     if not 0 <= quota <= available:
         raise ValueError(f"{name} has a quota of {quota}, but {available} images outside the reference set")
+    if room < 0:
+        raise ValueError(f"{name} keeps {quota - room} images but has a quota of {quota}; allocate with what is kept")

@@ -18,6 +18,8 @@ CENTRAL_ENOUGH = "picked: its rank in the cluster is within the quota"
 FILLED_AT_RANDOM = "picked at random to use up the budget that rounding left (profile released)"
 BEYOND_QUOTA = "passed over: its rank in the cluster is beyond the quota"
 NO_QUOTA = "passed over: its cluster was given no image"
+KEPT = "kept: an earlier curation picked it"
+BEHIND_KEPT = "passed over: what is kept of an earlier curation leaves its cluster no room for its rank"
 
 
 def select_pool(
@@ -28,6 +30,7 @@ def select_pool(
     cells: ClusterCells,
     quotas: NDArray[np.int64],
     neighbours: int,
+    kept_ids: pa.Array | None = None,
 ) -> pa.Table:
     """Pick each cluster's quota by neighbour centrality (Eq. 7), task by task.
 
@@ -38,6 +41,7 @@ def select_pool(
         cells: the clusters, as `count_cluster_cells` returned them.
         quotas: `(K,)` int64, images to pick from each cell.
         neighbours: k of Eq. 7.
+        kept_ids: sample ids that an earlier curation picked and that stay picked; None: none.
 
     Returns:
         SELECTION, sorted by sample_id.
@@ -49,6 +53,7 @@ def select_pool(
     for _, members in tasks_of(clusters):
         ids = members["sample_id"].to_pylist()
         is_reference = np.asarray(pc.is_in(members["sample_id"], value_set=reference_ids))  # (n,)
+        is_kept = _is_kept(members, kept_ids, is_reference)  # (n,)
         result = select_samples(
             ids,
             members["task"].to_pylist(),
@@ -58,8 +63,9 @@ def select_pool(
             cells=cells,
             quotas=quotas,
             neighbours=neighbours,
+            is_kept=is_kept,
         )
-        parts.append(_rows(members, is_reference, result))
+        parts.append(_rows(members, is_reference, is_kept, result))
     return pa.concat_tables(parts).sort_by("sample_id").combine_chunks()
 
 
@@ -91,7 +97,15 @@ def fill_at_random(selection: pa.Table, *, budget: int, rng: np.random.Generator
     return selection
 
 
-def _rows(members: pa.Table, is_reference: NDArray[np.bool_], result: SelectionResult) -> pa.Table:
+def _is_kept(members: pa.Table, kept_ids: pa.Array | None, is_reference: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    if kept_ids is None:
+        return np.zeros(members.num_rows, dtype=np.bool_)
+    return np.asarray(pc.is_in(members["sample_id"], value_set=kept_ids)) & ~is_reference
+
+
+def _rows(
+    members: pa.Table, is_reference: NDArray[np.bool_], is_kept: NDArray[np.bool_], result: SelectionResult
+) -> pa.Table:
     columns = [
         *(members[name] for name in SELECTION.names[:4]),
         pa.array(is_reference),
@@ -100,12 +114,14 @@ def _rows(members: pa.Table, is_reference: NDArray[np.bool_], result: SelectionR
         pa.array(result.quota),
         pa.array(result.picked),
         pa.array(result.picked.astype(np.int64)),
-        pa.array(_reasons(is_reference, result), pa.string()),
+        pa.array(_reasons(is_reference, is_kept, result), pa.string()),
     ]
     return pa.table(columns, schema=SELECTION)
 
 
-def _reasons(is_reference: NDArray[np.bool_], result: SelectionResult) -> Sequence[str]:
-    conditions = [is_reference, result.picked, result.quota == 0]
-    reasons = np.select(conditions, [IN_REFERENCE_SET, CENTRAL_ENOUGH, NO_QUOTA], BEYOND_QUOTA)  # (n,)
+def _reasons(is_reference: NDArray[np.bool_], is_kept: NDArray[np.bool_], result: SelectionResult) -> Sequence[str]:
+    behind_kept = ~result.picked & (result.rank <= result.quota)  # (n,)
+    conditions = [is_reference, is_kept, result.picked, result.quota == 0, behind_kept]
+    names = [IN_REFERENCE_SET, KEPT, CENTRAL_ENOUGH, NO_QUOTA, BEHIND_KEPT]
+    reasons = np.select(conditions, names, BEYOND_QUOTA)  # (n,)
     return [str(reason) for reason in reasons]

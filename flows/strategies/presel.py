@@ -7,10 +7,10 @@ from tasks.cluster import cluster
 from tasks.embed import embed
 from tasks.instruct import instruct_reference
 from tasks.reference import reference
+from tasks.reference_tune import reference_tune
 from tasks.score import score
 from tasks.select import select
 from tasks.stage import CurationRun
-from tasks.tune import reference_tune
 from tasks.versioning import Artifact
 
 

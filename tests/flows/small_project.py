@@ -23,7 +23,8 @@ def make_project(root: Path) -> Path:
     shutil.copytree(CHECKOUT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
     for name in ("strategies", "prompts"):
         shutil.copytree(CHECKOUT / "conf" / name, root / "conf" / name)
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+    shutil.copytree(CHECKOUT / "infra" / "work_pools", root / "infra" / "work_pools")
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore", "prefect.yaml"):
         shutil.copy(CHECKOUT / name, root / name)
     draw_pool(root / "pool", seed=3)
     values = small_parameters(yaml.safe_load((CHECKOUT / "params.yaml").read_text(encoding="utf-8")))
@@ -72,7 +73,7 @@ def draw_pool(root: Path, *, seed: int) -> None:
     for task, question in QUESTIONS.items():
         held_out = []
         for index in range(IMAGES_PER_TASK + 8):
-            answer, name = _draw(root, task, index, random)
+            answer, name = draw_image(root, task, index, random)
             record = {"id": f"{task}-{index}", "image": name, "task": task}
             turns = [
                 {"from": "human", "value": f"<image>\n{question}"},
@@ -88,7 +89,8 @@ def draw_pool(root: Path, *, seed: int) -> None:
     (root / "annotations.json").write_text(json.dumps(annotations), encoding="utf-8")
 
 
-def _draw(root: Path, task: str, index: int, random: np.random.Generator) -> tuple[str, str]:
+def draw_image(root: Path, task: str, index: int, random: np.random.Generator) -> tuple[str, str]:
+    """Draw one image of a task; its answer, and its file below `images`."""
     colour = list(COLOURS)[int(random.integers(len(COLOURS)))]
     shape = ("circle", "square")[int(random.integers(2))]
     image = Image.new("RGB", (64, 64), tuple(int(value) for value in random.integers(200, 256, size=3)))

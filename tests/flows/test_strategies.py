@@ -45,7 +45,7 @@ def workspace_of(strategy: str) -> Workspace:
 @pytest.fixture(scope="module")
 def comparison(project: Path) -> ComparisonOutcome:
     """All strategies but PreSel, which the other tests run, with one seed."""
-    return compare(COMPARED, name="all")
+    return compare(tuple(COMPARED), name="all")
 
 
 def test_one_row_per_strategy(comparison: ComparisonOutcome) -> None:
@@ -117,7 +117,7 @@ def test_the_plan_after_a_run(strategy: StrategyName, comparison: ComparisonOutc
 
 
 def test_a_comparison_again_computes_nothing(comparison: ComparisonOutcome) -> None:
-    again = compare(["coincide", "full"], name="all")
+    again = compare(("coincide", "full"), name="all")
     before = {row.strategy: row for row in comparison.rows}
     for row in again.rows:
         assert row.tuning_seconds == before[row.strategy].tuning_seconds, "the time is that of the run that computed"
@@ -172,8 +172,8 @@ def test_a_failed_run_does_not_take_the_others_with_it(project: Path, comparison
     (project / "pool/most.json").write_text(json.dumps(annotations[:80]), encoding="utf-8")
     with pytest.raises(ComparisonError, match=r"1 of 2 runs did not finish.\ntive with seed 17: .*40 of 120"):
         compare(
-            ["tive", "random"],
-            settings=["instructions.annotations=[{path: pool/most.json, image_root: pool/images}]"],
+            ("tive", "random"),
+            settings=("instructions.annotations=[{path: pool/most.json, image_root: pool/images}]",),
             name="half",
         )
     assert (Workspace("runs/half-random-17").artifact("report") / "report.html").exists()

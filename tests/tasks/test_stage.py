@@ -1,16 +1,33 @@
 """A stage is computed once per content, and never believed when its artifact is gone."""
 
+import contextvars
+import errno
 import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from prefect import flow
+from prefect import flow, get_client
 
+from components.instructions.purse import EndpointFailsError
 from components.storage import fresh_directory, read_record, write_json
-from tasks.stage import CurationRun, StageContext, StageRefusedError, StageSummary, StageTask, stage_task
+from flows.deploy import set_limit
+from tasks.failures import StageFailedError
+from tasks.stage import (
+    CurationRun,
+    Resource,
+    StageContext,
+    StageRefusedError,
+    StageSummary,
+    StageTask,
+    stage_task,
+)
 from tasks.versioning import Artifact, MissingInputError, StageChangedError
 from tasks.workspace import Workspace
 
@@ -117,10 +134,27 @@ def test_a_damaged_artifact_is_replaced(pipeline: Pipeline, two_stages: Path) ->
     assert json.loads((two_stages / "data/count/count.json").read_text(encoding="utf-8")) == 3
 
 
+def test_a_finished_stage_is_in_the_remote_at_once(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    for lost in ("data/count", "data/sum", ".dvc/cache"):
+        shutil.rmtree(two_stages / lost)
+    (two_stages / "dvc.lock").unlink()
+    assert run(pipeline) == []
+    assert json.loads((two_stages / "data/sum/sum.json").read_text(encoding="utf-8")) == 6
+
+
+def test_nothing_is_pushed_unless_the_parameters_say_so(pipeline: Pipeline, two_stages: Path) -> None:
+    parameters = two_stages / "params.yaml"
+    text = parameters.read_text(encoding="utf-8")
+    parameters.write_text(text.replace("push_to_remote: true", "push_to_remote: false"), encoding="utf-8")
+    run(pipeline)
+    assert not (two_stages / ".presel/dvc-remote").exists()
+
+
 def test_an_artifact_lost_everywhere_is_computed_again(pipeline: Pipeline, two_stages: Path) -> None:
     run(pipeline)
-    shutil.rmtree(two_stages / "data/count")
-    shutil.rmtree(two_stages / ".dvc/cache")
+    for lost in ("data/count", ".dvc/cache", ".presel/dvc-remote"):
+        shutil.rmtree(two_stages / lost)
     assert run(pipeline) == ["count"]
 
 
@@ -180,7 +214,8 @@ def test_a_damaged_cached_result_is_a_miss(pipeline: Pipeline, two_stages: Path)
 
 
 def test_a_metric_may_be_called_what_a_task_is_called(pipeline: Pipeline) -> None:
-    from tasks.tracking import StageTracker, experiment_id, tracking_client
+    from tasks.stage_tracker import StageTracker
+    from tasks.tracking import experiment_id, tracking_client
 
     client = tracking_client()
     parent = client.create_run(experiment_id(client)).info.run_id
@@ -190,8 +225,20 @@ def test_a_metric_may_be_called_what_a_task_is_called(pipeline: Pipeline) -> Non
     assert child.data.metrics["importance/VQA _v2__ q_a"] == 0.5
 
 
-@pytest.mark.parametrize(("error", "attempts"), [(StageRefusedError("ask a person"), 1), (OSError("gone"), 2)])
-def test_what_cannot_pass_is_not_tried_again(two_stages: Path, error: Exception, attempts: int) -> None:
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (StageRefusedError("ask a person"), 1),
+        (ValueError("a parameter"), 1),
+        (OSError(errno.ENOSPC, "No space left on device"), 1),
+        (OSError("gone"), 2),
+        (EndpointFailsError("only 503"), 2),
+    ],
+)
+def test_what_cannot_pass_is_not_tried_again(
+    two_stages: Path, error: Exception, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.stage.BACK_OFF_SECONDS", (0.1,))
     tried: list[int] = []
 
     @stage_task("count", retries=1)
@@ -203,6 +250,71 @@ def test_what_cannot_pass_is_not_tried_again(two_stages: Path, error: Exception,
     def one() -> Artifact:
         return count(HERE)
 
-    with pytest.raises(type(error)):
+    with pytest.raises((type(error), StageFailedError)):
         one()
     assert len(tried) == attempts
+
+
+def test_a_failure_that_a_person_can_do_something_about_says_what(two_stages: Path) -> None:
+    @stage_task("count")
+    def count(_context: StageContext) -> StageSummary:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    @flow
+    def one() -> Artifact:
+        return count(HERE)
+
+    state = one(return_state=True)
+    assert "StageFailedError: count found the disk full. Free space where" in (state.message or "")
+    assert "press Retry on the run in the Prefect UI" in (state.message or "")
+
+
+@pytest.fixture
+def only_gpu_slot(two_stages: Path) -> Iterator[UUID]:
+    """The only slot of the limit on stages that use the GPU, held by somebody else."""
+    set_limit("gpu", 1)
+    with get_client(sync_client=True) as client:
+        answer = client.increment_concurrency_slots_with_lease(["tag:gpu"], 1, "concurrency", lease_duration=300)
+    yield UUID(answer.json()["lease_id"])
+    set_limit("gpu", None)
+
+
+def run_with_tag(tag: Resource | None, moments: list[str]) -> None:
+    @stage_task("count", uses=tag)
+    def count(context: StageContext) -> StageSummary:
+        moments.append("stage")
+        with fresh_directory(context.output) as directory:
+            write_json(directory / "count.json", 1)
+        return StageSummary(1, "one")
+
+    @flow
+    def one() -> Artifact:
+        return count(HERE)
+
+    one()
+
+
+def test_a_stage_waits_for_a_slot_of_its_limit_and_a_cached_one_does_not(two_stages: Path, only_gpu_slot: UUID) -> None:
+    moments: list[str] = []
+
+    def release() -> None:
+        time.sleep(2)
+        moments.append("released")
+        with get_client(sync_client=True) as client:
+            client.release_concurrency_slots_with_lease(only_gpu_slot)
+
+    other = threading.Thread(target=contextvars.copy_context().run, args=(release,))  # the server is in the context
+    other.start()
+    run_with_tag("gpu", moments)
+    other.join()
+    assert moments == ["released", "stage"]
+    with get_client(sync_client=True) as client:
+        client.increment_concurrency_slots_with_lease(["tag:gpu"], 1, "concurrency", lease_duration=300)
+    run_with_tag("gpu", moments)
+    assert moments == ["released", "stage"], "found in the cache, while the slot is taken"
+
+
+def test_nothing_waits_where_no_limit_is_defined(two_stages: Path, only_gpu_slot: UUID) -> None:
+    moments: list[str] = []
+    run_with_tag("api", moments)
+    assert moments == ["stage"]

@@ -72,3 +72,25 @@ def test_a_repeated_id_is_named():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="2 sample ids but 1 tasks"):
         choose_reference_set(["a/0", "a/1"], ["a"], share=0.5, seed=0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 60), st.integers(0, 60), st.floats(0.02, 0.9), st.integers(0, 5))
+def test_members_stay_and_others_join_in_the_order_of_the_hash(before, more, share, seed):
+    ids = [f"t/{at}" for at in range(before + more)]
+    first = choose_reference_set(ids[:before], ["t"] * before, share=share, seed=seed)
+    members = frozenset(sample_id for sample_id, chosen in zip(ids, first, strict=False) if chosen)
+    grown = choose_reference_set(ids, ["t"] * len(ids), share=share, seed=seed, members=members)
+    chosen = {sample_id for sample_id, is_chosen in zip(ids, grown, strict=True) if is_chosen}
+    plain = choose_reference_set(ids, ["t"] * len(ids), share=share, seed=seed)
+    assert members <= chosen
+    assert len(chosen) == plain.sum(), "as many as the share asks for"
+    joined = [sample_id for sample_id in reference_order(ids, seed=seed) if sample_id not in members]
+    assert chosen - members == set(joined[: len(chosen) - len(members)])
+
+
+def test_members_beyond_the_share_stay_and_those_that_left_are_ignored():
+    ids = [f"t/{at}" for at in range(10)]
+    members = frozenset([*ids[:4], "t/gone"])
+    chosen = choose_reference_set(ids, ["t"] * 10, share=0.1, seed=1, members=members)
+    assert {sample_id for sample_id, is_chosen in zip(ids, chosen, strict=True) if is_chosen} == set(ids[:4])

@@ -140,3 +140,45 @@ def test_random_names_a_budget_that_cannot_be_picked(budget):
     is_reference = np.arange(10) < 2
     with pytest.raises(ValueError, match=f"cannot pick {budget} images at random: 8 are outside"):
         select_random([str(row) for row in range(10)], is_reference, budget=budget, rng=np.random.default_rng(0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 20), st.data())
+def test_what_is_kept_stays_and_the_best_ranked_others_fill_the_quota(seed, data):
+    ids, tasks, clusters, is_reference, vectors, cells, _ = pool(seed)
+    is_kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(ids), max_size=len(ids))))
+    # Counted with all others taken for reference images, what is available is what is kept.
+    counted = count_cluster_cells(tasks, clusters, is_reference | ~is_kept).available
+    quotas = np.array(
+        [data.draw(st.integers(int(low), int(high))) for low, high in zip(counted, cells.available, strict=True)]
+    )
+    result = select_samples(ids, tasks, clusters, is_reference, vectors, cells=cells, quotas=quotas, is_kept=is_kept)
+    kept = is_kept & ~is_reference
+    assert (result.picked >= kept).all()
+    assert not (result.picked & is_reference).any()
+    for cell, quota in enumerate(quotas):
+        rows = [
+            row
+            for row in range(len(ids))
+            if (tasks[row], clusters[row]) == (cells.tasks[cell], cells.clusters[cell]) and not is_reference[row]
+        ]
+        assert result.picked[rows].sum() == quota
+        added = [result.rank[row] for row in rows if result.picked[row] and not kept[row]]
+        passed = [result.rank[row] for row in rows if not result.picked[row]]
+        assert max(added, default=0) <= quota
+        assert max(added, default=0) < min(passed, default=np.inf)
+
+
+def test_a_cluster_that_keeps_more_than_its_quota_is_refused():
+    ids, tasks, clusters, is_reference, vectors, cells, _ = pool(1)
+    with pytest.raises(ValueError, match="allocate with what is kept"):
+        select_samples(
+            ids,
+            tasks,
+            clusters,
+            is_reference,
+            vectors,
+            cells=cells,
+            quotas=np.zeros(len(cells.tasks), dtype=np.int64),
+            is_kept=np.ones(len(ids), dtype=np.bool_),
+        )

@@ -1,0 +1,1 @@
+"""Where a model comes from, and whether all of it is still what it was."""

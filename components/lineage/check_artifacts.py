@@ -1,0 +1,97 @@
+"""Whether artifacts still have the content that dvc.lock names."""
+
+from pathlib import Path
+
+from components.lineage.check_files import compare_files
+from components.lineage.content_hash import FOLDER_SUFFIX, ListedFile, file_hash, folder_listing, read_listing
+from components.lineage.lock_file import LineageError, LockedPath, LockedStage, is_within
+from components.lineage.mismatch import LOST, Mismatch
+from components.lineage.objects import FindObject
+
+STORED = "stored artifact"
+IN_WORKSPACE = "workspace"
+CHAIN = "dvc.lock"
+
+
+def check_stored(artifact: LockedPath, find: FindObject) -> tuple[tuple[ListedFile, ...], list[Mismatch]]:
+    """Hash the stored files of an artifact again.
+
+    Args:
+        artifact: a version of it.
+        find: the object store.
+
+    Returns:
+        Its files as its listing names them, none when the listing itself is lost or damaged; and what is wrong.
+    """
+    if not artifact.md5.endswith(FOLDER_SUFFIX):
+        listing: tuple[ListedFile, ...] = (ListedFile("", artifact.md5),)
+    else:
+        stored = find(artifact.md5)
+        wrong = _check_object(f"{artifact.path} (list of files)", artifact.md5, stored)
+        if wrong or stored is None:
+            return (), wrong
+        listing = read_listing(stored)
+    wrong = []
+    for listed in listing:
+        name = f"{artifact.path}/{listed.path}".rstrip("/")
+        wrong += _check_object(name, listed.md5, find(listed.md5))
+    return listing, wrong
+
+
+def check_workspace_folder(artifact: LockedPath, listing: tuple[ListedFile, ...], folder: Path) -> list[Mismatch]:
+    """Hash what lies in a workspace again.
+
+    Args:
+        artifact: the version that the workspace says it holds.
+        listing: its files.
+        folder: where they lie.
+    """
+    if not folder.exists():
+        return [Mismatch(IN_WORKSPACE, artifact.path, artifact.md5, LOST)]
+    named = [ListedFile(f"{artifact.path}/{one.path}", one.md5) for one in listing]
+    found = [ListedFile(f"{artifact.path}/{one.path}", one.md5) for one in folder_listing(folder)]
+    return compare_files(IN_WORKSPACE, named, found)
+
+
+def check_chain(stages: tuple[LockedStage, ...], listings: dict[str, tuple[ListedFile, ...]]) -> list[Mismatch]:
+    """Whether every stage read what the stage before it wrote.
+
+    Args:
+        stages: of a dvc.lock.
+        listings: the files of every output, by its path; an output without one is not looked into.
+    """
+    written = {output.path: output for stage in stages for output in stage.writes}
+    wrong = []
+    for stage in stages:
+        for read in stage.reads:
+            expected = _written_hash(read, written, listings)
+            if expected is not None and expected != read.md5:
+                wrong.append(Mismatch(CHAIN, f"{stage.name} read {read.path}", expected, read.md5))
+    return wrong
+
+
+def _written_hash(
+    read: LockedPath, written: dict[str, LockedPath], listings: dict[str, tuple[ListedFile, ...]]
+) -> str | None:
+    if read.path in written:
+        return written[read.path].md5
+    for path, listing in listings.items():
+        if is_within(read.path, path):
+            inside = read.path.removeprefix(f"{path}/")
+            return next((one.md5 for one in listing if one.path == inside), None)
+    return None
+
+
+def _check_object(name: str, md5: str, stored: Path | None) -> list[Mismatch]:
+    if stored is None:
+        return [Mismatch(STORED, name, md5, LOST)]
+    suffix = FOLDER_SUFFIX if md5.endswith(FOLDER_SUFFIX) else ""
+    found = file_hash(stored) + suffix
+    if found != md5:
+        return [Mismatch(STORED, name, md5, found)]
+    if suffix:
+        try:
+            read_listing(stored)
+        except LineageError:
+            return [Mismatch(STORED, name, "a list of files", "something else")]
+    return []

@@ -1,0 +1,1 @@
+"""Whether a newly tuned model takes the place of the one that is in use."""

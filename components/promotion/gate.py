@@ -1,0 +1,89 @@
+"""The gate: whether a challenger becomes champion, and why (not)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from components.promotion.pair_answers import BenchmarkedModel, NotComparableError, pair_answers
+from components.promotion.paired_bootstrap import ScoreDifference, paired_bootstrap
+from components.promotion_parameters import PromotionParameters
+
+Outcome = Literal["first", "better", "not_better", "task_lost", "not_comparable", "is_champion", "forced"]
+PROMOTING: frozenset[Outcome] = frozenset({"first", "better", "forced"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate says.
+
+    Attributes:
+        version: the challenger.
+        champion: the version it was held against; empty without one.
+        outcome: `first`: there was no champion; `better`; `not_better`: no gain was shown; `task_lost`: better on
+            average, but too much lost on a set; `not_comparable`: other questions; `is_champion`: it is that one;
+            `forced`: a person's word.
+        reason: why, in one sentence.
+        average: over all sets; None where nothing was compared.
+        sets: every benchmark set by name.
+    """
+
+    version: str
+    champion: str
+    outcome: Outcome
+    reason: str
+    average: ScoreDifference | None = None
+    sets: tuple[ScoreDifference, ...] = ()
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the challenger is to become champion."""
+        return self.outcome in PROMOTING
+
+
+def judge_challenger(
+    challenger: BenchmarkedModel, champion: BenchmarkedModel | None, *, promotion: PromotionParameters, seed: int
+) -> Verdict:
+    """Hold a challenger against the champion.
+
+    It is promoted when the interval of the average difference lies above zero and no set lost more than is tolerated.
+    A loss counts as it was measured: on a small set that may be chance, and a person can then force the promotion.
+
+    Args:
+        challenger: the new model.
+        champion: the one in use; None: there is none yet.
+        promotion: how sure, how often resampled, how much may be lost.
+        seed: of the resamples.
+
+    Returns:
+        The verdict.
+    """
+    if champion is None:
+        return Verdict(challenger.version, "", "first", "it is the first: there was no champion")
+    if challenger.version == champion.version:
+        return Verdict(challenger.version, champion.version, "is_champion", "it is the champion already")
+    try:
+        paired = pair_answers(challenger, champion)
+    except NotComparableError as error:
+        reason = f"the two cannot be compared: {error}"
+        return Verdict(challenger.version, champion.version, "not_comparable", reason)
+    average, sets = paired_bootstrap(paired, resamples=promotion.resamples, confidence=promotion.confidence, seed=seed)
+    outcome, reason = _judge(average, sets, promotion)
+    return Verdict(challenger.version, champion.version, outcome, reason, average, sets)
+
+
+def _judge(
+    average: ScoreDifference, sets: tuple[ScoreDifference, ...], promotion: PromotionParameters
+) -> tuple[Outcome, str]:
+    shown = f"{points(average.difference)} points on average ({points(average.low)} to {points(average.high)})"
+    if average.low <= 0:
+        return "not_better", f"{shown}: no gain at {promotion.confidence:.0%} confidence"
+    lost = [one for one in sets if one.difference < -promotion.tolerated_loss]
+    if lost:
+        named = ", ".join(f"{one.name} {points(one.difference)}" for one in lost)
+        allowed = 100 * promotion.tolerated_loss
+        return "task_lost", f"{shown}, but more than {allowed:g} points were lost on {named}"
+    return "better", shown
+
+
+def points(difference: float) -> str:
+    """A difference of scores in points of 100, with its sign."""
+    return f"{100 * difference:+.1f}"

@@ -1,0 +1,1 @@
+"""Recuration: what a curation keeps of the one before it when the pool has changed."""

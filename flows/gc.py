@@ -1,0 +1,129 @@
+"""`presel gc`: what the retention policy lets go, and why the rest stays."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from components.lineage.retention import Item, group_items
+from components.retention_parameters import RetentionParameters
+from flows.prepare_workspace import RUNS, find_workspace
+from tasks.collect_files import delete_paths, judge_results, judge_scratch, list_vector_versions
+from tasks.collect_hashes import hashes_at_hand
+from tasks.collect_objects import delete_objects_except, judge_objects
+from tasks.collect_runs import PurgeError, delete_runs, hashes_of_runs, judge_runs
+from tasks.model_versions import all_versions
+from tasks.tracking_record import now_ms
+from tasks.tracking_spool import count_waiting
+from tasks.workspace import Workspace
+
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What a collection decided.
+
+    Attributes:
+        runs: of MLflow.
+        objects: of the DVC cache.
+        files: results and scratch folders.
+        vectors: versions of tables of vectors.
+        kept_objects: hashes that stay in the DVC cache.
+    """
+
+    runs: tuple[Item, ...]
+    objects: tuple[Item, ...]
+    files: tuple[Item, ...]
+    vectors: tuple[Item, ...]
+    kept_objects: frozenset[str]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All of it."""
+        return (*self.runs, *self.objects, *self.files, *self.vectors)
+
+
+def collect_and_show(*, delete: bool) -> None:
+    """Decide, delete if told to, and print a table.
+
+    The ledger, the registered models and the DVC remote are never touched.
+
+    Args:
+        delete: do it.
+
+    Raises:
+        WorkspaceBusyError: something is to be deleted and a run is working.
+        PurgeError: something is to be deleted and MLflow does not know of every run yet.
+    """
+    retention = find_workspace(None).parameters().retention
+    workspaces = _workspaces()
+    if delete and count_waiting():
+        raise PurgeError(
+            f"{count_waiting():,} operations wait for MLflow, and what their runs need is not known before it has "
+            "them; `presel sync` sends them, then collect"
+        )
+    with ExitStack() as held:
+        if delete:
+            # A run that has not told MLflow of its artifacts yet would lose them.
+            for workspace in workspaces:
+                held.enter_context(workspace.exclusive())
+        collection = decide(workspaces, retention)
+        if delete:
+            _delete(collection)
+    _show(collection, deleted=delete)
+
+
+def decide(workspaces: tuple[Workspace, ...], retention: RetentionParameters) -> Collection:
+    """Decide about everything; changes nothing.
+
+    Args:
+        workspaces: of the project.
+        retention: the policy.
+    """
+    now, versions = now_ms(), all_versions()
+    runs, kept_runs = judge_runs(versions, retention=retention, now_ms=now)
+    needed = hashes_of_runs(kept_runs, versions) | hashes_at_hand(workspaces)
+    objects, kept_objects = judge_objects(needed, retention=retention, now_ms=now)
+    results = judge_results(kept_objects, retention=retention, now_ms=now)
+    scratch = judge_scratch(retention=retention, now_ms=now)
+    return Collection(runs, objects, (*results, *scratch), list_vector_versions(workspaces), kept_objects)
+
+
+def _delete(collection: Collection) -> None:
+    """Runs first: one whose artifacts are gone could not be walked back; objects that nothing names go next time."""
+    delete_runs([item.name for item in collection.runs if item.decision.goes])
+    delete_paths([item for item in collection.files if item.decision.goes])
+    if any(item.decision.goes for item in collection.objects):
+        delete_objects_except(collection.kept_objects)
+
+
+def _workspaces() -> tuple[Workspace, ...]:
+    return (Workspace("."), *(Workspace(str(path.parent)) for path in sorted(RUNS.glob("*/dvc.yaml"))))
+
+
+def _show(collection: Collection, *, deleted: bool) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (("kind", "left"), ("", "left"), ("count", "right"), ("bytes", "right"), ("why", "left")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # rich's literal type
+    for group in group_items(collection.items):
+        fate = ("deleted" if deleted else "would go") if group.decision.goes else "stays"
+        table.add_row(group.kind, fate, f"{group.count:,}", _bytes(group.size), group.decision.reason)
+    console.print(table)
+    gone = [item for item in collection.items if item.decision.goes]
+    if not gone:
+        console.print("nothing to delete", markup=False)
+    elif deleted:
+        console.print(f"{_bytes(sum(item.size for item in gone))} freed", markup=False)
+    else:
+        size = _bytes(sum(item.size for item in gone))
+        console.print(f"{size} would be freed; `presel gc --delete` does it", markup=False)
+
+
+def _bytes(size: int) -> str:
+    for limit, unit in _UNITS:
+        if size >= limit:
+            return f"{size / limit:,.1f} {unit}"
+    return f"{size} B"

@@ -1,0 +1,1 @@
+"""How the pipeline is deployed: container images, the server stack, work pools."""

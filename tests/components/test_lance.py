@@ -1,0 +1,99 @@
+"""A commit that a power cut or a full disk left half-written costs its own rows, never the table."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.embedding.vector_store import TABLE_NAME, append_vectors, read_vectors, stored_images
+from components.lance import repair_tables
+
+MODEL = "m"
+
+
+def newest(table: Path, pattern: str) -> Path:
+    return max(table.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
+
+
+def cut(pattern: str) -> Callable[[Path], None]:
+    def damage(table: Path) -> None:
+        path = newest(table, pattern)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    return damage
+
+
+def empty(pattern: str) -> Callable[[Path], None]:
+    def damage(table: Path) -> None:
+        newest(table, pattern).write_bytes(b"")
+
+    return damage
+
+
+def zeros(pattern: str) -> Callable[[Path], None]:
+    def damage(table: Path) -> None:
+        path = newest(table, pattern)
+        path.write_bytes(bytes(path.stat().st_size))
+
+    return damage
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    for commit in range(3):
+        append(tmp_path, commit)
+    return tmp_path
+
+
+def append(database: Path, commit: int) -> None:
+    vectors = np.random.default_rng(commit).normal(size=(4, 8)).astype(np.float32)
+    append_vectors(database, [f"{commit}-{row}" for row in range(4)], vectors, model=MODEL)
+
+
+MANIFEST, DATA = "_versions/*.manifest", "data/*.lance"
+DAMAGES = {
+    "manifest cut short": cut(MANIFEST),
+    "manifest empty": empty(MANIFEST),
+    "manifest of zeros": zeros(MANIFEST),
+    "data cut short": cut(DATA),
+    "data empty": empty(DATA),
+    "data of zeros": zeros(DATA),
+    "data gone": lambda table: newest(table, DATA).unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_the_last_commit_is_taken_back(database: Path, damage: Callable[[Path], None]) -> None:
+    damage(database / f"{TABLE_NAME}.lance")
+    with pytest.raises((RuntimeError, ValueError)):
+        stored_images(database, model=MODEL)
+    assert repair_tables(database, TABLE_NAME) == 1
+    kept = set(stored_images(database, model=MODEL).to_pylist())
+    assert kept == {f"{commit}-{row}" for commit in (0, 1) for row in range(4)}
+    append(database, 2)
+    expected = np.random.default_rng(2).normal(size=(4, 8)).astype(np.float32)
+    assert np.array_equal(read_vectors(database, [f"2-{row}" for row in range(4)], model=MODEL), expected)
+    assert repair_tables(database, TABLE_NAME) == 0
+
+
+def test_data_without_a_manifest_are_as_if_never_written(database: Path) -> None:
+    table = database / f"{TABLE_NAME}.lance"
+    shutil.copy(newest(table, DATA), table / "data" / "orphan.lance")
+    assert repair_tables(database, TABLE_NAME) == 0
+    assert len(stored_images(database, model=MODEL)) == 12
+
+
+def test_damage_in_an_early_commit_takes_the_later_ones_with_it(database: Path) -> None:
+    table = database / f"{TABLE_NAME}.lance"
+    first = min(table.glob(DATA), key=lambda path: path.stat().st_mtime_ns)
+    first.write_bytes(b"")
+    assert repair_tables(database, TABLE_NAME) == 3
+    assert not table.exists()
+    append(database, 0)
+    assert len(stored_images(database, model=MODEL)) == 4
+
+
+def test_a_database_that_is_not_there(tmp_path: Path) -> None:
+    assert repair_tables(tmp_path / "nothing", TABLE_NAME) == 0
