@@ -13,11 +13,12 @@ export HF_HOME := $(CURDIR)/.presel/huggingface
 export XDG_CACHE_HOME := $(CURDIR)/.presel/cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types ui repro clean stack stack-stop stack-status stack-clean
+.PHONY: help setup demo test soak lint types ui repro clean stack stack-stop stack-status stack-clean
 
 help:
 	@echo "make demo    set up, draw the demo pool, run the whole pipeline on it"
-	@echo "make test    set up, run the tests"
+	@echo "make test    set up, run the tests (about 10 minutes on 2 cores)"
+	@echo "make soak    the tests that take long: faults, the server stack, Retry in a browser (about 15 minutes)"
 	@echo "make lint    ruff and mypy, as CI runs them"
 	@echo "make ui      MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, over this folder's runs"
 	@echo "make stack   PostgreSQL, Prefect, MLflow, an S3 store and a worker as local processes (stack-status, stack-stop, stack-clean)"
@@ -36,7 +37,10 @@ demo: $(STAMP)
 	@$(BIN)/presel demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile -m "not soak"
+
+soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak
 
 lint: $(STAMP)
 	$(BIN)/pre-commit run --all-files

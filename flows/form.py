@@ -65,14 +65,15 @@ def asked_workspace(workspace: str, *, overlays: Sequence[str], settings: Sequen
     """Lay out the workspace that the fields of a form ask for, or find the one that they name.
 
     Args:
-        workspace: folder of an earlier run, or its name under `runs/`, whose parameters are then taken as they are;
-            empty: lay one out.
+        workspace: folder of an earlier run in the project, or its name under `runs/`, whose parameters are then taken
+            as they are; empty: lay one out.
         overlays: parameter files laid over params.yaml, relative to the project root.
         settings: `section.key=value`, laid over them.
         name: folder under `runs/`; empty: from the overlays and settings.
 
     Raises:
-        ParameterError: the parameters are not usable, there is no such workspace, or both are given.
+        ParameterError: the parameters are not usable, there is no such workspace, it lies outside the project, or
+            both are given.
     """
     if not workspace:
         return prepare_workspace(overlays=[Path(file) for file in overlays], settings=settings, name=name or None)
@@ -81,7 +82,10 @@ def asked_workspace(workspace: str, *, overlays: Sequence[str], settings: Sequen
             f"workspace {workspace!r} has parameters of its own: leave it empty to change some, or leave strategy, "
             "budget, provider, overlays, settings and name as they are"
         )
-    found = Workspace(workspace)
+    here, folder = Path.cwd().resolve(), Path(workspace).resolve()
+    if not folder.is_relative_to(here):
+        raise ParameterError(f"workspace {workspace!r} lies outside the project {here}: name one in it, or under runs/")
+    found = Workspace(str(folder.relative_to(here)))
     return found if found.pipeline_file.is_file() else find_workspace(workspace)
 
 

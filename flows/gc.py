@@ -8,11 +8,11 @@ from rich.table import Table
 
 from components.lineage.retention import Item, group_items
 from components.retention_parameters import RetentionParameters
-from flows.prepare_workspace import RUNS, find_workspace
+from flows.prepare_workspace import all_workspaces, find_workspace
 from tasks.collect_files import delete_paths, judge_results, judge_scratch, list_vector_versions
 from tasks.collect_hashes import hashes_at_hand
-from tasks.collect_objects import delete_objects_except, judge_objects
-from tasks.collect_runs import PurgeError, delete_runs, hashes_of_runs, judge_runs
+from tasks.collect_objects import delete_objects, judge_objects
+from tasks.collect_runs import PurgeError, check_tracking, delete_runs, hashes_of_runs, judge_runs
 from tasks.model_versions import all_versions
 from tasks.tracking_record import now_ms
 from tasks.tracking_spool import count_waiting
@@ -30,14 +30,12 @@ class Collection:
         objects: of the DVC cache.
         files: results and scratch folders.
         vectors: versions of tables of vectors.
-        kept_objects: hashes that stay in the DVC cache.
     """
 
     runs: tuple[Item, ...]
     objects: tuple[Item, ...]
     files: tuple[Item, ...]
     vectors: tuple[Item, ...]
-    kept_objects: frozenset[str]
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -58,7 +56,7 @@ def collect_and_show(*, delete: bool) -> None:
         PurgeError: something is to be deleted and MLflow does not know of every run yet.
     """
     retention = find_workspace(None).parameters().retention
-    workspaces = _workspaces()
+    workspaces = all_workspaces()
     if delete and count_waiting():
         raise PurgeError(
             f"{count_waiting():,} operations wait for MLflow, and what their runs need is not known before it has "
@@ -69,9 +67,11 @@ def collect_and_show(*, delete: bool) -> None:
             # A run that has not told MLflow of its artifacts yet would lose them.
             for workspace in workspaces:
                 held.enter_context(workspace.exclusive())
+        if delete:
+            check_tracking(workspaces)
         collection = decide(workspaces, retention)
         if delete:
-            _delete(collection)
+            _delete(collection, retention)
     _show(collection, deleted=delete)
 
 
@@ -86,21 +86,17 @@ def decide(workspaces: tuple[Workspace, ...], retention: RetentionParameters) ->
     runs, kept_runs = judge_runs(versions, retention=retention, now_ms=now)
     needed = hashes_of_runs(kept_runs, versions) | hashes_at_hand(workspaces)
     objects, kept_objects = judge_objects(needed, retention=retention, now_ms=now)
-    results = judge_results(kept_objects, retention=retention, now_ms=now)
+    # What is kept may lie in the remote alone; its result says where to find it.
+    results = judge_results(needed | kept_objects, retention=retention, now_ms=now)
     scratch = judge_scratch(retention=retention, now_ms=now)
-    return Collection(runs, objects, (*results, *scratch), list_vector_versions(workspaces), kept_objects)
+    return Collection(runs, objects, (*results, *scratch), list_vector_versions(workspaces))
 
 
-def _delete(collection: Collection) -> None:
+def _delete(collection: Collection, retention: RetentionParameters) -> None:
     """Runs first: one whose artifacts are gone could not be walked back; objects that nothing names go next time."""
     delete_runs([item.name for item in collection.runs if item.decision.goes])
     delete_paths([item for item in collection.files if item.decision.goes])
-    if any(item.decision.goes for item in collection.objects):
-        delete_objects_except(collection.kept_objects)
-
-
-def _workspaces() -> tuple[Workspace, ...]:
-    return (Workspace("."), *(Workspace(str(path.parent)) for path in sorted(RUNS.glob("*/dvc.yaml"))))
+    delete_objects([item.name for item in collection.objects if item.decision.goes], retention, now_ms=now_ms())
 
 
 def _show(collection: Collection, *, deleted: bool) -> None:

@@ -104,6 +104,11 @@ def discard_if_new() -> Iterator[None]:
             RUNS.rmdir()
 
 
+def all_workspaces() -> tuple[Workspace, ...]:
+    """The project's own workspace, and those under `runs/`."""
+    return (Workspace("."), *(Workspace(str(path.parent)) for path in sorted(RUNS.glob("*/dvc.yaml"))))
+
+
 def find_workspace(name: str | None) -> Workspace:
     """A workspace that exists already.
 

@@ -21,11 +21,12 @@ from flows.form import (
     run_name,
 )
 from flows.outcome import CurationOutcome
+from flows.prepare_workspace import all_workspaces
 from flows.purchase import cancelled_when_declined
 from tasks.curation_run import open_curation_run
 from tasks.earlier import go_on_from
 from tasks.failures import explained
-from tasks.finished import find_finished, is_as_finished
+from tasks.finished import find_finished, is_as_finished, last_finished
 from tasks.ingest import ingest
 from tasks.snapshot import snapshot_inputs
 from tasks.workspace import Workspace
@@ -72,6 +73,8 @@ def recurate(
         snapshot_inputs(place)
         finished = find_finished(place)
         check_recuration(place, finished)
+        if finished is None:
+            _refuse_a_mistaken_beginning(place)
         if finished is not None and is_as_finished(place, finished):
             return Completed(name=UNCHANGED, message=f"nothing has changed since run {finished.run}: nothing to do")
         with open_curation_run(place, refresh=False) as run:
@@ -81,6 +84,16 @@ def recurate(
             else:
                 go_on_from(run, finished)
             return curate_pool(run, manifest, register_version=register_version)
+
+
+def _refuse_a_mistaken_beginning(place: Workspace) -> None:
+    """A schedule that names no overlays would curate the project's own workspace anew, and buy what others have."""
+    others = [other.root for other in all_workspaces() if other.root != place.root and last_finished(other) is not None]
+    if others:
+        raise ParameterError(
+            f"no curation has finished in workspace {place.root!r}, but in {', '.join(others)}: name that one by the "
+            "overlays, settings or name that it was made with, or begin a new one with `presel run`"
+        )
 
 
 def check_recuration(place: Workspace, finished: FinishedCuration | None = None) -> None:

@@ -51,20 +51,29 @@ def judge_objects(
     return tuple(items), frozenset(item.name for item in items if not item.decision.goes)
 
 
-def delete_objects_except(kept: Collection[str]) -> int:
-    """Delete every object of the cache but these.
+def delete_objects(names: Collection[str], retention: RetentionParameters, *, now_ms: int) -> int:
+    """Delete objects of the cache that were decided about, and no other: what came since may be needed.
 
     Args:
-        kept: hashes, those of files included.
+        names: their hashes.
+        retention: the policy; an object that was written again since the decision is young, and stays.
+        now_ms: milliseconds since 1970.
 
     Returns:
         Objects deleted.
     """
-    from dvc_data.hashfile.gc import gc
-    from dvc_data.hashfile.hash_info import HashInfo
-
+    deleted = 0
     with open_repository() as repository, repository.lock:
-        return int(gc(repository.cache.local, [HashInfo("md5", md5) for md5 in kept]))
+        cache = repository.cache.local
+        for md5 in sorted(names):
+            path = Path(cache.oid_to_path(md5))
+            if not path.exists():
+                continue
+            age = decide_by_age(path.stat().st_mtime * 1000, retention=retention, now_ms=now_ms, unused="")
+            if age.goes:
+                path.unlink()
+                deleted += 1
+    return deleted
 
 
 def _with_files(artifacts: Collection[str], paths: dict[str, Path]) -> set[str]:

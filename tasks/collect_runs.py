@@ -3,16 +3,18 @@
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from components.lineage.lock_file import earlier_artifacts, parse_lock
 from components.lineage.retention import DatedRun, Item, decide_runs
 from components.retention_parameters import RetentionParameters
+from tasks.finished import last_finished
 from tasks.model_versions import BENCHMARK_TAG, ModelVersion
 from tasks.run_archive import curation_runs, run_file
-from tasks.tracking import experiment_id, tracking_client
-from tasks.tracking_send import ADAPTER_TAG
+from tasks.tracking import experiment_id, shown_address, tracking_client
+from tasks.tracking_send import ADAPTER_TAG, mlflow_id
+from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +24,24 @@ KIND = "MLflow run"
 
 class PurgeError(RuntimeError):
     """Nothing more can be collected now: MLflow's own collection failed, or MLflow does not know every run yet."""
+
+
+def check_tracking(workspaces: Iterable[Workspace]) -> None:
+    """Make sure that the MLflow that is asked is the one that the workspaces' runs were told to.
+
+    Another one knows of no registered model, so everything would seem to be needed by nobody.
+
+    Raises:
+        PurgeError: it does not know the last finished run of a workspace.
+    """
+    known = {run.info.run_id for run in curation_runs()}
+    for workspace in workspaces:
+        finished = last_finished(workspace)
+        if finished is not None and mlflow_id(finished.run) not in known:
+            raise PurgeError(
+                f"MLflow at {shown_address()} does not know run {finished.run} of workspace {workspace.root!r}: set "
+                "MLFLOW_TRACKING_URI to the server that the runs were told to; nothing was deleted"
+            )
 
 
 def judge_runs(

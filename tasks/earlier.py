@@ -14,7 +14,7 @@ from components.recuration.finished import POOL, FinishedCuration
 from components.recuration.pool_changes import PoolChanges, pool_changes
 from components.schemas import SAMPLES
 from components.storage import fresh_directory, read_table, write_json
-from tasks.finished import chooses_alike, has_same_pool
+from tasks.finished import chooses_alike, has_same_pool, reads_alike
 from tasks.object_store import open_objects
 from tasks.stage import CurationRun
 from tasks.tracking_operations import MetricValue
@@ -39,8 +39,8 @@ def ensure_earlier(place: Workspace) -> None:
 def go_on_from(run: CurationRun, finished: FinishedCuration) -> PoolChanges:
     """Bring `data/earlier` to what this run goes on from.
 
-    That is the last finished curation when the pool or a parameter that decides the choice has changed since, and
-    otherwise what that curation went on from itself, so that every stage finds its result.
+    That is the last finished curation when the pool, or a parameter, a file or code that decides the choice has changed
+    since, and otherwise what that curation went on from itself, so that every stage finds its result.
 
     Args:
         run: the recuration.
@@ -50,7 +50,7 @@ def go_on_from(run: CurationRun, finished: FinishedCuration) -> PoolChanges:
         How the pool differs from what it goes on from.
     """
     place = run.workspace
-    moves_on = not (has_same_pool(place, finished) and chooses_alike(place, finished))
+    moves_on = not (has_same_pool(place, finished) and chooses_alike(place, finished) and reads_alike(place, finished))
     wanted = finished.left_behind() if moves_on else finished.went_on_from()
     if _present(place.artifact("earlier"), wanted) != {name: path.md5 for name, path in wanted.items()}:
         with open_objects() as find:

@@ -13,6 +13,8 @@ from tasks.workspace import Workspace
 _RECORD = "finished.json"
 # The stages of dvc.yaml that read data/earlier to decide what is chosen.
 CHOOSING_STAGES = ("reference", "reference_tune", "score", "cluster", "allocate", "select")
+# With those whose results they read.
+DECIDING_STAGES = ("ingest", "embed", "instruct_reference", *CHOOSING_STAGES)
 
 
 @task(name="record_finished", persist_result=False)
@@ -78,6 +80,21 @@ def chooses_alike(place: Workspace, finished: FinishedCuration) -> bool:
             if stage.name in CHOOSING_STAGES
         }
     return all(finished.parameters_of(name) == values for name, values in read_now.items())
+
+
+def reads_alike(place: Workspace, finished: FinishedCuration) -> bool:
+    """Whether what comes from outside into the stages that choose (code, annotations, models) is as it was then."""
+    then = {path.path: path.md5 for path in finished.read_from_outside(DECIDING_STAGES)}
+    with open_repository() as repository:
+        stages = repository.stage.load_all(path=str(place.pipeline_file))
+        present = {
+            dependency.def_path: dependency.get_hash().value
+            for stage in stages
+            if stage.name in DECIDING_STAGES
+            for dependency in stage.deps
+            if dependency.def_path in then and dependency.exists
+        }
+    return present == then
 
 
 def warn_of_changed_pool(place: Workspace) -> None:

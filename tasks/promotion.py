@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+import pyarrow as pa
 from prefect import get_run_logger, task
 
 from components.lineage.lock_file import LineageError, LockedPath
@@ -36,7 +37,8 @@ def judge_registered(run: CurationRun, registered: RegisteredVersion, benchmark:
     """Hold what the run registered against the champion; promote it when the parameters leave that to the gate.
 
     Returns:
-        The verdict; None while MLflow is away: `presel promote` judges the version later.
+        The verdict; None while MLflow is away or answers are lost or damaged: the run keeps what it made, and
+        `presel promote` judges the version later.
     """
     logger = get_run_logger()
     if not registered.version:
@@ -47,6 +49,15 @@ def judge_registered(run: CurationRun, registered: RegisteredVersion, benchmark:
             return _judge_registered(run, registered, benchmark)
     except TrackingAwayError as error:
         logger.warning("MLflow is away (%s): run `presel promote %s` later", error, registered.version)
+        return None
+    except (LineageError, pa.ArrowInvalid) as error:
+        logger.warning(
+            "version %s is registered and not judged, for the answers to judge by cannot be read: %s. Restore them "
+            "from the DVC remote or a backup, then run `presel promote %s`",
+            registered.version,
+            error,
+            registered.version,
+        )
         return None
 
 

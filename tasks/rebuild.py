@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from components.lineage.lock_file import LineageError
+from components.lineage.lock_file import LineageError, inner_path
 from components.storage import write_bytes, write_text
 from tasks.run_archive import RunArchive
 from tasks.run_files import SNAPSHOTS_NAME, unpack_snapshots
@@ -29,8 +29,10 @@ def rebuild_project(archive: RunArchive, target: Path) -> Workspace:
         The run's workspace in it, by its absolute path.
 
     Raises:
-        LineageError: the code is in no commit here, or differed from it and the difference was not kept.
+        LineageError: the code is in no commit here, or differed from it and the difference was not kept; or the run's
+            workspace lies outside the project.
     """
+    root = inner_path(archive.workspace, f"run {archive.run_id}: the workspace")
     changes = archive.code_changes()
     if not archive.commit:
         raise LineageError(
@@ -43,7 +45,7 @@ def rebuild_project(archive: RunArchive, target: Path) -> Workspace:
         patch = target / ".git" / "presel.diff"
         write_bytes(patch, changes)
         _git(["-C", str(target), "apply", str(patch)])
-    workspace = Workspace(str(target / archive.workspace))
+    workspace = Workspace(str(target / root))
     write_text(workspace.parameter_file, archive.parameter_text)
     write_text(workspace.lock_file, archive.lock_text)
     if "dvc.yaml" in archive.files:

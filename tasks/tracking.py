@@ -13,7 +13,7 @@ from tasks.workspace import STATE
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EXPERIMENT = "presel"
+DEFAULT_EXPERIMENT = "presel"
 _ANSWER_SECONDS = 3
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"})
 _AWAY = frozenset(
@@ -45,7 +45,9 @@ def tracking_client() -> "MlflowClient":
 
 def experiment_id(client: "MlflowClient") -> str:
     """The experiment of all curation runs, created on first use."""
-    experiment = client.get_experiment_by_name(EXPERIMENT)
+    # MLflow's own variable; projects that share a server need one each, or they take each other's runs for theirs.
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", DEFAULT_EXPERIMENT)
+    experiment = client.get_experiment_by_name(name)
     if experiment is not None:
         return str(experiment.experiment_id)
     embedded = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
@@ -53,7 +55,7 @@ def experiment_id(client: "MlflowClient") -> str:
     location = (Path.cwd() / STATE / "mlflow-artifacts").as_uri() if embedded else None
     # The kind decides which of MLflow's pages opens first: runs and metrics, not traces of agents.
     kind = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=kind))
+    return str(client.create_experiment(name, artifact_location=location, tags=kind))
 
 
 def metric_name(name: str) -> str:

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.lineage.lock_file import LineageError
+from components.lineage.lock_file import LineageError, inner_path
 from components.storage import PARTIAL
 
 FOLDER_SUFFIX = ".dir"
@@ -46,10 +46,15 @@ def read_listing(file: Path) -> tuple[ListedFile, ...]:
     """Read the listing of a folder from DVC's cache.
 
     Raises:
-        LineageError: it is no such listing.
+        LineageError: it is no such listing, or a path in it leads out of the folder.
     """
     try:
         rows = json.loads(file.read_bytes())
-        return tuple(ListedFile(str(row["relpath"]), str(row["md5"])) for row in rows)
+        listed = tuple(ListedFile(str(row["relpath"]), str(row["md5"])) for row in rows)
     except (ValueError, KeyError, TypeError) as error:
         raise LineageError(f"{file} is not the listing of a folder ({error}); restore it from the DVC remote") from None
+    for one in listed:
+        if not one.path:
+            raise LineageError(f"{file} lists a file without a path; restore it from the DVC remote")
+        inner_path(one.path, f"{file}: the listed path")
+    return listed

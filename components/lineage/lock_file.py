@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import yaml
 
@@ -43,6 +44,25 @@ class LockedStage:
     writes: tuple[LockedPath, ...]
 
 
+def inner_path(value: str, what: str) -> str:
+    """Refuse a path that leads out of the folder it is meant in; recorded paths may have been tampered with.
+
+    Args:
+        value: a path as a record gives it.
+        what: it is, for the message.
+
+    Returns:
+        The same.
+
+    Raises:
+        LineageError: it is absolute or has a `..`.
+    """
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or "\0" in value:
+        raise LineageError(f"{what} {value!r} leads out of its folder: only relative paths without '..' are followed")
+    return value
+
+
 def parse_lock(text: str) -> tuple[LockedStage, ...]:
     """Read a dvc.lock.
 
@@ -53,17 +73,21 @@ def parse_lock(text: str) -> tuple[LockedStage, ...]:
         Its stages, in its order.
 
     Raises:
-        LineageError: it is no dvc.lock.
+        LineageError: it is no dvc.lock, or an output in it leads out of the workspace.
     """
     try:
         content = yaml.safe_load(text)
         stages = content["stages"]
-        return tuple(
+        parsed = tuple(
             LockedStage(name, _paths(stage.get("deps", ())), _paths(stage.get("outs", ())))
             for name, stage in stages.items()
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise LineageError(f"not a dvc.lock of schema 2.0 ({type(error).__name__}: {error})") from None
+    for stage in parsed:
+        for path in (*stage.writes, *earlier_artifacts((stage,))):  # code is rightly read from outside a workspace
+            inner_path(path.path, f"dvc.lock, stage {stage.name}: the path")
+    return parsed
 
 
 def written_path(stages: tuple[LockedStage, ...], path: str) -> LockedPath:

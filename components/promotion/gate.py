@@ -1,5 +1,6 @@
 """The gate: whether a challenger becomes champion, and why (not)."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,8 @@ from components.promotion.paired_bootstrap import ScoreDifference, paired_bootst
 from components.promotion_parameters import PromotionParameters
 
 Outcome = Literal["first", "better", "not_better", "task_lost", "not_comparable", "is_champion", "forced"]
+# With fewer, resampling sees too little of what the questions could have been.
+LEAST_RECORDS = 10
 PROMOTING: frozenset[Outcome] = frozenset({"first", "better", "forced"})
 
 
@@ -65,14 +68,27 @@ def judge_challenger(
     except NotComparableError as error:
         reason = f"the two cannot be compared: {error}"
         return Verdict(challenger.version, champion.version, "not_comparable", reason)
+    records = sum(len(one.challenger) for one in paired)
+    if records < LEAST_RECORDS:
+        reason = f"{records} records were answered by both, and a comparison of fewer than {LEAST_RECORDS} is chance"
+        return Verdict(challenger.version, champion.version, "not_comparable", reason)
     average, sets = paired_bootstrap(paired, resamples=promotion.resamples, confidence=promotion.confidence, seed=seed)
-    outcome, reason = _judge(average, sets, promotion)
+    outcome, reason = judge_differences(average, sets, promotion)
     return Verdict(challenger.version, champion.version, outcome, reason, average, sets)
 
 
-def _judge(
+def judge_differences(
     average: ScoreDifference, sets: tuple[ScoreDifference, ...], promotion: PromotionParameters
 ) -> tuple[Outcome, str]:
+    """Say what differences of scores mean for the challenger, and why.
+
+    Args:
+        average: over all sets.
+        sets: every set.
+        promotion: how much may be lost.
+    """
+    if not all(math.isfinite(value) for one in (average, *sets) for value in (one.difference, one.low, one.high)):
+        return "not_comparable", "a score is no number; look at the benchmark's predictions"
     shown = f"{points(average.difference)} points on average ({points(average.low)} to {points(average.high)})"
     if average.low <= 0:
         return "not_better", f"{shown}: no gain at {promotion.confidence:.0%} confidence"

@@ -1,15 +1,18 @@
 """The last finished curation of a workspace: what a recuration goes on from."""
 
 import json
+import re
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
 
-from components.lineage.lock_file import LineageError, LockedPath, parse_lock, written_path
+from components.lineage.lock_file import LineageError, LockedPath, is_within, parse_lock, written_path
 from components.recuration.earlier import EARLIER_ARTIFACTS
 from components.storage import write_json
 
+_SHORT_FLOAT = re.compile(r"[-+]?\d+e[-+]?\d+")
 POOL = "manifest/samples.parquet"
 _EARLIER = "data/earlier/"
 
@@ -58,7 +61,19 @@ class FinishedCuration:
     def parameters_of(self, stage: str) -> dict[str, object]:
         """The parameters that a stage ran with, by their dotted names; none: it did not run."""
         recorded = yaml.safe_load(self.lock_text)["stages"].get(stage, {}).get("params", {})
-        return {name: value for file in recorded.values() for name, value in file.items()}
+        return {name: _number(value) for file in recorded.values() for name, value in file.items()}
+
+    def read_from_outside(self, stages: Collection[str]) -> tuple[LockedPath, ...]:
+        """What stages read that no stage wrote: code, annotations, models; without what it went on from."""
+        locked = parse_lock(self.lock_text)
+        written = [output.path for stage in locked for output in stage.writes]
+        return tuple(
+            path
+            for stage in locked
+            if stage.name in stages
+            for path in stage.reads
+            if not path.path.startswith(_EARLIER) and not any(is_within(path.path, folder) for folder in written)
+        )
 
     def _read(self, path: str) -> LockedPath:
         for stage in parse_lock(self.lock_text):
@@ -66,6 +81,11 @@ class FinishedCuration:
                 if read.path == path:
                     return read
         raise LineageError(f"the dvc.lock of run {self.run} names no {path}: it was no complete curation")
+
+
+def _number(value: object) -> object:
+    """DVC writes small numbers as 2e-05, which YAML 1.1 takes for a text."""
+    return float(value) if isinstance(value, str) and _SHORT_FLOAT.fullmatch(value) else value
 
 
 def write_finished(file: Path, finished: FinishedCuration) -> None:

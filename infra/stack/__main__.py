@@ -27,7 +27,8 @@ def start() -> None:
     settings = _settings()
     lifecycle.start(settings, say=typer.echo)
     typer.echo(
-        f"\nPrefect     {settings.prefect_url}   user presel, password in {settings.folder}/secrets.env\n"
+        f"\nPrefect     {settings.prefect_url}/login   log in with presel:PASSWORD (line prefect= of "
+        f"{settings.folder}/secrets.env)\n"
         f"MLflow      {settings.mlflow_url}   the same\n"
         f"use it      source {environment_file(settings)}\n"
         "            presel run --params conf/stack.yaml   (the ledger on PostgreSQL too)\n"

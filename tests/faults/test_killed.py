@@ -9,7 +9,7 @@ import yaml
 
 from tests.faults.laboratory import Laboratory
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)]
 
 # In the order of the run, each at another moment of its work in turn.
 MOMENTS = ("begins", "has written", "is committed")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.laboratory import Laboratory, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)]
 AWAY_SECONDS = 12.0  # several of the client's tries, and longer than the stages of the small project take
 
 

@@ -99,6 +99,22 @@ def test_a_workspace_of_its_own_and_changed_parameters_exclude_each_other(monkey
     assert asked_workspace(".", overlays=(), settings=(), name="").root == "."
 
 
+def test_a_workspace_is_kept_relative_to_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, other = tmp_path / "project", tmp_path / "other"
+    for folder in (root, root / "runs/mine", other):
+        folder.mkdir(parents=True)
+        (folder / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    monkeypatch.chdir(root)
+
+    def asked(workspace: str) -> str:
+        return asked_workspace(workspace, overlays=(), settings=(), name="").root
+
+    assert [asked(str(root)), asked(str(root / "runs/mine")), asked("mine")] == [".", "runs/mine", "runs/mine"]
+    for outside in (str(other), "../other"):
+        with pytest.raises(ParameterError, match="outside the project"):
+            asked(outside)
+
+
 def test_a_worker_finds_the_project_from_anywhere(project: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PRESEL_PROJECT", str(project))

@@ -27,6 +27,7 @@ from components.storage import read_table
 from flows.curate import curate
 from flows.outcome import CurationOutcome
 from flows.recurate import UNCHANGED, check_recuration, recurate
+from tasks.finished import last_finished, reads_alike
 from tasks.stage import StageContext, StageSummary
 from tasks.tracking import experiment_id, tracking_client
 from tasks.tune import tune
@@ -265,3 +266,27 @@ def test_what_cannot_keep_is_refused(project: Path, tmp_path: Path, values: dict
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(parameters), encoding="utf-8")
     with pytest.raises(ParameterError, match=said):
         check_recuration(Workspace(str(tmp_path)))
+
+
+def test_corrected_annotations_do_not_throw_picks_away(project: Path, second: Chosen) -> None:
+    """Neither the pool nor a parameter has changed, but what the choice rests on has."""
+    finished = last_finished(Workspace("."))
+    assert finished is not None
+    assert reads_alike(Workspace("."), finished)
+    snapshot = project / "data/inputs/instructions.json"
+    before = snapshot.read_bytes()
+    snapshot.write_bytes(before + b"\n")
+    try:
+        assert not reads_alike(Workspace("."), finished)
+    finally:
+        snapshot.write_bytes(before)
+
+
+def test_a_schedule_without_a_name_does_not_begin_a_curation(project: Path, second: Chosen) -> None:
+    (project / "runs/other").mkdir(parents=True)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(project / name, project / "runs/other" / name)
+    state = recurate("runs/other", return_state=True)
+    shutil.rmtree(project / "runs/other")
+    assert state.is_failed()
+    assert "no curation has finished in workspace 'runs/other', but in .: name that one" in str(state.message)

@@ -19,7 +19,7 @@ from tests.flows.deployed_project import Deployed, browser_page, chromium, deplo
 from tests.flows.small_project import make_project
 from tests.instruction_server import running_instruction_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.browser, pytest.mark.timeout(1800)]
 FAULTS = Path(__file__).parent / "worker_faults"
 CHOICE = ("embed", "reference", "instruct_reference", "reference_tune", "score", "cluster", "allocate", "select")
 BEFORE_TUNE = sorted(("ingest", *CHOICE, "instruct_selection", "assemble"))

@@ -18,7 +18,7 @@ import yaml
 from tests.flows.small_project import CHECKOUT, make_project
 from tests.postgresql import programs
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgresql, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.postgresql, pytest.mark.timeout(900)]
 
 HELLO = """
 from prefect import flow
@@ -101,7 +101,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running = Stack(project, above / "stack", environment)
     try:
         running.call("start")
-        running.run("flows.command_line", "run", "--params", "conf/stack.yaml", "--set", "baselines=[]")
+        own = ("--name", "stack", "--set", "baselines=[]")
+        running.run("flows.command_line", "run", "--params", "conf/stack.yaml", *own)
         yield running
     finally:
         running.call("stop")

@@ -114,6 +114,7 @@ def test_one_buyer_killed_ten_times(folder: Path) -> None:
         check(url, server, keys_are_known=True)
 
 
+@pytest.mark.soak
 def test_one_buyer_killed_ten_times_at_an_endpoint_that_ignores_keys(folder: Path) -> None:
     url = f"sqlite:///{folder}/ledger.sqlite"
     # A request that something in between delivers twice is charged twice there, and no client can know.

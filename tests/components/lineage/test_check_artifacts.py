@@ -116,3 +116,11 @@ def test_something_that_is_no_listing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("{", encoding="utf-8")
     with pytest.raises(LineageError, match="not the listing of a folder"):
         read_listing(tmp_path / "x")
+
+
+@pytest.mark.parametrize("path", ["/etc/escaped", "../escaped", "inner/../../escaped", ""])
+def test_a_listing_that_leads_out_of_its_folder_is_refused(tmp_path: Path, path: str) -> None:
+    listing = tmp_path / "x"
+    listing.write_text(f'[{{"md5": "{"a" * 32}", "relpath": "{path}"}}]', encoding="utf-8")
+    with pytest.raises(LineageError, match="leads out of its folder" if path else "without a path"):
+        read_listing(listing)

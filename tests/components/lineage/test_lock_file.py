@@ -64,3 +64,15 @@ def test_an_artifact_of_no_stage_is_an_error() -> None:
 def test_anything_else_is_an_error(text: str) -> None:
     with pytest.raises(LineageError, match=r"not a dvc\.lock"):
         parse_lock(text)
+
+
+@pytest.mark.parametrize(("kind", "path"), [("outs", "../data"), ("outs", "/data"), ("deps", "data/earlier/../../x")])
+def test_a_path_that_leads_out_of_the_workspace_is_refused(kind: str, path: str) -> None:
+    text = f"schema: '2.0'\nstages:\n  one:\n    {kind}:\n    - {{path: {path}, md5: 11.dir, size: 1}}\n"
+    with pytest.raises(LineageError, match=f"stage one: the path '{path}' leads out"):
+        parse_lock(text)
+
+
+def test_code_is_read_from_outside_a_workspace() -> None:
+    text = "schema: '2.0'\nstages:\n  one:\n    deps:\n    - {path: ../../tasks/one.py, md5: '11', size: 1}\n"
+    assert parse_lock(text)[0].reads[0].path == "../../tasks/one.py"

@@ -1,8 +1,11 @@
 """The gate: what it promotes and what it says."""
 
+import math
+
 import pytest
 
-from components.promotion.gate import judge_challenger
+from components.promotion.gate import judge_challenger, judge_differences
+from components.promotion.paired_bootstrap import ScoreDifference
 from components.promotion_parameters import PromotionParameters
 from tests.components.promotion.answers import model
 
@@ -60,3 +63,19 @@ def test_other_questions_are_said_and_not_promoted() -> None:
 def test_the_champion_itself_stays() -> None:
     same = model("3", answers(1, 1), TRUTHS)
     assert judge_challenger(same, same, promotion=PROMOTION, seed=1).outcome == "is_champion"
+
+
+def test_a_handful_of_questions_promotes_nobody() -> None:
+    few = {"a": ["x"] * 4, "b": ["x"] * 5}
+    right, wrong = ({name: [word] * len(truth) for name, truth in few.items()} for word in "xq")
+    verdict = judge_challenger(model("2", right, few), model("1", wrong, few), promotion=PROMOTION, seed=1)
+    assert (verdict.outcome, verdict.promotes) == ("not_comparable", False)
+    assert "9 records" in verdict.reason
+
+
+def test_a_score_that_is_no_number_promotes_nobody() -> None:
+    names = ("average", "a")
+    fine, broken = (ScoreDifference(name, 60, *[value] * 5) for name, value in zip(names, (0.5, math.nan), strict=True))
+    assert judge_differences(fine, (), PROMOTION)[0] == "better"
+    assert judge_differences(fine, (broken,), PROMOTION)[0] == "not_comparable"
+    assert judge_differences(broken, (fine,), PROMOTION)[0] == "not_comparable"
