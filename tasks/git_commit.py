@@ -5,8 +5,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+_SECRET = ("*.env", ".env*", "*secret*", "*credential*", "*password*", "*.pem", "*.key")
 # What decides how a run comes out, beside params.yaml, which the run keeps by itself.
 CODE = ("components", "tasks", "flows", "conf", "dvc.yaml", "pyproject.toml", "constraints.txt")
+
+
+class CodeUnknownError(RuntimeError):
+    """Git does not say what the code differs in from its commit."""
 
 
 def git_commit() -> str:
@@ -30,13 +35,22 @@ def uncommitted_changes() -> bytes:
         # An index of its own: the user's stays as it is, and new files can be part of the patch.
         environment = {**os.environ, "GIT_INDEX_FILE": str(Path(folder) / "index")}
         paths = [path for path in CODE if Path(path).exists()]
-        if _git(["read-tree", "HEAD"], environment) is None:
+        if _git(["rev-parse", "--verify", "--quiet", "HEAD"], environment, may_fail=True) is None:
             return b""
-        _git(["add", "--all", "--", *paths], environment)
+        _git(["read-tree", "HEAD"], environment)
+        # What may hold a secret stays out of MLflow, whatever git thinks of it.
+        _git(["add", "--all", "--", *paths, *(f":(exclude,glob,icase)**/{name}" for name in _SECRET)], environment)
         return _git(["diff", "--cached", "--binary", "HEAD", "--", *CODE], environment) or b""
 
 
-def _git(arguments: list[str], environment: dict[str, str]) -> bytes | None:
-    """What a git command prints; None when it fails."""
+def _git(arguments: list[str], environment: dict[str, str], *, may_fail: bool = False) -> bytes | None:
+    """What a git command prints; None when it fails and may.
+
+    Raises:
+        CodeUnknownError: it failed; to record nothing would call changed code unchanged.
+    """
     done = subprocess.run(["git", *arguments], capture_output=True, env=environment, check=False)
+    if done.returncode and not may_fail:
+        said = done.stderr.decode(errors="replace").strip()
+        raise CodeUnknownError(f"which code runs cannot be recorded, `git {' '.join(arguments[:2])}` failed: {said}")
     return None if done.returncode else done.stdout

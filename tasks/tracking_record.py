@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from pydantic import ValidationError
+
 from tasks.tracking import (
     TrackingAwayError,
     TrackingRefusedError,
@@ -295,6 +297,6 @@ def _tell_kept(operation: Operation) -> str | None:
     try:
         with mlflow_errors():
             tell(operation)
-    except (MlflowException, HTTPError, UnknownRunError) as error:
+    except (MlflowException, HTTPError, UnknownRunError, FileNotFoundError, ValidationError) as error:
         return f"{type(error).__name__}: {error}"
     return None

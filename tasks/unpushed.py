@@ -1,9 +1,11 @@
 """Versions that the DVC remote did not take: a run does not fail for them, a later one sends them."""
 
+import fcntl
 import json
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from components.lineage.lock_file import parse_lock
@@ -53,8 +55,10 @@ def push_run(workspace: Workspace) -> int:
     copied = push_outputs(workspace)
     earlier = unpushed()
     copied += push_hashes(earlier)
-    if earlier:
-        UNPUSHED.unlink()
+    # Another run may have noted more meanwhile: only what was sent is struck out.
+    with _alone():
+        left = sorted(set(unpushed()) - set(earlier))
+        write_json(UNPUSHED, left) if left else UNPUSHED.unlink(missing_ok=True)
     _remote.away = None
     return copied
 
@@ -71,7 +75,18 @@ def remember_run(workspace: Workspace) -> int:
 
 def remember(hashes: Collection[str]) -> None:
     """Note versions for the next run."""
-    write_json(UNPUSHED, sorted({*unpushed(), *hashes}))
+    with _alone():
+        write_json(UNPUSHED, sorted({*unpushed(), *hashes}))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two runs of the project may end at the same moment."""
+    lock = STATE / "locks" / "unpushed"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def unpushed() -> tuple[str, ...]:

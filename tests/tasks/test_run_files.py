@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.git_commit import uncommitted_changes
+from tasks.git_commit import CodeUnknownError, uncommitted_changes
 from tasks.run_files import CODE_NAME, MACHINE_NAME, SNAPSHOTS_NAME, code_digest, run_files, unpack_snapshots
 from tasks.workspace import Workspace
 
@@ -46,6 +46,25 @@ def test_changed_new_and_binary_files_can_be_applied_elsewhere(repository: Path,
     git(tmp_path / "clone", "apply", str(tmp_path / "patch"))
     for name in ("a.py", "new.py", "weights.bin"):
         assert (tmp_path / "clone/components" / name).read_bytes() == (repository / "components" / name).read_bytes()
+
+
+def test_what_may_hold_a_secret_is_not_told(repository: Path) -> None:
+    (repository / "conf").mkdir()
+    for name in (".env", "prod.env", "my-Secrets.yaml", "server.key"):
+        (repository / "conf" / name).write_text("PASSWORD=hunter2\n", encoding="utf-8")
+    (repository / "conf" / "data.yaml").write_text("budget: 15%\n", encoding="utf-8")
+    patch = uncommitted_changes()
+    assert b"hunter2" not in patch
+    assert b"budget: 15%" in patch
+
+
+def test_changes_that_git_cannot_name_are_not_called_none(repository: Path) -> None:
+    (repository / "components" / "a.py").write_text("one = 2\n", encoding="utf-8")
+    inner = repository / "conf" / "inner"
+    inner.mkdir(parents=True)
+    git(inner, "init", "-q")
+    with pytest.raises(CodeUnknownError, match="git add"):
+        uncommitted_changes()
 
 
 def test_outside_git_there_are_no_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

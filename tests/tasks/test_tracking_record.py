@@ -13,7 +13,7 @@ import tasks.tracking_record as recording
 from flows.environment import configure_environment
 from flows.sync import sync
 from tasks.tracking import TrackingRefusedError, experiment_id, tracking_client
-from tasks.tracking_operations import LogDataset, LogValues, MetricValue, OpenRun, SetStatus
+from tasks.tracking_operations import LogDataset, LogFile, LogValues, MetricValue, OpenRun, SetStatus
 from tasks.tracking_record import contact_at_start, log_file, log_values, open_run, record, send_spooled, set_status
 from tasks.tracking_send import LOCAL, mlflow_id, tell
 from tasks.tracking_spool import SPOOL, count_waiting, forget, keep, only_sender, refused, waiting
@@ -206,6 +206,21 @@ def test_what_mlflow_does_not_take_is_put_aside(server: Server, caplog: pytest.L
     said, done = sync(discard=True)
     assert done
     assert "2 refused operations deleted" in said
+
+
+def test_an_operation_whose_file_is_gone_does_not_stop_the_others(server: Server, tmp_path: Path) -> None:
+    run = open_run("tune")
+    file = tmp_path / "report.html"
+    file.write_text("a report", encoding="utf-8")
+    keep(LogFile(run=run, file=str(file)))
+    keep(LogValues(run=run, metrics=(loss(1.0, 1),)))
+    for kept in SPOOL.rglob("report.html"):
+        kept.unlink()
+    sent = send_spooled()
+    assert (sent.left, count_waiting()) == (0, 0)
+    assert [type(entry.operation) for entry in refused()] == [LogFile]
+    assert [value for _, value, _ in history(run)] == [1.0]
+    sync(discard=True)
 
 
 def test_files_of_an_operation_that_was_never_written_down_are_removed(server: Server) -> None:
