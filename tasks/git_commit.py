@@ -38,7 +38,8 @@ def uncommitted_changes() -> bytes:
         if _git(["rev-parse", "--verify", "--quiet", "HEAD"], environment, may_fail=True) is None:
             return b""
         _git(["read-tree", "HEAD"], environment)
-        # What may hold a secret stays out of MLflow, whatever git thinks of it.
+        _git(["add", "--update", "--", *paths], environment)
+        # A new file that may hold a secret stays out of MLflow.
         _git(["add", "--all", "--", *paths, *(f":(exclude,glob,icase)**/{name}" for name in _SECRET)], environment)
         return _git(["diff", "--cached", "--binary", "HEAD", "--", *CODE], environment) or b""
 

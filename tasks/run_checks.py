@@ -28,7 +28,9 @@ def stage_costs(archive: RunArchive) -> dict[str, float]:
     """What the stages of a run that bought instructions said these cost, in dollars, by stage."""
     client = tracking_client()
     query = f"tags.`mlflow.parentRunId` = '{archive.run_id}'"
-    nested = client.search_runs([experiment_id(client)], query, max_results=1000)
+    # Oldest first: of a stage that ran again after a retry the last word counts.
+    order = ["attributes.start_time ASC"]
+    nested = client.search_runs([experiment_id(client)], query, max_results=1000, order_by=order)
     return {
         run.data.tags["presel.stage"]: run.data.metrics["cost_usd"]
         for run in nested
