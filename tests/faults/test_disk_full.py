@@ -7,7 +7,7 @@ import yaml
 
 from tests.faults.laboratory import Laboratory
 
-pytestmark = [pytest.mark.slow, pytest.mark.mount, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.mount, pytest.mark.timeout(900)]
 ROOM = "64m"
 # By what is written first to a disk too small for it: the folder, its size, the stage that needs more.
 DISKS = (

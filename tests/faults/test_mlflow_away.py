@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.laboratory import Laboratory, free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600)]
 
 
 def test_a_whole_run_without_mlflow(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:

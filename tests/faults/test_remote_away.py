@@ -8,7 +8,7 @@ import yaml
 
 from tests.faults.laboratory import Laboratory
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600)]
 NOWHERE = """[core]
     remote = nowhere
 ['remote "nowhere"']

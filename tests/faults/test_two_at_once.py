@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.laboratory import Laboratory, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600)]
 
 
 def test_the_second_run_is_refused(laboratory: Laboratory) -> None:

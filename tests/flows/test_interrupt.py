@@ -15,7 +15,7 @@ from components.instructions.ledger_totals import ledger_totals
 from tests.flows.small_project import make_project
 from tests.instruction_server import running_instruction_server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600)]
 PATIENCE = 240  # seconds
 KEY = "sk-a-fake-key-of-the-interrupted"
 
