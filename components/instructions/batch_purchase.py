@@ -179,13 +179,14 @@ class BatchPurchase:
                 image = self._image(identified)
                 if image is None:
                     continue
-                repair = repair_of(self._replies.get(identified.request_id, ()))
+                replies = self._replies.get(identified.request_id, ())
+                repair = repair_of(replies)
                 bill = bill_of(identified, image, price=self._price, batch=True, repair=repair)
                 if not self._purse.reserve(bill.may_cost_usd):
                     return _WrittenFile(file, tuple(sends)), bill.may_cost_usd
                 size += target.write(request_line(identified.request_id, chat_body(identified, image, repair=repair)))
                 kind: SendKind = "first" if repair is None else "repair"
-                sends.append(Send(identified, kind, bill.may_cost_usd))
+                sends.append(Send(identified, kind, bill.may_cost_usd, replies=len(replies)))
                 if len(sends) >= limits.requests_per_file or size >= limits.megabytes_per_file * _MEGABYTE * 0.95:
                     break
             target.flush()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, Insert, Row, insert, select, update
+from sqlalchemy import Connection, Insert, Row, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -185,6 +185,8 @@ class LedgerBook:
         wanted = select(REQUESTS).where(REQUESTS.c.request_id.in_(ids)).order_by(REQUESTS.c.request_id)
         found = {row.request_id: row for row in connection.execute(locked(connection, wanted)).all()}
         may = self._free(connection, found.values())
+        # After the lock: a reply that another purchase has paid for since this one looked goes on with its repair.
+        may -= _outdated(connection, [send for send in sends if send.request.request_id in may])
         taken = [send for send in sends if send.request.request_id in may]
         numbers = {request_id: found[request_id].attempts + 1 for request_id in may}
         if taken:
@@ -212,6 +214,16 @@ class LedgerBook:
             .where(ATTEMPTS.c.request_id.in_(free), ATTEMPTS.c.outcome == "asked", BATCHES.c.state == "open")
         )
         return free - set(out.scalars())
+
+
+def _outdated(connection: Connection, sends: Sequence[Send]) -> set[str]:
+    """Requests that have brought other unusable replies by now than the send takes into account."""
+    counted = select(ATTEMPTS.c.request_id, func.count()).where(
+        ATTEMPTS.c.request_id.in_([send.request.request_id for send in sends]), ATTEMPTS.c.outcome == "unusable"
+    )
+    found = {row[0]: row[1] for row in connection.execute(counted.group_by(ATTEMPTS.c.request_id))}
+    ids = {send.request.request_id: send.replies for send in sends if send.replies is not None}
+    return {request_id for request_id, replies in ids.items() if found.get(request_id, 0) != replies}
 
 
 def _insert_new(connection: Connection, rows: Sequence[dict[str, object]]) -> Insert:

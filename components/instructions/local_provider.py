@@ -17,7 +17,7 @@ from components.instructions.image_streak import ImageStreak
 from components.instructions.judge import Bill, Judgement, bill_of, judge_reply, repair_of
 from components.instructions.pinned_model import pinned_model
 from components.instructions.prices import find_price
-from components.instructions.provider import Answer, Failure, PurchaseBook, Send, Setback, UnusableReply
+from components.instructions.provider import Answer, Failure, PurchaseBook, Send, SendKind, Setback, UnusableReply
 from components.instructions.purse import BudgetSpentError, CircuitBreaker, PurchaseStoppedError, Purse
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
 from components.instructions.sent_image import ImageUnavailableError, SentImage, decode_sent_image, sent_size
@@ -50,7 +50,8 @@ class _Opened:
     @property
     def send(self) -> Send:
         """As it is announced."""
-        return Send(self.asked.identified, "repair" if self.asked.replies else "first", self.bill.may_cost_usd)
+        kind: SendKind = "repair" if self.asked.replies else "first"
+        return Send(self.asked.identified, kind, self.bill.may_cost_usd, replies=len(self.asked.replies))
 
 
 class LocalProvider:

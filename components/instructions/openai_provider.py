@@ -205,7 +205,7 @@ class _Desk:
             repairs_left = max(0, self._provider.repairs - len(replies))
             kind = "repair" if repair is not None and kind == "first" else kind
             bill = self._provider.bill(identified, image, repair)
-            if not await self._may_send(Send(identified, kind, bill.may_cost_usd), bill):
+            if not await self._may_send(Send(identified, kind, bill.may_cost_usd, replies=len(replies)), bill):
                 return
             body = chat_body(identified, image, repair=repair)
             send_key = f"{identified.request_id}-{len(replies)}"

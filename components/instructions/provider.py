@@ -27,12 +27,15 @@ class Send:
         kind: why; the ledger makes a `retry` of a `first` when the request was sent before.
         may_cost_usd: dollars that this send takes at most, as far as that can be said.
         batch: number of the ledger's batch that it goes out in; None: by itself.
+        replies: unusable replies of the request that it takes into account. When there are more by now (another
+            purchase paid for one and ended) it is refused, to be asked for again with them; None: it needs none.
     """
 
     request: IdentifiedRequest
     kind: SendKind = "first"
     may_cost_usd: float = 0.0
     batch: int | None = None
+    replies: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,24 @@ def test_a_setback_leaves_the_request_open_and_is_paid_for(ledger, book):
     assert attempts_of(ledger) == [(1, "first", "r", "unusable", 0.2, 0.4), (2, "repair", "r", "answered", 0.25, 0.5)]
 
 
+def test_a_send_that_does_not_know_of_a_paid_reply_is_refused(ledger):
+    """Another purchase paid for the reply after this one had looked, and ended before it sent the reply back."""
+    unusable = Setback(A.request_id, "unusable", "not_json", "d", "{raw", 7, 3, 0.2)
+    with registered_worker(ledger, run="one") as first, registered_worker(ledger, run="two") as second:
+        two = book_of(ledger, second, "two")
+        assert two.unusable_replies([A.request_id]) == {}
+        one = book_of(ledger, first, "one")
+        assert one.announce(sends(A, replies=0)) == [True]
+        one.settle([unusable])
+        one.release()
+        assert two.announce(sends(A, B, replies=0)) == [False, True]
+        assert two.announce_batch("batch", sends(A, replies=0), endpoint="e")[1] == [False]
+        assert two.announce(sends(A, replies=1, kind="repair")) == [True]
+        two.settle([unusable])
+        assert two.announce(sends(A, replies=1)) == [False]
+        assert two.announce(sends(A)) == [True], "what another kind of provider sends does not depend on them"
+
+
 def test_what_a_purchase_has_in_hand_is_refused_to_others_while_it_lives(ledger):
     with registered_worker(ledger, run="one") as first, registered_worker(ledger, run="two") as second:
         one, two = book_of(ledger, first, "one"), book_of(ledger, second, "two")

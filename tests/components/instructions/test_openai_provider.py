@@ -11,11 +11,14 @@ from PIL import Image
 from components.instructions.buy import buy_instructions
 from components.instructions.endpoint import EndpointRefusedError
 from components.instructions.ledger import open_ledger
+from components.instructions.ledger_book import LedgerBook
 from components.instructions.ledger_totals import ledger_totals
+from components.instructions.ledger_workers import registered_worker
 from components.instructions.openai_provider import OpenAIProvider
 from components.instructions.prices import UnknownPriceError
+from components.instructions.provider import Send, Setback
 from components.instructions.purse import BudgetSpentError, EndpointFailsError
-from components.instructions.request import InstructionRequest
+from components.instructions.request import InstructionRequest, identify_request
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
 from tests.components.instructions.purchases import PRICE, draw_requests, write_template
 from tests.instruction_server import running_instruction_server
@@ -126,6 +129,38 @@ def test_an_unusable_response_is_repaired_then_quarantined_with_its_cost(tmp_pat
     assert [(row["kind"], row["number"], row["price_usd"] > 0) for row in failed] == [("repair", 2, True)] * len(failed)
     totals = ledger_totals(ledger)
     assert totals.price_usd == pytest.approx(sum(row["price_usd"] for row in bought.attempts.to_pylist()))
+
+
+def test_a_reply_that_another_purchase_paid_for_meanwhile_is_sent_back_and_not_bought_again(
+    tmp_path, ledger, prompts, monkeypatch
+):
+    """It came after this purchase had looked what there is, from one that then was killed."""
+    requests = draw_requests(tmp_path / "images", 3)
+    look = LedgerBook.unusable_replies
+    others = []
+
+    def look_while_another_buys(book, request_ids):
+        found = look(book, request_ids)
+        if not others:
+            others.append(request_ids[1])
+            with registered_worker(ledger, run="other") as worker:
+                other = LedgerBook(ledger, provider="openai", run="other", worker=worker)
+                [identified] = [one for one in wanted if one.request_id == request_ids[1]]
+                other.announce([Send(identified, replies=0)])
+                other.settle([Setback(request_ids[1], "unusable", "not_json", "no JSON", "{", 70, 9, 0.001)])
+        return found
+
+    monkeypatch.setattr(LedgerBook, "unusable_replies", look_while_another_buys)
+    with running_instruction_server() as server:
+        asking = provider(server, prompts)
+        wanted = [identify_request(one, spec) for one, spec in zip(requests, asking.specify(requests), strict=True)]
+        bought = buy_instructions(requests, provider=asking, ledger=ledger, run="this")
+        keys = sorted(charge["key"] for charge in server.accounts["charges"])
+    assert bought.instructions.num_rows == 3
+    numbers = {one.request_id: 1 if one.request_id in others else 0 for one in wanted}
+    assert keys == sorted(f"{request_id}-{number}" for request_id, number in numbers.items())
+    sent = [row for row in bought.attempts.to_pylist() if row["request_id"] in others]
+    assert [(row["kind"], row["outcome"]) for row in sent] == [("first", "unusable"), ("repair", "answered")]
 
 
 def test_a_run_that_only_fails_is_stopped(tmp_path, ledger, prompts):
