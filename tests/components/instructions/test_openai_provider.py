@@ -137,7 +137,7 @@ def test_a_reply_that_another_purchase_paid_for_meanwhile_is_sent_back_and_not_b
     """It came after this purchase had looked what there is, from one that then was killed."""
     requests = draw_requests(tmp_path / "images", 3)
     look = LedgerBook.unusable_replies
-    others = []
+    others: list[str] = []
 
     def look_while_another_buys(book, request_ids):
         found = look(book, request_ids)
