@@ -34,7 +34,7 @@ ProviderChoice = Literal["as configured", ProviderName]
 # The pattern says in JSON schema what `parse_budget` accepts; a test holds the two together.
 _NUMBER = r"\d+(?:[,_]\d{3})*"
 BUDGET_PATTERN = (
-    r"^\s*(?:(?=[^%]*[1-9])(?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?)\s*%"  # a share of more than nothing
+    r"^\s*(?:(?=[^%]*[1-9])0*(?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?)\s*%"  # a share of more than nothing
     rf"|(?=.*[1-9])(?:{_NUMBER}|\$\s*{_NUMBER}(?:\.\d+)?|0*\.\d+))?\s*$"  # a count, dollars, a fraction; or nothing
 )
 BudgetField = Annotated[

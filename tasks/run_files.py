@@ -6,7 +6,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from components.lineage.machine import this_machine
 from components.storage import write_bytes, write_text
@@ -23,6 +23,10 @@ INPUTS = "inputs"
 # curation from scratch goes on from, tables without rows, is in no store.
 EARLIER = "earlier"
 _EARLIER_RECORD = "earlier.json"
+
+
+class SnapshotError(ValueError):
+    """The snapshots that a run carries cannot be laid out."""
 
 
 @contextmanager
@@ -54,11 +58,25 @@ def unpack_snapshots(packed: bytes, workspace: Workspace) -> None:
     Args:
         packed: content of `SNAPSHOTS_NAME`.
         workspace: whose `data/` they go to.
+
+    Raises:
+        SnapshotError: something in it is not a file below `data/`; nothing is written then.
     """
     target = Path(workspace.root) / "data"
-    target.mkdir(parents=True, exist_ok=True)
+    # Not `extractall` with its filter, which Python has from 3.11.4 on: Debian 12 comes with 3.11.2.
     with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
-        archive.extractall(target, filter="data")
+        members = [member for member in archive if not member.isdir()]
+        for member in members:
+            name = PurePosixPath(member.name)
+            if not member.isfile() or name.is_absolute() or ".." in name.parts:
+                raise SnapshotError(
+                    f"{SNAPSHOTS_NAME} of the run holds {member.name!r}, which is not a file below data/: it was not "
+                    "written by presel, and nothing of it is unpacked"
+                )
+        for member in members:
+            content = archive.extractfile(member)
+            assert content is not None
+            write_bytes(target / member.name, content.read())
 
 
 def _packed(workspace: Workspace) -> bytes:

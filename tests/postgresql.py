@@ -35,16 +35,18 @@ def running_server() -> Iterator[str]:
     # Not in pytest's folders: the server's user may not enter those of root.
     folder = Path(tempfile.mkdtemp(prefix="presel-postgresql-"))
     data = folder / "data"
-    as_user: list[str] = []
-    if os.getuid() == 0:
-        as_user = ["runuser", "-u", "postgres", "--"]
+    user = "postgres" if os.getuid() == 0 else None
+    groups = None if user is None else ()
+    if user is not None:
         shutil.chown(folder, "postgres", "postgres")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
     def call(program: str, *arguments: str) -> None:
-        command = [*as_user, str(bin_folder / program), *arguments]
-        done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+        command = [str(bin_folder / program), *arguments]
+        done = subprocess.run(
+            command, cwd="/", user=user, group=user, extra_groups=groups, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     call("initdb", "-D", str(data), "-A", "trust", "-U", "presel", "--no-sync")

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -72,8 +73,7 @@ def create_data_folder(settings: StackSettings, passwords: Passwords) -> None:
         for path in (data.parent, password_file):
             _give(path, user)
         _check_enterable(data.parent, user)
-        command = ["runuser", "-u", user, "--", *command]
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    done = _run_as(user, command)
     password_file.unlink()
     if done.returncode != 0:
         raise StackError(f"initdb failed:\n{done.stdout}{done.stderr}")
@@ -124,6 +124,13 @@ def create_databases(settings: StackSettings, passwords: Passwords) -> None:
                 connection.execute(sql.SQL("revoke connect on database {} from public").format(role))
 
 
+def _run_as(user: str | None, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    groups = None if user is None else ()
+    return subprocess.run(
+        command, cwd="/", user=user, group=user, extra_groups=groups, capture_output=True, text=True, check=False
+    )
+
+
 def _give(path: Path, user: str) -> None:
     try:
         shutil.chown(path, user, user)
@@ -135,7 +142,7 @@ def _give(path: Path, user: str) -> None:
 
 
 def _check_enterable(folder: Path, user: str) -> None:
-    allowed = subprocess.run(["runuser", "-u", user, "--", "test", "-x", str(folder)], cwd="/", check=False)
+    allowed = _run_as(user, ["test", "-x", str(folder)])
     if allowed.returncode != 0:
         raise StackError(
             f"PostgreSQL runs as user {user!r}, who may not enter {folder}; call `make stack` as an ordinary user, "

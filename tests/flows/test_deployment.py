@@ -40,6 +40,8 @@ def is_budget(text: str) -> bool:
 @example("100%")
 @example("100.5%")
 @example("101%")
+@example("001%")
+@example("0100%")
 @example("0%")
 @example("0.00%")
 @example("$1,250.50")
