@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.results import Row, out_option, publish
-from components.instructions.counted_book import CountedBook
-from components.instructions.grouped_book import grouped
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_book import LedgerBook
-from components.instructions.ledger_workers import registered_worker
+from components.instructions.ledger.book import LedgerBook
+from components.instructions.ledger.counted_book import CountedBook
+from components.instructions.ledger.grouped_book import grouped
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.workers import registered_worker
 from components.instructions.provider import Answer, Send
 from components.instructions.request import (
     IdentifiedRequest,

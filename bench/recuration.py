@@ -21,8 +21,8 @@ from mlflow import MlflowClient
 
 from bench.results import Row, out_option, publish
 from components.benchmark.relative import average_score
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_totals
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_totals
 from components.schemas import METRICS, TRAINING_SAMPLES
 from components.storage import read_table, write_json
 from demo.write_pool import write_demo_pool

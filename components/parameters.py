@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from components.instruction_parameters import InstructionParameters, PurchaseParameters
-from components.instructions.prices import find_price
+from components.instructions.spending.prices import find_price
 from components.parameter_section import Count, Device, Section
 from components.promotion_parameters import PromotionParameters
 from components.recuration_parameters import RecurateParameters

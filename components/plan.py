@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.instructions.estimate import UnitCost
+from components.instructions.spending.estimate import UnitCost
 from components.money import dollars
 from components.parameters import Baseline
 from components.selection.allocation import RoundingProfile, TaskAllocation, allocate

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from components.instructions.estimate import UnitCost
+from components.instructions.spending.estimate import UnitCost
 from components.money import dollars
 from components.parameters import StrategyName
 from components.selection.allocation import allocate

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
-from components.instructions.conversation import IMAGE_PLACEHOLDER
+from components.instructions.replies.conversation import IMAGE_PLACEHOLDER
 from components.records import InstructedImage, Turn
 from components.schemas import TRAINING_SAMPLES
 

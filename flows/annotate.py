@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from components.ingest.manifest import read_samples
-from components.instructions.ledger import open_ledger
-from components.instructions.people import PeopleProvider
-from components.instructions.people_hand_out import HandOut, hand_out_to_people
-from components.instructions.people_import import PeopleImport, import_from_people
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.people.hand_out import HandOut, hand_out_to_people
+from components.instructions.people.importing import PeopleImport, import_from_people
+from components.instructions.people.provider import PeopleProvider
 from components.instructions.request import IdentifiedRequest, identify_request, requests_for_samples
 from components.parameters import ParameterError
 from components.schemas import CHOSEN, SELECTION

@@ -12,8 +12,8 @@ ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under
 @batches.command("list")
 def list_batches(name: ExistingRun = None) -> None:
     """List the batches whose results have not been collected."""
-    from components.instructions.ledger import open_ledger
-    from components.instructions.ledger_batches import batches_out
+    from components.instructions.ledger.batches import batches_out
+    from components.instructions.ledger.ledger import open_ledger
     from components.money import dollars
     from flows.prepare_workspace import find_workspace
 
@@ -32,8 +32,8 @@ def list_batches(name: ExistingRun = None) -> None:
 @batches.command("give-up")
 def give_up(number: Annotated[int, typer.Argument(help="Of the batch, as listed.")], name: ExistingRun = None) -> None:
     """Close a batch whose results will never come; what is open in it counts as lost and is bought again."""
-    from components.instructions.ledger import open_ledger
-    from components.instructions.ledger_batches import give_up_batch
+    from components.instructions.ledger.batches import give_up_batch
+    from components.instructions.ledger.ledger import open_ledger
     from components.money import dollars
     from flows.prepare_workspace import find_workspace
 

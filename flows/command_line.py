@@ -386,10 +386,10 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from components.find_sample import UnknownSampleError
     from components.images import ImageError
     from components.ingest.records import SourceError
-    from components.instructions.ledger import LedgerError
-    from components.instructions.people_written import WrittenFileError
-    from components.instructions.prices import UnknownPriceError
+    from components.instructions.ledger.ledger import LedgerError
+    from components.instructions.people.written import WrittenFileError
     from components.instructions.prompts import PromptError
+    from components.instructions.spending.prices import UnknownPriceError
     from components.lineage.lock_file import LineageError
     from components.parameters import ParameterError
     from tasks.collect_runs import PurgeError

@@ -10,7 +10,7 @@ import pyarrow as pa
 import yaml
 
 from components import schemas
-from components.instructions.ledger import open_ledger
+from components.instructions.ledger.ledger import open_ledger
 from components.lineage.ledger_history import RequestHistory, request_histories
 from components.lineage.lock_file import ancestors, written_path
 from components.lineage.model_lineage import ModelFacts, ModelLineage, RunFacts

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from components.benchmark.relative import average_score
 from components.ingest.manifest import read_samples
-from components.instructions.costs import paid_costs
+from components.instructions.spending.costs import paid_costs
 from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
 from components.strategies import STRATEGIES

@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from components.ingest.ingest import ingest
 from components.ingest.manifest import read_images, read_quarantine, read_samples
 from components.instruction_parameters import Price
-from components.instructions.costs import cost_lines, purchase_costs
-from components.instructions.estimate import UnitCost, provider_price, unit_costs
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_totals
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_totals
 from components.instructions.missing import pool_refusal, samples_bought, samples_without_instruction
 from components.instructions.open_provider import open_provider
+from components.instructions.spending.costs import cost_lines, purchase_costs
+from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.money import dollars
 from components.parameters import ParameterError, Parameters
 from components.plan import plan_run, plan_text

@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from pydantic import Field
 
-from components.instructions.approval import PAID_BY_REQUEST, Outlook, outlook_text
+from components.instructions.spending.approval import PAID_BY_REQUEST, Outlook, outlook_text
 from components.money import dollars
 from tasks.approval import PurchaseDeclinedError, decide, look_ahead
 from tasks.instruct import ApprovalUsedUpError

@@ -9,7 +9,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from components import schemas
-from components.instructions.ledger import open_ledger
+from components.instructions.ledger.ledger import open_ledger
 from components.lineage.check_artifacts import check_chain, check_stored, check_workspace_folder
 from components.lineage.check_instructions import check_attempts, check_ledger, check_price, check_training_set
 from components.lineage.content_hash import ListedFile

@@ -3,10 +3,10 @@
 from prefect import task
 
 from components.ingest.manifest import read_images, read_samples
-from components.instructions.approval import Outlook, purchase_outlook, record_decision
-from components.instructions.ledger import open_ledger
+from components.instructions.ledger.ledger import open_ledger
 from components.instructions.open_provider import open_provider
 from components.instructions.request import requests_for_samples
+from components.instructions.spending.approval import Outlook, purchase_outlook, record_decision
 from tasks.chosen_samples import chosen_samples
 from tasks.stage import CurationRun
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_cost
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_cost
 from components.parameters import Parameters
 from tasks.approval import PurchaseDeclinedError
 from tasks.git_commit import git_commit

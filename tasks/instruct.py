@@ -7,15 +7,15 @@ import pyarrow.compute as pc
 
 from components.ingest.manifest import read_images, read_samples
 from components.instruction_parameters import ProviderName
-from components.instructions.approval import purchase_outlook, spending_limit_usd
 from components.instructions.buy import BuyResult, buy_instructions
-from components.instructions.estimate import estimate_requests
-from components.instructions.ledger import open_ledger
+from components.instructions.ledger.ledger import open_ledger
 from components.instructions.missing import pool_refusal, samples_without_instruction
 from components.instructions.open_provider import open_provider
 from components.instructions.provider import InstructionProvider
-from components.instructions.purse import BudgetSpentError, PurchaseStoppedError
 from components.instructions.request import InstructionRequest, requests_for_samples
+from components.instructions.spending.approval import purchase_outlook, spending_limit_usd
+from components.instructions.spending.estimate import estimate_requests
+from components.instructions.spending.purse import BudgetSpentError, PurchaseStoppedError
 from components.money import dollars
 from components.parameters import Parameters
 from components.storage import fresh_directory, write_table

@@ -9,10 +9,10 @@ from components import schemas
 from components.embedding.vector_store import encoder_fingerprint, read_vectors
 from components.features.feature_store import read_features
 from components.ingest.manifest import read_images, read_samples
-from components.instructions.costs import paid_costs, purchase_costs
-from components.instructions.estimate import provider_price
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_totals
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_totals
+from components.instructions.spending.costs import paid_costs, purchase_costs
+from components.instructions.spending.estimate import provider_price
 from components.recuration.pool_changes import pool_changes
 from components.recuration.reference_model import read_decision
 from components.report.inputs import (

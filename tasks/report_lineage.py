@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from components import schemas
-from components.instructions.ledger import open_ledger
+from components.instructions.ledger.ledger import open_ledger
 from components.lineage.ledger_history import request_histories
 from components.lineage.lock_file import parse_lock
 from components.lineage.summarise import group_by_author

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from components.instructions.counted_book import CountedBook
-from components.instructions.ledger import Ledger, LedgerEntry, find_entries
-from components.instructions.ledger_batches import looked_after
-from components.instructions.ledger_book import LedgerBook, open_batches_of
-from components.instructions.ledger_export import attempt_table
-from components.instructions.ledger_lost import may_have_been_charged, name_lost
-from components.instructions.ledger_workers import registered_worker
+from components.instructions.ledger.batches import looked_after
+from components.instructions.ledger.book import LedgerBook, open_batches_of
+from components.instructions.ledger.counted_book import CountedBook
+from components.instructions.ledger.export import attempt_table
+from components.instructions.ledger.ledger import Ledger, LedgerEntry, find_entries
+from components.instructions.ledger.lost import may_have_been_charged, name_lost
+from components.instructions.ledger.workers import registered_worker
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
 from components.progress import NotedProgress, no_progress

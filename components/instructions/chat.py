@@ -12,8 +12,8 @@ from components.instructions.prompts import (
     template_identity,
     template_of_identity,
 )
+from components.instructions.replies.response_rules import RuleBrokenError, conversation_schema
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
-from components.instructions.response_rules import RuleBrokenError, conversation_schema
 from components.instructions.sent_image import SentImage
 
 

@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Sequence
 
-from components.instructions.purse import PurchaseStoppedError
 from components.instructions.sent_image import ImageUnavailableError
+from components.instructions.spending.purse import PurchaseStoppedError
 
 # Single images go missing; so many in a row are a folder that is not mounted.
 _MOST_IN_A_ROW = 50

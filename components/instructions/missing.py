@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from components.instructions.ledger import Ledger, find_entries
+from components.instructions.ledger.ledger import Ledger, find_entries
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import identify_request, requests_for_samples
 from components.money import dollars

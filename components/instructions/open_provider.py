@@ -1,8 +1,8 @@
 """The provider that the parameters name."""
 
 from components.instruction_parameters import InstructionParameters, PurchaseParameters
-from components.instructions.existing import ExistingInstructions
-from components.instructions.people import PeopleProvider
+from components.instructions.existing.provider import ExistingInstructions
+from components.instructions.people.provider import PeopleProvider
 from components.instructions.provider import InstructionProvider
 
 
@@ -26,15 +26,15 @@ def open_provider(
             )
         case "openai":
             # Loaded here: a run that buys nothing from an endpoint needs no client.
-            from components.instructions.openai_provider import OpenAIProvider
+            from components.instructions.endpoint.provider import OpenAIProvider
 
             return OpenAIProvider(parameters, purchase, pixel_limit=pixel_limit)
         case "batch":
-            from components.instructions.batch_provider import BatchProvider
+            from components.instructions.batch.provider import BatchProvider
 
             return BatchProvider(parameters, purchase, pixel_limit=pixel_limit)
         case "local":
-            from components.instructions.local_provider import LocalProvider
+            from components.instructions.local.provider import LocalProvider
 
             return LocalProvider(parameters, purchase, pixel_limit=pixel_limit)
         case "people":

@@ -75,7 +75,7 @@ class PromptTemplate(Section):
     @field_validator("language")
     @classmethod
     def _detectable(cls, value: str) -> str:
-        from components.instructions.language import LANGUAGES
+        from components.instructions.replies.language import LANGUAGES
 
         if value != "any" and value not in LANGUAGES:
             raise ValueError(f"cannot be told apart; use any or one of {', '.join(sorted(LANGUAGES))}")

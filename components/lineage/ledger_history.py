@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from components.instructions.ledger import IDS_PER_QUERY, Ledger
-from components.instructions.ledger_rows import turns_of
-from components.instructions.ledger_tables import ATTEMPTS, REQUESTS
+from components.instructions.ledger.ledger import IDS_PER_QUERY, Ledger
+from components.instructions.ledger.rows import turns_of
+from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
 from components.records import Turn
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.instruction_parameters import Price
-from components.instructions.costs import distinct_sends, uncertain_sentence
+from components.instructions.spending.costs import distinct_sends, uncertain_sentence
 from components.money import dollars
 from components.report.inputs import InstructionTable, Purchase
 from components.report.number_text import count

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from components.failure_advice import advise, may_pass
-from components.instructions.purse import EndpointFailsError, PurchaseStoppedError
+from components.instructions.spending.purse import EndpointFailsError, PurchaseStoppedError
 from components.parameters import ParameterError, Parameters, parse_parameters
 
 ROOT = Path(__file__).parents[2]

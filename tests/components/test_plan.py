@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from components.instructions.estimate import UnitCost
+from components.instructions.spending.estimate import UnitCost
 from components.plan import plan_run, plan_sentences, plan_text
 from components.schemas import CLUSTERS, IMPORTANCE, SAMPLES
 from components.selection.reference_set import choose_reference_set

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from components.instructions.estimate import UnitCost
+from components.instructions.spending.estimate import UnitCost
 from components.plan_strategies import plan_strategy, strategy_plan_text
 from components.schemas import DIFFICULTY, SAMPLES
 from components.strategies import STRATEGIES

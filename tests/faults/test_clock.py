@@ -7,14 +7,14 @@ import httpx2
 import openai
 import pytest
 
-from components.instructions.endpoint import _retry_after
+from components.instructions.endpoint.endpoint import _retry_after
 from tests.imports_of import ROOT, python_files
 
 WALL_CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 # Who may read the time of day: all of them write it down for a person, or name something with it.
 ALLOWED = {
     "components/lance.py": "names what is set aside",
-    "components/instructions/ledger.py": "when an attempt was made; spending and claims do not look at it",
+    "components/instructions/ledger/ledger.py": "when an attempt was made; spending and claims do not look at it",
     "flows/comparison.py": "when the page was written",
     "tasks/promotion.py": "when a decision was made",
     "tasks/report_inputs.py": "when the page was written",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_totals
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_totals
 from tests.flows.small_project import make_project
 from tests.instruction_server import running_instruction_server
 

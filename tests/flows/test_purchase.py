@@ -17,8 +17,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.flow_runs import resume_flow_run
 
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_totals
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_totals
 from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS
 from components.storage import read_table
 from flows.curate import curate

@@ -15,8 +15,8 @@ from PIL import Image
 from prefect.client.schemas.objects import StateType
 
 from components.ingest.manifest import read_samples
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_totals
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_totals
 from components.parameters import ParameterError
 from components.recuration.finished import read_finished
 from components.recuration.reference_model import read_decision

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from prefect.client.schemas.objects import StateType
 
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_totals
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_totals
 from tests.flows.deployed_project import Deployed, browser_page, chromium, deployed, free_port, wait_for
 from tests.flows.small_project import make_project
 from tests.instruction_server import running_instruction_server

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from components.instructions.buy import buy_instructions
-from components.instructions.ledger import open_ledger
-from components.instructions.openai_provider import OpenAIProvider
+from components.instructions.endpoint.provider import OpenAIProvider
+from components.instructions.ledger.ledger import open_ledger
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
 from tests.components.instructions.purchases import PRICE, draw_requests
 

@@ -12,7 +12,7 @@ import yaml
 from sqlalchemy import create_engine
 
 from components.instruction_parameters import AnnotationFile, InstructionParameters, PurchaseParameters
-from components.instructions.ledger import Ledger, open_ledger
+from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
 from components.instructions.request import IdentifiedRequest, InstructionRequest
 from components.records import sample_identity

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from components.instructions.buy import InstructionError, buy_instructions
-from components.instructions.existing import ExistingInstructions
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_cost, ledger_totals
+from components.instructions.existing.provider import ExistingInstructions
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_cost, ledger_totals
 from components.instructions.provider import Answer, Failure, Send
 from components.instructions.request import InstructionRequest, RequestSpecification
 from components.records import Dropped, Turn

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from components.instructions.ledger import Ledger, open_ledger
-from components.instructions.ledger_tables import ATTEMPTS, REQUESTS
+from components.instructions.ledger.ledger import Ledger, open_ledger
+from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
 from demo.instruction_faults import FAULTS
 from tests.components.instructions.purchases import draw_requests, write_template
 from tests.imports_of import ROOT

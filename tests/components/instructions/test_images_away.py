@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from components.instructions.batch_provider import BatchProvider
+from components.instructions.batch.provider import BatchProvider
 from components.instructions.buy import buy_instructions
+from components.instructions.endpoint.provider import OpenAIProvider
 from components.instructions.image_streak import ImagesAwayError
-from components.instructions.ledger import open_ledger
-from components.instructions.ledger_totals import ledger_totals
-from components.instructions.openai_provider import OpenAIProvider
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_totals
 from components.instructions.request import InstructionRequest
 from components.records import sample_identity
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from components import schemas
 from components.instruction_parameters import PatchTokens, Price
-from components.instructions.costs import distinct_sends
+from components.instructions.spending.costs import distinct_sends
 from components.report.inputs import InstructionTable, Purchase, ReportInputs
 
 PRICE = Price.model_construct(

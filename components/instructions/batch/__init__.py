@@ -1,0 +1,1 @@
+"""Provider `batch`: files of requests that are handed in and collected."""

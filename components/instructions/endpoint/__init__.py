@@ -1,0 +1,1 @@
+"""Provider `openai`: an OpenAI-compatible endpoint, many requests in flight."""

@@ -1,0 +1,1 @@
+"""Provider `existing`: instructions that are written already."""

@@ -1,0 +1,176 @@
+"""Provider `existing`: instructions that came with the pool or from annotators, in LLaVA annotation files.
+
+The files are passed over once for the places of their records. Only the records of a sample that is asked for
+are read, by their byte ranges, so an annotation of any other image has no influence on anything.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+
+from components.images import ImageError, read_image_bytes
+from components.instruction_parameters import AnnotationFile
+from components.instructions.existing.annotation_index import (
+    AnnotationIndex,
+    AnnotationLocation,
+    index_annotations,
+    read_annotations,
+)
+from components.instructions.provider import Answer, Failure, PurchaseBook, Send
+from components.instructions.replies.conversation import ConversationError, parse_conversation
+from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
+from components.records import Turn
+
+# Reading costs nothing and can be repeated, so many answers share one durable write.
+_GROUP = 256
+
+
+class ExistingInstructions:
+    """Reads the annotations of chosen samples; see `components.instructions.provider.InstructionProvider`.
+
+    A record answers for a sample when its id is among the sample's record ids, its image is the sample's
+    image (the same path, or a file with the same bytes), and its task, if it names one, is the sample's.
+    Several records of a sample are joined in file order; a record that is there twice counts once.
+    """
+
+    name = "existing"
+
+    def __init__(self, files: Sequence[AnnotationFile], *, price_per_instruction_usd: float) -> None:
+        self._files = tuple(files)
+        self._price = price_per_instruction_usd
+        self._index: AnnotationIndex | None = None
+        self._image_shas: dict[str, str | None] = {}
+
+    def specify(self, requests: Sequence[InstructionRequest]) -> list[RequestSpecification]:
+        """Describe the annotation that answers each request by its content.
+
+        An annotation that is corrected is another instruction, with a price of its own; one that is moved
+        to another file or laid out differently is not.
+        """
+        specifications: list[RequestSpecification] = []
+        for start in range(0, len(requests), _GROUP):
+            group = requests[start : start + _GROUP]
+            specifications += [_specification(records) for _, records in self._read(group)]
+        return specifications
+
+    def at_hand(self, requests: Sequence[InstructionRequest]) -> list[bool]:
+        """Whether the files have a record of the sample; whether its conversation is usable shows when it is read."""
+        return [bool(self._locate(request)) for request in requests]
+
+    def ask(self, requests: Sequence[IdentifiedRequest], *, book: PurchaseBook) -> None:
+        """Read and parse the annotations of the requested samples.
+
+        Failure reasons: `no_annotation`, `other_image`, `other_task`, and those of `ConversationError`.
+        """
+        for start in range(0, len(requests), _GROUP):
+            wanted = requests[start : start + _GROUP]
+            may_ask = book.announce([Send(identified) for identified in wanted])
+            group = [identified for identified, may in zip(wanted, may_ask, strict=True) if may]
+            began = time.monotonic()
+            found = self._read([identified.request for identified in group])
+            seconds = time.monotonic() - began
+            book.settle(
+                [
+                    self._outcome(identified, locations, records, seconds)
+                    for identified, (locations, records) in zip(group, found, strict=True)
+                ]
+            )
+
+    def _outcome(
+        self,
+        identified: IdentifiedRequest,
+        locations: Sequence[AnnotationLocation],
+        records: Sequence[bytes],
+        seconds: float,
+    ) -> Answer | Failure:
+        if not locations:
+            reason, detail = self._why_missing(identified.request)
+            return Failure(identified.request_id, reason, detail, latency_seconds=seconds)
+        raw_text = b"\n".join(records).decode("utf-8", errors="replace")
+        turns: list[Turn] = []
+        read: set[str] = set()
+        for location, record in zip(locations, records, strict=True):
+            content = _content(record)
+            if content in read:
+                continue
+            read.add(content)
+            try:
+                turns += parse_conversation(record)
+            except ConversationError as error:
+                where = f"record {location.record_id!r} of {self._files[location.file].path}: {error.detail}"
+                return Failure(identified.request_id, error.reason, where, raw_text=raw_text, latency_seconds=seconds)
+        return Answer(
+            request_id=identified.request_id,
+            turns=tuple(turns),
+            model=", ".join(dict.fromkeys(self._files[location.file].path for location in locations)),
+            raw_text=raw_text,
+            price_usd=self._price,
+            latency_seconds=seconds,
+        )
+
+    def _read(self, requests: Sequence[InstructionRequest]) -> list[tuple[list[AnnotationLocation], list[bytes]]]:
+        places = [self._locate(request) for request in requests]
+        records = iter(read_annotations(self._annotations(), [place for found in places for place in found]))
+        return [(found, [next(records) for _ in found]) for found in places]
+
+    def _annotations(self) -> AnnotationIndex:
+        if self._index is None:
+            self._index = index_annotations(self._files)
+        return self._index
+
+    def _named(self, request: InstructionRequest) -> list[AnnotationLocation]:
+        locations = self._annotations().locations
+        return [place for name in dict.fromkeys(request.record_ids) for place in locations.get(name, ())]
+
+    def _locate(self, request: InstructionRequest) -> list[AnnotationLocation]:
+        return sorted(
+            (
+                place
+                for place in self._named(request)
+                if place.task in (None, request.task) and self._shows_image(place, request)
+            ),
+            key=lambda place: (place.file, place.offset),
+        )
+
+    def _shows_image(self, place: AnnotationLocation, request: InstructionRequest) -> bool:
+        if place.uri == request.uri:
+            return True
+        # Ingest merges files with the same bytes into one sample and keeps the path of the first.
+        if place.uri and place.uri not in self._image_shas:
+            try:
+                self._image_shas[place.uri] = hashlib.sha256(read_image_bytes(place.uri)).hexdigest()
+            except (ImageError, OSError):
+                self._image_shas[place.uri] = None
+        return self._image_shas.get(place.uri) == request.image_sha
+
+    def _why_missing(self, request: InstructionRequest) -> tuple[str, str]:
+        named = self._named(request)
+        ids = ", ".join(repr(name) for name in request.record_ids[:3])
+        if not named:
+            files = ", ".join(file.path for file in self._files) or "none is listed"
+            return (
+                "no_annotation",
+                f"no record with a conversation and id {ids} in the annotation files ({files})",
+            )
+        pictured = [place for place in named if self._shows_image(place, request)]
+        if not pictured:
+            return "other_image", (
+                f"the annotation of {ids} is of {named[0].uri!r}, the sample's image is {request.uri!r}; "
+                "check image_root of the annotation file"
+            )
+        return "other_task", f"the annotation of {ids} says task {pictured[0].task!r}, not {request.task!r}"
+
+
+def _specification(records: Sequence[bytes]) -> RequestSpecification:
+    digest = hashlib.sha256("\n".join(_content(record) for record in records).encode("utf-8")).hexdigest()
+    return RequestSpecification(model=f"annotation sha256:{digest}" if records else "no annotation")
+
+
+def _content(record: bytes) -> str:
+    """The conversation in one fixed notation, or the bytes as they are when they are not JSON."""
+    try:
+        value = json.loads(record)
+    except ValueError:
+        return record.hex()
+    return json.dumps(value.get("conversations"), sort_keys=True, separators=(",", ":"))

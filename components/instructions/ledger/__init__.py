@@ -1,0 +1,1 @@
+"""The ledger: every request and every send, written before it goes out and durably after."""

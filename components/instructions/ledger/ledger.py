@@ -1,0 +1,214 @@
+"""Opening the ledger: the record of every instruction asked for, written before it is asked and after.
+
+SQLite by default, PostgreSQL where several machines buy together. A request that is answered or quarantined stays so;
+its identity (`components.instructions.request`) says when two runs want the same.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from sqlite3 import SQLITE_BUSY
+from sqlite3 import Connection as SqliteConnection
+from sqlite3 import OperationalError as SqliteError
+from typing import Literal
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from components.instructions.ledger.migration import LedgerVersionError, migrate
+from components.instructions.ledger.rows import turns_of
+from components.instructions.ledger.tables import REQUESTS
+from components.instructions.ledger.unsettled import take_in_unsettled
+from components.records import Turn
+
+State = Literal["pending", "answered", "quarantined"]
+
+_BUSY_SECONDS = 60
+_BUSY_PAUSE_SECONDS = 0.02
+IDS_PER_QUERY = 500
+# Options of libpq, for connections that something in between cuts off without a word: seconds, but the last, which is
+# milliseconds.
+_LIBPQ_DRIVERS = frozenset({"psycopg", "psycopg2"})
+_WATCHED = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+
+class LedgerError(RuntimeError):
+    """The ledger cannot be used, or is used in a way that would lose money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """An open ledger.
+
+    Attributes:
+        engine: the database.
+        file: of a SQLite ledger, as the system knows it; None for a server's, and for one in memory.
+        unsettled: folder of outcomes that it could not take (`components.instructions.ledger.unsettled`).
+    """
+
+    engine: Engine
+    file: Path | None
+    unsettled: Path
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What the ledger knows of one request.
+
+    Attributes:
+        request_id: the request.
+        state: `pending`: asked for, no outcome recorded; `answered`; `quarantined`.
+        attempts: how often it was sent.
+        provider: who was asked.
+        model: who answered; empty without an answer.
+        turns: the instruction; empty without an answer.
+        input_tokens: tokens sent, all attempts.
+        output_tokens: tokens received, all attempts.
+        price_usd: dollars, all attempts.
+        reason: of a quarantine; else empty.
+        detail: of a quarantine; else empty.
+    """
+
+    request_id: str
+    state: State
+    attempts: int
+    provider: str
+    model: str
+    turns: tuple[Turn, ...]
+    input_tokens: int
+    output_tokens: int
+    price_usd: float
+    reason: str
+    detail: str
+
+
+@contextmanager
+def open_ledger(url: str, *, server_unsettled: Path = Path(".presel/unsettled")) -> Iterator[Ledger]:
+    """Open a ledger, making it (and the folder of a SQLite file) when it is not there, and bringing it up to date.
+
+    Outcomes that an earlier purchase could not write into it are taken in.
+
+    Args:
+        url: SQLAlchemy URL, e.g. `sqlite:///.presel/ledger.sqlite`.
+        server_unsettled: folder in which such outcomes are kept for the ledger of a server; those for a SQLite ledger
+            are beside it.
+
+    Raises:
+        LedgerError: it cannot be reached, or was written by a newer program.
+    """
+    address = make_url(url)
+    is_sqlite = address.get_backend_name() == "sqlite"
+    file = None
+    if is_sqlite and address.database and address.database != ":memory:":
+        # Locks are beside the file: they must be the same for everybody, however the file is spelt.
+        file = Path(address.database).resolve()
+        file.parent.mkdir(parents=True, exist_ok=True)
+    unsettled = server_unsettled / _file_name(address) if file is None else file.with_name(f"{file.name}.unsettled")
+    engine = create_engine(address) if is_sqlite else _connected(address)
+    if is_sqlite:
+        _make_durable(engine)
+    shown = address.render_as_string(hide_password=True)
+    try:
+        try:
+            migrate(engine)
+            take_in_unsettled(engine, unsettled)
+        except LedgerVersionError as error:
+            raise LedgerError(f"ledger {shown}: {error}") from None
+        except SQLAlchemyError as error:
+            raise LedgerError(
+                f"ledger {shown} cannot be opened ({_cause(error)}); correct instructions.ledger or start its server"
+            ) from None
+        yield Ledger(engine, file, unsettled)
+    finally:
+        engine.dispose()
+
+
+def find_entries(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, LedgerEntry]:
+    """Look requests up; those never asked for are left out of the result."""
+    entries: dict[str, LedgerEntry] = {}
+    with ledger.engine.connect() as connection:
+        for start in range(0, len(request_ids), IDS_PER_QUERY):
+            wanted = request_ids[start : start + IDS_PER_QUERY]
+            for row in connection.execute(select(REQUESTS).where(REQUESTS.c.request_id.in_(wanted))):
+                entries[row.request_id] = LedgerEntry(
+                    request_id=row.request_id,
+                    state=row.state,
+                    attempts=row.attempts,
+                    provider=row.provider,
+                    model=row.model or "",
+                    turns=turns_of(row.turns),
+                    input_tokens=row.input_tokens,
+                    output_tokens=row.output_tokens,
+                    price_usd=row.price_usd,
+                    reason=row.reason or "",
+                    detail=row.detail or "",
+                )
+    return entries
+
+
+def now_text() -> str:
+    """The time as the ledger writes it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    original = getattr(error, "orig", None)
+    return " ".join(str(original or type(error).__name__).split())
+
+
+def _connected(address: URL) -> Engine:
+    """To a server: a connection that is gone is noticed within minutes, and replaced before it is used."""
+    watched = {name: value for name, value in _WATCHED.items() if name not in address.query}
+    known = watched if address.get_driver_name() in _LIBPQ_DRIVERS else {}
+    return create_engine(address, pool_pre_ping=True, connect_args=known)
+
+
+def _file_name(address: URL) -> str:
+    """A ledger's name as that of a folder: the same for everybody who reaches it under this address."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{address.host}-{address.port}-{address.database}")
+
+
+def _make_durable(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _configure(connection: SqliteConnection, _: ConnectionPoolEntry) -> None:
+        # The driver must not begin transactions by itself, see _begin.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}").close()
+        _write_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later is refused at once when another one wrote in
+        # between, whatever the busy timeout; taking the write lock at the start waits instead.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _write_ahead(connection: SqliteConnection) -> None:
+    """Switch to the write-ahead log.
+
+    SQLite refuses that at once, whatever the busy timeout, while another connection makes the file or closes it.
+    """
+    patience = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except SqliteError as error:
+            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY or time.monotonic() > patience:
+                raise
+            time.sleep(_BUSY_PAUSE_SECONDS)
+        else:
+            return

@@ -1,0 +1,1 @@
+"""Provider `local`: a model on this machine."""

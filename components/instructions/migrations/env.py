@@ -1,6 +1,0 @@
-"""Runs migrations on the connection that `components.instructions.ledger_migration` hands over."""
-
-from alembic import context
-
-context.configure(connection=context.config.attributes["connection"])
-context.run_migrations()

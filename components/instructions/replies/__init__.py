@@ -1,0 +1,1 @@
+"""What a response must be, and what becomes of one that is not."""

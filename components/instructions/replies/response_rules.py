@@ -1,0 +1,144 @@
+"""What a model's response must be like to become an instruction."""
+
+import re
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from components.instructions.prompts import PromptTemplate, Range
+from components.instructions.replies.conversation import IMAGE_PLACEHOLDER
+from components.instructions.replies.language import other_language
+from components.records import Turn
+
+# A fence around the whole response, which chat models like to add.
+_FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*)\n\s*```\s*$", re.DOTALL)
+# How refusals begin. Matched at the start of a text only: a sign in an image may well say "sorry".
+_NOT = r"(?:can(?:'|\u2019)?t|cannot|can not|am unable to|am not able to|won(?:'|\u2019)?t)"
+_DOING = "help|assist|comply|fulfil|see|view|provide|process|analy[sz]e|answer|identify|describe"
+_REFUSAL = re.compile(
+    r"^\W*(?:i(?:'|\u2019)?m sorry|i am sorry|sorry,|i apologi[sz]e|i(?:'|\u2019)m unable to|as an ai\b|"
+    rf"unfortunately, i (?:can|am)|i {_NOT}\s+(?:\w+\s+)?(?:{_DOING}))",
+    re.IGNORECASE,
+)
+
+
+class RuleBrokenError(ValueError):
+    """A response cannot be used.
+
+    Attributes:
+        reason: `not_json`, `wrong_schema`, `turn_count`, `empty`, `too_short`, `too_long`, `language`, `refusal`,
+            `cut_off` or `image_placeholder`.
+        detail: what exactly, for a person and for the model that gets it back.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class _WrittenTurn(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    question: str
+    response: str
+
+
+class _WrittenConversation(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    turns: list[_WrittenTurn]
+
+
+def read_response(
+    text: str, template: PromptTemplate, *, question: str, finish_reason: str = "stop"
+) -> tuple[Turn, ...]:
+    """Turn a response into an instruction, or say which rule it breaks.
+
+    Args:
+        text: as it came.
+        template: that asked for it.
+        question: that was put, for a template that writes responses; else empty.
+        finish_reason: why the model stopped, as the endpoint says: `stop`, `length`, `content_filter`, ...
+
+    Returns:
+        The turns, without outer blanks.
+
+    Raises:
+        RuleBrokenError: it is not usable.
+    """
+    if finish_reason == "content_filter":
+        raise RuleBrokenError("refusal", "the endpoint's content filter stopped the response")
+    if not text.strip():
+        raise RuleBrokenError("empty", "the response is empty")
+    if _REFUSAL.match(text):
+        raise RuleBrokenError("refusal", f"the model refuses: {text.strip()[:160]!r}")
+    if finish_reason == "length":
+        raise RuleBrokenError("cut_off", "the response was cut off at instructions.max_output_tokens; write less")
+    turns = _conversation(text) if template.writes == "conversation" else (Turn(question, text.strip()),)
+    _check_turn_count(turns, template.turns)
+    for number, turn in enumerate(turns, start=1):
+        _check_turn(turn, number, template)
+    _check_language(turns, template)
+    return turns
+
+
+def conversation_schema(turns: Range) -> dict[str, object]:
+    """The JSON schema of a conversation, for endpoints that can promise one.
+
+    Only the form: limits on counts are not supported everywhere and are checked afterwards anyway.
+    """
+    text = {"type": "string"}
+    turn = {
+        "type": "object",
+        "properties": {"question": text, "response": text},
+        "required": ["question", "response"],
+        "additionalProperties": False,
+    }
+    described = {"type": "array", "items": turn, "description": f"{turns.at_least} to {turns.at_most} turns"}
+    return {"type": "object", "properties": {"turns": described}, "required": ["turns"], "additionalProperties": False}
+
+
+def _conversation(text: str) -> tuple[Turn, ...]:
+    fenced = _FENCED.match(text)
+    try:
+        written = _WrittenConversation.model_validate_json(fenced[1] if fenced else text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            raise RuleBrokenError("not_json", f"the response is not JSON: {first['msg']}") from None
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise RuleBrokenError(
+            "wrong_schema",
+            f'{where}: {first["msg"]}; the form is {{"turns": [{{"question": "...", "response": "..."}}]}}',
+        ) from None
+    return tuple(Turn(turn.question.strip(), turn.response.strip()) for turn in written.turns)
+
+
+def _check_turn_count(turns: Sequence[Turn], allowed: Range) -> None:
+    if not allowed.at_least <= len(turns) <= allowed.at_most:
+        raise RuleBrokenError("turn_count", f"{len(turns)} turns; {allowed.at_least} to {allowed.at_most} are wanted")
+
+
+def _check_turn(turn: Turn, number: int, template: PromptTemplate) -> None:
+    if not turn.question or not turn.response:
+        missing = "question" if not turn.question else "response"
+        raise RuleBrokenError("empty", f"the {missing} of turn {number} is empty")
+    if IMAGE_PLACEHOLDER in turn.question or IMAGE_PLACEHOLDER in turn.response:
+        raise RuleBrokenError("image_placeholder", f"turn {number} contains {IMAGE_PLACEHOLDER}")
+    if _REFUSAL.match(turn.response):
+        raise RuleBrokenError("refusal", f"the response of turn {number} refuses: {turn.response[:160]!r}")
+    words, allowed = len(turn.response.split()), template.response_words
+    if words < allowed.at_least:
+        raise RuleBrokenError(
+            "too_short", f"the response of turn {number} has {words} words, at least {allowed.at_least}"
+        )
+    if words > allowed.at_most:
+        raise RuleBrokenError("too_long", f"the response of turn {number} has {words} words, at most {allowed.at_most}")
+
+
+def _check_language(turns: Sequence[Turn], template: PromptTemplate) -> None:
+    text = " ".join(f"{turn.question} {turn.response}" for turn in turns)
+    found = other_language(text, wanted=template.language)
+    if found:
+        raise RuleBrokenError("language", f"the text is in {found!r}, not in {template.language!r}")

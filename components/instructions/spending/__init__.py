@@ -1,0 +1,1 @@
+"""Prices, estimates, the budget and its approval, and what was paid."""

@@ -1,0 +1,208 @@
+"""What no well-behaved endpoint says, and some do: nothing is lost by it, bought twice, or given up for good."""
+
+import dataclasses
+import hashlib
+import json
+
+import pytest
+from sqlalchemy import select
+
+from components.instructions.buy import buy_instructions
+from components.instructions.endpoint.endpoint import EndpointRefusedError
+from components.instructions.endpoint.provider import OpenAIProvider
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.tables import ATTEMPTS
+from components.instructions.ledger.totals import ledger_totals
+from components.instructions.spending.purse import BudgetSpentError, EndpointFailsError
+from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
+from tests.components.instructions.purchases import PRICE, draw_requests, write_template
+from tests.components.instructions.scripted_server import ScriptedReply, completion, conversation, scripted_server
+
+KEY = "sk-a-key-that-nobody-may-read"
+GOOD = ScriptedReply(200, completion(conversation()))
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("PRESEL_TEST_KEY", KEY)
+
+
+@pytest.fixture
+def ledger(url):
+    with open_ledger(url) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    with open_ledger(f"sqlite:///{tmp_path}/one.sqlite") as ledger:
+        yield ledger
+
+
+def buy(folder, ledger, server, count, *, run="one", **limits):
+    prompts = write_template(folder / "prompts")
+    parameters = instruction_parameters(provider="openai", model="test-model", prompts=str(prompts))
+    purchase = purchase_parameters(
+        base_url=server.url, prices=[PRICE], **{"backoff_seconds": 0.01, "concurrency": 4, **limits}
+    )
+    provider = OpenAIProvider(parameters, purchase, pixel_limit=10**6)
+    return buy_instructions(draw_requests(folder / "images", count), provider=provider, ledger=ledger, run=run)
+
+
+def attempts(ledger):
+    with ledger.engine.connect() as connection:
+        return connection.execute(select(ATTEMPTS)).mappings().all()
+
+
+ODD = {
+    "a NUL in the text": GOOD.body.replace(b"A small square.", b"A small\\\\u0000 square."),
+    "a NUL in the content": completion("\0" + conversation()),
+    "half a surrogate pair": completion(conversation()).replace(b"A small square.", b"A small \\ud83d square."),
+    "a NUL in the model's name": completion(conversation(), model="test\0model"),
+    "half a pair in an error": json.dumps({"error": {"message": "no \ud83d"}}).encode(),
+    "more tokens than there are": completion(
+        conversation(), usage={"prompt_tokens": 2**31, "completion_tokens": 10**30}
+    ),
+    "no tokens at all": completion(conversation(), usage={"prompt_tokens": 0, "completion_tokens": 0}),
+    "too deep": b"[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", sorted(ODD))
+def test_an_odd_reply_does_not_take_its_neighbours_along(tmp_path, ledger, name):
+    def script(number, _):
+        return ScriptedReply(400 if "error" in name else 200, ODD[name]) if number == 3 else GOOD
+
+    with scripted_server(script) as server:
+        bought = buy(tmp_path, ledger, server, 12, breaker_failures=9)
+        assert bought.instructions.num_rows >= 11
+        sent = len(server.bodies)
+        assert sent <= 13, "the odd one at most is asked for again"
+        assert buy(tmp_path, ledger, server, 12, run="two").instructions == bought.instructions
+        assert len(server.bodies) == sent
+    highest = max(row["may_cost_usd"] for row in attempts(ledger))
+    assert all(0 <= row["price_usd"] <= highest for row in attempts(ledger))
+    if "tokens" in name:
+        assert sum(row["price_usd"] == row["may_cost_usd"] for row in attempts(ledger)) == 1, (
+            "booked at its highest cost"
+        )
+
+
+def test_a_key_with_the_end_of_its_line_is_a_key_without(tmp_path, sqlite, monkeypatch):
+    monkeypatch.setenv("PRESEL_TEST_KEY", KEY + "\r\n")
+    with scripted_server(lambda *_: GOOD) as server:
+        assert buy(tmp_path, sqlite, server, 2).instructions.num_rows == 2
+        assert set(server.keys) == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n{KEY}", "sk-schlüssel", "sk-\x07"])
+def test_what_cannot_be_a_key_is_refused_without_showing_it(tmp_path, sqlite, monkeypatch, key):
+    monkeypatch.setenv("PRESEL_TEST_KEY", key)
+    with scripted_server(lambda *_: GOOD) as server, pytest.raises(EndpointRefusedError) as refused:
+        buy(tmp_path, sqlite, server, 1)
+    assert key not in str(refused.value)
+    assert KEY not in str(refused.value)
+    assert server.bodies == []
+
+
+def test_the_key_is_kept_out_of_the_models_name(tmp_path, sqlite):
+    with scripted_server(lambda *_: ScriptedReply(200, completion(conversation(), model=f"m {KEY}"))) as server:
+        bought = buy(tmp_path, sqlite, server, 1)
+    assert bought.instructions["model"].to_pylist() == ["m [key]"]
+
+
+@pytest.mark.parametrize("status", [401, 402, 404, 407, 410])
+def test_what_is_about_the_account_gives_no_request_up(tmp_path, sqlite, status):
+    said = ScriptedReply(status, b'{"error": {"message": "not now"}}')
+    with scripted_server(lambda number, _: GOOD if number < 3 else said) as server:
+        with pytest.raises(EndpointRefusedError, match=f"HTTP {status}"):
+            buy(tmp_path, sqlite, server, 12, concurrency=1)
+        assert len(server.bodies) == 4, "it stops at once"
+    with scripted_server(lambda *_: GOOD) as server:
+        assert buy(tmp_path, sqlite, server, 12).instructions.num_rows == 12
+        assert len(server.bodies) == 9
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_an_endpoint_that_rejects_everything_gives_no_request_up(tmp_path, sqlite, status):
+    said = ScriptedReply(status, b'{"error": {"message": "longer than max-model-len"}}')
+    with scripted_server(lambda *_: said) as server, pytest.raises(EndpointFailsError, match="max-model-len"):
+        buy(tmp_path, sqlite, server, 14)
+    with scripted_server(lambda *_: GOOD) as server:
+        assert buy(tmp_path, sqlite, server, 14).instructions.num_rows == 14
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_one_image_that_is_rejected_is_quarantined_and_the_others_come(tmp_path, sqlite, status):
+    said = ScriptedReply(status, b'{"error": {"message": "content policy"}}')
+    seen: dict[str, int] = {}
+
+    def script(number, body):
+        image = hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
+        seen.setdefault(image, number)
+        return said if seen[image] == 4 else GOOD
+
+    with scripted_server(script) as server:
+        bought = buy(tmp_path, sqlite, server, 12, concurrency=1)
+        assert bought.instructions.num_rows == 11
+        assert [dropped.reason for dropped in bought.dropped] == ["rejected"]
+        assert len(server.bodies) == 13, "it was asked for once more when the others were through"
+
+
+def test_an_account_that_is_closed_half_way_gives_no_request_up(tmp_path, sqlite):
+    said = ScriptedReply(403, b'{"error": {"message": "suspended"}}')
+    half = scripted_server(lambda number, _: GOOD if number < 5 else said)
+    with half as server, pytest.raises(EndpointFailsError, match="suspended"):
+        buy(tmp_path, sqlite, server, 12, concurrency=1)
+    with scripted_server(lambda *_: GOOD) as server:
+        assert buy(tmp_path, sqlite, server, 12).instructions.num_rows == 12
+
+
+@pytest.mark.parametrize("asked", ["1000000000", "inf", "Wed, 21 Oct 2099 07:28:00 GMT"])
+def test_a_wait_that_is_too_long_ends_the_run(tmp_path, sqlite, asked):
+    said = ScriptedReply(429, b"{}", {"Retry-After": asked})
+    with scripted_server(lambda *_: said) as server, pytest.raises(EndpointFailsError, match="Retry-After"):
+        buy(tmp_path, sqlite, server, 3)
+
+
+def test_a_date_that_no_calendar_has_is_no_wait(tmp_path, sqlite):
+    said = ScriptedReply(429, b"{}", {"Retry-After": "Wed, 21 Oct 20992099209920992099 07:28:00 GMT"})
+    with scripted_server(lambda number, _: said if number == 0 else GOOD) as server:
+        assert buy(tmp_path, sqlite, server, 3).instructions.num_rows == 3
+
+
+def test_the_time_limit_is_of_the_whole_reply(tmp_path, sqlite):
+    dripping = dataclasses.replace(GOOD, drip_seconds=0.3)
+    with scripted_server(lambda *_: dripping) as server, pytest.raises(EndpointFailsError, match="no complete reply"):
+        buy(tmp_path, sqlite, server, 1, timeout_seconds=1.0, attempts=1)
+    assert [row["outcome"] for row in attempts(sqlite)] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(504, "unknown"), (524, "unknown"), (499, "unknown"), (502, "refused")]
+)
+def test_whether_a_failure_may_have_been_charged(tmp_path, sqlite, status, outcome):
+    with scripted_server(lambda number, _: ScriptedReply(status, b"{}") if number == 0 else GOOD) as server:
+        buy(tmp_path, sqlite, server, 1)
+    assert [row["outcome"] for row in attempts(sqlite)] == [outcome, "answered"]
+
+
+def test_what_is_set_aside_for_others_is_waited_for(tmp_path, sqlite):
+    with scripted_server(lambda *_: GOOD) as server:
+        one = (100 * 3 + 20 * 6) / 1e6
+        buy(tmp_path, sqlite, server, 1)
+        may_cost = attempts(sqlite)[0]["may_cost_usd"]
+        assert may_cost > 5 * one
+        # Enough for what they come to, and not for what all of them may come to at once.
+        bought = buy(tmp_path, sqlite, server, 12, run="two", spend_at_most_usd=11 * one + may_cost, concurrency=12)
+    assert bought.instructions.num_rows == 12
+
+
+def test_a_limit_holds_once_costs_prove_underestimated(tmp_path, sqlite):
+    dear = ScriptedReply(200, completion(conversation(), usage={"prompt_tokens": 20_000, "completion_tokens": 20}))
+    with scripted_server(lambda *_: dear) as server, pytest.raises(BudgetSpentError):
+        buy(tmp_path, sqlite, server, 60, spend_at_most_usd=0.4, concurrency=3)
+    spent = ledger_totals(sqlite).price_usd
+    one = (20_000 * 3 + 20 * 6) / 1e6
+    assert spent <= 0.4 + 3 * one, "by what was in flight when the first reply came, and no more"
+    assert spent > 0.2

@@ -1,0 +1,479 @@
+"""Instructions written by the embedded model, through a real purchase with a real ledger."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from sqlalchemy import select
+
+from components.images import load_image
+from components.instruction_parameters import Price
+from components.instructions.buy import BuyResult, InstructionError, buy_instructions
+from components.instructions.ledger.ledger import Ledger, open_ledger
+from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
+from components.instructions.ledger.totals import ledger_totals
+from components.instructions.local.pinned_model import UnpinnedModelError
+from components.instructions.local.provider import LocalProvider, NothingUsableError
+from components.instructions.provider import Answer, Failure
+from components.instructions.replies.judge import bill_of
+from components.instructions.request import InstructionRequest, identify_request
+from components.instructions.sent_image import SentImage
+from components.instructions.spending.prices import UnknownPriceError
+from components.instructions.spending.purse import BudgetSpentError
+from components.records import sample_identity
+from components.vlm.labels import encode_prompt
+from components.vlm.write import write_responses
+from demo.drawing import draw
+from demo.scenes import chart_scene, items_scene, random_looks, random_values
+from tests.components.instructions.conftest import RecordingBook, instruction_parameters, purchase_parameters
+from tests.components.vlm.samples import load_toy
+from tests.components.vlm.toy_architectures import save_toy_vlm
+from tests.imports_of import ROOT
+
+MODEL = "demo/models/tiny-llava"
+PIXEL_LIMIT = 1_000_000
+DESCRIBE: dict[str, object] = {
+    "version": 1,
+    "writes": "response",
+    "turns": {"at_least": 1, "at_most": 1},
+    "questions": ["Describe the image.", "Caption:"],
+    "system": "",
+    "user": "{question}",
+    "response_words": {"at_least": 1, "at_most": 60},
+    "language": "any",
+    "expected_output_tokens": 40,
+}
+CONVERSE = {**DESCRIBE, "writes": "conversation", "questions": [], "user": "Task: {task}. Answer with JSON alone."}
+
+
+@pytest.fixture(autouse=True)
+def in_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's name is a path relative to the project."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """SQLite alone: the provider does not know where its book is kept."""
+    with open_ledger(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> list[InstructionRequest]:
+    """Five drawn images; the last is larger than a model is shown."""
+    rng = np.random.default_rng(3)
+    scenes = [items_scene(rng, random_looks(rng, 2)) for _ in range(3)]
+    scenes += [chart_scene(rng, random_values(rng, 3)) for _ in range(2)]
+    made = []
+    for number, scene in enumerate(scenes):
+        image = draw(scene)
+        file = tmp_path / f"{number}.png"
+        (image.resize((300, 150)) if number == 4 else image).save(file)
+        sha = hashlib.sha256(file.read_bytes()).hexdigest()
+        made.append(InstructionRequest(sample_identity("describe", sha), "describe", sha, str(file), (str(number),)))
+    return made
+
+
+@pytest.fixture
+def make_provider(tmp_path: Path) -> Callable[..., LocalProvider]:
+    """A provider with a template of its own, with changes to `instructions` and to `purchase.local`."""
+
+    def make(
+        template: dict[str, object] | None = None,
+        *,
+        batch_size: int = 3,
+        price: tuple[float, float] = (0.0, 0.0),
+        purchase: dict[str, object] | None = None,
+        **changes: object,
+    ) -> LocalProvider:
+        prompts = tmp_path / "prompts"
+        prompts.mkdir(exist_ok=True)
+        (prompts / "default.yaml").write_text(yaml.safe_dump(template or DESCRIBE), encoding="utf-8")
+        chosen = {
+            "provider": "local",
+            "model": MODEL,
+            "prompts": str(prompts),
+            "temperature": 0.0,
+            "max_output_tokens": 100,
+            "image_limit": 64,
+        }
+        return LocalProvider(
+            instruction_parameters(**{**chosen, **changes}),
+            purchase_parameters(
+                local={"batch_size": batch_size, "device": "cpu", "dtype": "float32"},
+                **{"prices": [price_row(*price)], **(purchase or {})},
+            ),
+            pixel_limit=PIXEL_LIMIT,
+        )
+
+    return make
+
+
+def price_row(input_usd: float, output_usd: float) -> dict[str, object]:
+    return {
+        "model": MODEL,
+        "input_usd": input_usd,
+        "output_usd": output_usd,
+        "batch_factor": 0.5,
+        "image_tokens": {"fixed": 64},
+        "as_of": "2026-11-21",
+    }
+
+
+def attempts(ledger: Ledger) -> list[Any]:
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(select(ATTEMPTS).order_by(ATTEMPTS.c.request_id, ATTEMPTS.c.number)).all()
+    return list(rows)
+
+
+def texts(bought: BuyResult) -> dict[str, str]:
+    return {row["sample_id"]: row["turns"][0]["response"] for row in bought.instructions.to_pylist()}
+
+
+def test_instructions_come_and_are_written_once(
+    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], url: str
+) -> None:
+    bought = buy_instructions(requests, provider=make_provider(), ledger=ledger, run="one")
+    assert (bought.asked, bought.dropped, bought.price_usd) == (5, (), 0.0)
+    rows = bought.instructions.to_pylist()
+    assert {row["turns"][0]["question"] for row in rows} <= {"Describe the image.", "Caption:"}
+    assert all(row["model"].startswith(f"{MODEL}@sha256:") and row["provider"] == "local" for row in rows)
+    assert all(0 < row["output_tokens"] <= 100 and row["attempts"] == 1 for row in rows)
+    # What the model was taught to say of a drawing; the charts are the last two.
+    said = texts(bought)
+    assert all("bars: " in said[request.sample_id] for request in requests[3:])
+    assert len(set(said.values())) == 5
+
+    again = buy_instructions(requests, provider=make_provider(), ledger=ledger, run="two")
+    assert (again.asked, again.reused) == (0, 5)
+    assert again.instructions == bought.instructions
+    assert ledger_totals(ledger, run="two").attempts == 0
+
+
+def test_a_run_that_writes_nothing_does_without_torch(
+    ledger: Ledger,
+    requests: list[InstructionRequest],
+    make_provider: Callable[..., LocalProvider],
+    url: str,
+    tmp_path: Path,
+) -> None:
+    buy_instructions(requests, provider=make_provider(), ledger=ledger)
+    script = f"""
+import sys
+from pathlib import Path
+from components.instructions.buy import buy_instructions
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.local.provider import LocalProvider
+from components.instructions.request import InstructionRequest
+from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
+provider = LocalProvider(
+    instruction_parameters(provider="local", model={MODEL!r}, prompts={str(tmp_path / "prompts")!r}, temperature=0.0,
+                           max_output_tokens=100, image_limit=64),
+    purchase_parameters(), pixel_limit=1)
+with open_ledger({url!r}) as ledger:
+    bought = buy_instructions({requests!r}, provider=provider, ledger=ledger)
+assert (bought.asked, bought.reused) == (0, {len(requests)}), bought
+assert not {{"torch", "transformers"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_answers_do_not_depend_on_the_group(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], tmp_path: Path, temperature: float
+) -> None:
+    def written(batch_size: int, wanted: list[InstructionRequest]) -> dict[str, str]:
+        with open_ledger(f"sqlite:///{tmp_path}/{temperature}-{batch_size}-{len(wanted)}.sqlite") as ledger:
+            provider = make_provider(batch_size=batch_size, temperature=temperature)
+            return texts(buy_instructions(wanted, provider=provider, ledger=ledger))
+
+    alone = written(1, requests)
+    assert written(3, requests) == alone
+    assert written(5, requests[::-1]) == alone
+    some = written(2, requests[1:4])
+    assert some == {request.sample_id: alone[request.sample_id] for request in requests[1:4]}
+
+
+def test_sampling_is_not_the_likeliest_and_the_same_each_time(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    def written(temperature: float) -> list[str]:
+        provider, book = make_provider(temperature=temperature), RecordingBook()
+        provider.ask([identify_request(one, provider.specify([one])[0]) for one in requests], book=book)
+        answers = {one.request_id: one.turns[0].response for one in book.outcomes if isinstance(one, Answer)}
+        return [answers[send.request.request_id] for send in book.sends]
+
+    assert written(2.0) == written(2.0) != written(0.0)
+
+
+def test_unusable_responses_are_sent_back_and_then_quarantined(
+    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    provider = make_provider(CONVERSE, batch_size=2, repairs=2, price=(1.0, 2.0))
+    with pytest.raises(InstructionError, match="none of 3 samples"):
+        buy_instructions(requests[:3], provider=provider, ledger=ledger)
+    rows = attempts(ledger)
+    assert [(row.kind, row.outcome) for row in rows] == [
+        ("first", "unusable"), ("repair", "unusable"), ("repair", "failed"),
+    ] * 3  # fmt: skip
+    assert all(row.raw_text and row.output_tokens for row in rows if "empty" not in row.error)
+    # What is sent back is longer than what was asked.
+    assert all(late.input_tokens > early.input_tokens for early, late in zip(rows[::3], rows[1::3], strict=True))
+    totals = ledger_totals(ledger)
+    assert (totals.quarantined, totals.attempts, totals.pending) == (3, 9, 0)
+    assert totals.price_usd == pytest.approx((totals.input_tokens + 2 * totals.output_tokens) / 1e6)
+    with ledger.engine.connect() as connection:
+        reasons = set(connection.execute(select(REQUESTS.c.reason)).scalars())
+    assert reasons <= {"not_json", "cut_off", "empty"}
+
+    with pytest.raises(InstructionError, match="none of 3 samples"):
+        buy_instructions(requests[:3], provider=provider, ledger=ledger)
+    assert ledger_totals(ledger).attempts == 9
+
+
+def test_what_the_model_reads(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.instructions.local import writer as local_writer
+
+    read: list[str] = []
+
+    def look(vlm: Any, prompts: Any, **options: Any) -> Any:
+        read.extend(vlm.processor.tokenizer.decode(prompt.input_ids) for prompt in prompts)
+        written = write_responses(vlm, prompts, **options)
+        read.extend(response.text for response in written)
+        return written
+
+    monkeypatch.setattr(local_writer, "write_responses", look)
+    provider = make_provider({**CONVERSE, "system": "You write data."}, repairs=1)
+    book = RecordingBook()
+    provider.ask([identify_request(requests[0], provider.specify(requests[:1])[0])], book=book)
+    asked, said, sent_back, _ = read
+    # The model's chat template has no system message, so it stands at the head of the user's.
+    wanted = f"USER: {'<image>' * 64}\nYou write data.\n\nTask: describe. Answer with JSON alone. ASSISTANT: "
+    assert asked == wanted
+    assert sent_back.startswith(f"{wanted}{said.strip()}</s>USER: That could not be used: ")
+    assert sent_back.endswith("Answer again, with the corrected JSON alone. ASSISTANT: ")
+    assert [send.kind for send in book.sends] == ["first", "repair"]
+
+
+def test_another_architecture_its_system_message_and_the_size_of_the_image(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], tmp_path: Path
+) -> None:
+    folder = str(save_toy_vlm("qwen2_5_vl", tmp_path / "toy"))
+
+    def read(template: dict[str, object], image_limit: int) -> int:
+        provider = make_provider(
+            template,
+            model=folder,
+            image_limit=image_limit,
+            repairs=0,
+            max_output_tokens=4,
+            purchase={"prices": [{**price_row(0, 0), "model": folder}]},
+        )
+        book = RecordingBook()
+        provider.ask([identify_request(requests[4], provider.specify(requests[4:])[0])], book=book)
+        (outcome,) = book.outcomes
+        return outcome.input_tokens
+
+    # 300 x 150 pixels; one token per 16 x 16 pixels.
+    plain = read(DESCRIBE, 64)
+    assert plain - read(DESCRIBE, 32) == (64 * 32 - 32 * 16) // 16**2
+    system = {**DESCRIBE, "system": "You write data."}
+    assert read(system, 64) != plain
+
+
+def test_a_missing_and_a_changed_image_are_left_out(
+    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    Path(requests[0].uri).unlink()
+    Path(requests[1].uri).write_bytes(Path(requests[2].uri).read_bytes())
+    bought = buy_instructions(requests, provider=make_provider(batch_size=5), ledger=ledger)
+    reasons = {dropped.sample_id: dropped.reason for dropped in bought.dropped}
+    assert reasons == {requests[0].sample_id: "missing", requests[1].sample_id: "changed"}
+    assert bought.instructions.num_rows == 3
+    assert [row.outcome for row in attempts(ledger)] == ["answered"] * 3, "nothing is said of them for good"
+
+
+def test_images_alone_that_fail_load_no_model(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    provider, book = make_provider(model=MODEL), RecordingBook()
+    Path(requests[0].uri).unlink()
+    broken = Path(requests[1].uri)
+    broken.write_bytes(broken.read_bytes()[:40])
+    cut = replace(requests[1], image_sha=hashlib.sha256(broken.read_bytes()).hexdigest())
+    asked = [identify_request(one, provider.specify([one])[0]) for one in (requests[0], cut)]
+    provider.ask(asked, book=book)
+    assert book.left_out == {asked[0].request_id: "missing"}
+    assert [(type(outcome), outcome.request_id) for outcome in book.outcomes] == [(Failure, asked[1].request_id)]
+    assert "_writer" not in vars(provider)
+
+
+def test_only_what_is_granted_is_written(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    class Grants(RecordingBook):
+        def __init__(self, *granted: str) -> None:
+            super().__init__()
+            self.granted = granted
+
+        def announce(self, sends: Any) -> list[bool]:
+            super().announce(sends)
+            return [send.request.request_id in self.granted for send in sends]
+
+    provider = make_provider(price=(1.0, 1.0))
+    identified = [identify_request(one, provider.specify([one])[0]) for one in requests[:3]]
+    nothing = Grants()
+    provider.ask(identified, book=nothing)
+    assert (len(nothing.sends), nothing.outcomes) == (3, [])
+    assert "_writer" not in vars(provider)
+    one = Grants(identified[1].request_id)
+    provider.ask(identified, book=one)
+    assert [outcome.request_id for outcome in one.outcomes] == [identified[1].request_id]
+
+
+def test_the_price_is_that_of_the_tokens_the_model_read_and_wrote(
+    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    bought = buy_instructions(requests, provider=make_provider(price=(3.0, 5.0)), ledger=ledger)
+    vlm = load_toy(Path(MODEL))
+    uris = {request.sample_id: request for request in requests}
+    rows = bought.instructions.to_pylist()
+    for row in rows:
+        request, turn = uris[row["sample_id"]], row["turns"][0]
+        image = load_image(request.uri, image_sha=request.image_sha, pixel_limit=PIXEL_LIMIT)
+        prompt = encode_prompt(vlm, (), turn["question"], image)
+        assert row["input_tokens"] == len(prompt.input_ids) > 64
+        written = vlm.processor.tokenizer(turn["response"], add_special_tokens=False)["input_ids"]
+        assert row["output_tokens"] == len(written) + 1  # and the end of the turn
+        assert row["price_usd"] == pytest.approx((3 * row["input_tokens"] + 5 * row["output_tokens"]) / 1e6)
+    assert bought.price_usd == pytest.approx(sum(row["price_usd"] for row in rows))
+
+
+def test_a_spent_budget_stops_before_a_request_and_keeps_what_came(
+    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    provider = make_provider(price=(1.0, 1.0))
+    identified = identify_request(requests[0], provider.specify(requests[:1])[0])
+    price = Price.model_validate(price_row(1.0, 1.0))
+    most = bill_of(identified, SentImage("", b"", 64, 64), price=price, batch=False).may_cost_usd
+    limited = make_provider(price=(1.0, 1.0), purchase={"spend_at_most_usd": most * 2.2})
+    with pytest.raises(BudgetSpentError, match="spend_at_most_usd"):
+        buy_instructions(requests, provider=limited, ledger=ledger, run="r")
+    totals = ledger_totals(ledger, run="r")
+    assert 2 <= totals.answered < 5
+    assert (totals.pending, totals.uncertain) == (0, 0)
+    assert totals.price_usd <= most * 2.2
+    bought = buy_instructions(requests, provider=provider, ledger=ledger, run="r2")
+    assert (bought.asked, bought.reused) == (5 - totals.answered, totals.answered)
+
+
+def test_a_free_model_needs_no_budget(
+    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    provider = make_provider(purchase={"spend_at_most_usd": 0.0})
+    assert buy_instructions(requests[:1], provider=provider, ledger=ledger).instructions.num_rows == 1
+
+
+def test_a_model_that_writes_nothing_usable_is_stopped(
+    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    provider = make_provider(CONVERSE, batch_size=2, max_output_tokens=20, purchase={"breaker_failures": 2})
+    with pytest.raises(NothingUsableError, match="2 responses in a row"):
+        buy_instructions(requests, provider=provider, ledger=ledger)
+    assert [(row.kind, row.outcome) for row in attempts(ledger)] == [("first", "unusable")] * 2
+
+    # The next run goes on with what has to be sent back.
+    patient = make_provider(CONVERSE, batch_size=2, max_output_tokens=20)
+    with pytest.raises(InstructionError, match="none of 5 samples"):
+        buy_instructions(requests, provider=patient, ledger=ledger)
+    assert [(row.kind, row.outcome) for row in attempts(ledger)] == [("first", "unusable"), ("repair", "failed")] * 5
+
+
+def test_a_prompt_that_does_not_fit_is_quarantined(
+    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    long = {**DESCRIBE, "user": "{question} " + "word " * 500}
+    with pytest.raises(InstructionError, match=r"prompt_exceeds_context 1.*max_output_tokens"):
+        buy_instructions(requests[:1], provider=make_provider(long), ledger=ledger)
+
+
+def test_too_little_memory_says_what_to_lower_and_leaves_the_requests_open(
+    ledger: Ledger,
+    requests: list[InstructionRequest],
+    make_provider: Callable[..., LocalProvider],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from components.instructions.local import writer as local_writer
+
+    def run_out(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(local_writer, "write_responses", run_out)
+        with pytest.raises(local_writer.LocalModelError, match=r"lower purchase\.local\.batch_size"):
+            buy_instructions(requests[:2], provider=make_provider(price=(1.0, 1.0)), ledger=ledger)
+    assert [(row.outcome, row.price_usd) for row in attempts(ledger)] == [("refused", 0.0)] * 2
+    assert ledger_totals(ledger).uncertain_usd == 0
+    assert buy_instructions(requests[:2], provider=make_provider(), ledger=ledger).instructions.num_rows == 2
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error_that_names_it(
+    ledger: Ledger,
+    requests: list[InstructionRequest],
+    make_provider: Callable[..., LocalProvider],
+    tmp_path: Path,
+) -> None:
+    from components.instructions.local.writer import LocalModelError
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    provider = make_provider(model=str(empty), purchase={"prices": [{**price_row(0, 0), "model": str(empty)}]})
+    with pytest.raises(LocalModelError, match=r"instructions\.model .*no config\.json"):
+        buy_instructions(requests[:1], provider=provider, ledger=ledger)
+    assert [row.outcome for row in attempts(ledger)] == ["refused"]
+    with pytest.raises(LocalModelError, match="max_output_tokens 2048 leaves nothing"):
+        buy_instructions(requests[:1], provider=make_provider(max_output_tokens=2048), ledger=ledger)
+
+
+def test_the_model_is_pinned(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], tmp_path: Path
+) -> None:
+    def specified(model: str, revision: str | None = None) -> str:
+        prices = {"prices": [{**price_row(0, 0), "model": model}]}
+        provider = make_provider(model=model, revision=revision, purchase=prices)
+        (specification,) = provider.specify(requests[:1])
+        return specification.model
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    first = specified(str(folder))
+    assert first.startswith(f"{folder}@sha256:")
+    assert specified(str(folder)) == first
+    (folder / "config.json").write_text("{ }", encoding="utf-8")
+    assert specified(str(folder)) != first
+    assert specified("owner/name", "a1b2c3") == "owner/name@a1b2c3"
+    with pytest.raises(UnpinnedModelError, match=r"owner/name.*instructions\.revision"):
+        specified("owner/name")
+
+
+def test_a_model_without_a_price_is_an_error(make_provider: Callable[..., LocalProvider]) -> None:
+    with pytest.raises(UnknownPriceError, match="owner/name"):
+        make_provider(model="owner/name", revision="a1b2c3")
