@@ -25,10 +25,10 @@ from components.recuration.outlook import recuration_outlook
 from components.recuration.pool_changes import pool_changes
 from components.schemas import ATTEMPT_ROWS, CHOSEN, CLUSTERS, DIFFICULTY, IMPORTANCE, SELECTION
 from components.selection.budget import parse_budget
-from components.snapshot import snapshot_sources
 from components.storage import read_table
 from components.strategies import STRATEGIES
 from tasks.finished import last_finished
+from tasks.snapshot import changed_inputs, snapshot_file
 from tasks.versioning import outdated_stages
 from tasks.workspace import STATE, Workspace
 
@@ -55,7 +55,9 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
         The plan in words and numbers, and the stages that are not up to date, in order.
     """
     parameters = workspace.parameters()
-    outdated = outdated_stages(workspace)
+    # A workspace that never ran has all its stages ahead, whatever its inputs are.
+    changed = changed_inputs(workspace) if snapshot_file(workspace, "sources").exists() else ()
+    outdated = outdated_stages(workspace, changed=[snapshot_file(workspace, name) for name in changed])
     describe = _plan_presel if parameters.strategy == "presel" else _plan_other
     try:
         price = provider_price(parameters.instructions, parameters.purchase)
@@ -195,10 +197,8 @@ def _price_of(missing: Sequence[str], samples: pa.Table, units: Mapping[str, Uni
 
 
 def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Pool:
-    snapshot = workspace.artifact("inputs") / "sources.json"
     manifest = workspace.artifact("manifest")
-    known = snapshot.exists() and snapshot.read_text(encoding="utf-8") == snapshot_sources(parameters.sources)
-    if known and ingested:
+    if ingested:
         return Pool(read_samples(manifest), read_images(manifest), read_quarantine(manifest))
     options, state = parameters.ingest, STATE / "known-images.parquet"
     found = ingest(parameters.sources, options, known_images=state, progress=no_progress)

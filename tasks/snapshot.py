@@ -1,5 +1,6 @@
 """Snapshots of what lies outside the artifacts: they change when a source, model or annotation file may have."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from prefect import task
@@ -35,6 +36,34 @@ def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
         Names of the snapshots that changed.
     """
     ensure_earlier(workspace)
+    snapshots = _snapshots(workspace)
+    changed = changed_inputs(workspace, snapshots)
+    for name in changed:
+        write_text(snapshot_file(workspace, name), snapshots[name])
+    return changed
+
+
+def changed_inputs(workspace: Workspace, snapshots: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Names of the snapshots that are not as they were when the workspace last ran; nothing is written.
+
+    Args:
+        workspace: with its parameters.
+        snapshots: name -> what it would be now; None: they are taken.
+    """
+    if snapshots is None:
+        snapshots = _snapshots(workspace)
+    files = {name: snapshot_file(workspace, name) for name in snapshots}
+    return tuple(
+        name for name, file in files.items() if not file.exists() or file.read_text(encoding="utf-8") != snapshots[name]
+    )
+
+
+def snapshot_file(workspace: Workspace, name: str) -> Path:
+    """Where a snapshot is kept."""
+    return workspace.artifact("inputs") / f"{name}.json"
+
+
+def _snapshots(workspace: Workspace) -> dict[str, str]:
     parameters = workspace.parameters()
     vlm, encoder = parameters.vlm, parameters.encoder
     snapshots = {
@@ -47,10 +76,4 @@ def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
     }
     if parameters.strategy == "coincide":
         snapshots["concept_model"] = snapshot_model(parameters.coincide.model, parameters.coincide.revision)
-    changed = []
-    for name, text in snapshots.items():
-        path = workspace.artifact("inputs") / f"{name}.json"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            write_text(path, text)
-            changed.append(name)
-    return tuple(changed)
+    return snapshots

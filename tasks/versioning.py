@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -260,11 +260,16 @@ def _portable_name(path: str, workspace: Workspace) -> str:
     return Path(os.path.relpath(path, Path.cwd())).as_posix()
 
 
-def outdated_stages(workspace: Workspace) -> tuple[str, ...]:
-    """Stages whose inputs, parameters, code or output changed since they ran, and those that read what these write."""
+def outdated_stages(workspace: Workspace, *, changed: Sequence[Path] = ()) -> tuple[str, ...]:
+    """Stages whose inputs, parameters, code or output changed since they ran, and those that read what these write.
+
+    Args:
+        workspace: whose stages.
+        changed: files that a run would change before its first stage; relative paths start at the project root.
+    """
     outdated: list[str] = []
-    written: list[str] = []
     with open_repository() as repo, repo.lock:
+        written = [str(Path(repo.root_dir, path)) for path in changed]
         for stage in repo.stage.load_all(path=str(workspace.pipeline_file)):
             paths = [dependency.fs_path for dependency in stage.deps]
             if stage.changed() or any(_overlap(path, other) for path in paths for other in written):

@@ -26,12 +26,13 @@ from components.selection.select_pool import KEPT
 from components.storage import read_table
 from flows.curate import curate
 from flows.outcome import CurationOutcome
+from flows.plan import plan_workspace
 from flows.recurate import UNCHANGED, check_recuration, recurate
 from tasks.finished import last_finished, reads_alike
 from tasks.stage import StageContext, StageSummary
 from tasks.tracking import experiment_id, tracking_client
 from tasks.tune import tune
-from tasks.workspace import Workspace
+from tasks.workspace import STATE, Workspace
 from tests.flows.small_project import QUESTIONS, draw_image
 
 pytestmark = pytest.mark.slow
@@ -131,12 +132,17 @@ def first(project: Path) -> Chosen:
 
 
 @pytest.fixture(scope="module")
-def failed(project: Path, first: Chosen) -> str:
-    """The pool has grown, and the recuration ended where the model was to be tuned; its run in MLflow."""
+def grown(project: Path, first: Chosen) -> None:
+    """The pool has grown, and nothing ran since."""
     samples = read_samples(project / "data/manifest")
     chosen_rows = samples.filter(pc.is_in(samples["sample_id"], value_set=pa.array(sorted(first.all))))
     files = frozenset(uri.split("pool/images/")[1] for uri in chosen_rows["uri"].to_pylist())
     grow_pool(project / "pool", files)
+
+
+@pytest.fixture(scope="module")
+def failed(grown: None) -> str:
+    """The recuration of the grown pool ended where the model was to be tuned; its run in MLflow."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tune, "fn", run_out_of_memory)
         state = recurate(".", return_state=True)
@@ -169,6 +175,17 @@ def test_an_unchanged_pool_does_nothing_at_all(project: Path, first: Chosen) -> 
     assert (state.type, state.name) == (StateType.COMPLETED, UNCHANGED)
     assert "nothing to do" in (state.message or "")
     assert (bought(project), (project / "dvc.lock").read_bytes(), newest_run(), registered_versions()) == before
+    assert plan_workspace(Workspace("."))[1] == ()
+
+
+def test_the_plan_of_a_grown_pool_names_what_would_run(project: Path, grown: None) -> None:
+    before = (project / "data/inputs/sources.json").read_bytes()
+    looked_at = (project / STATE / "known-images.parquet").read_bytes()
+    text, outdated = plan_workspace(Workspace("."))
+    (project / STATE / "known-images.parquet").write_bytes(looked_at)  # the run is to be counted without its help
+    assert {"ingest", "embed", "select", "tune", "report"} <= set(outdated)
+    assert f"{FIRST_POOL + NEW_IMAGES - 1} " in text or f"{FIRST_POOL + NEW_IMAGES - 1:,} " in text
+    assert (project / "data/inputs/sources.json").read_bytes() == before, "a plan changes nothing"
 
 
 def test_only_what_is_new_is_read_and_embedded(project: Path, failed: str) -> None:
