@@ -343,7 +343,9 @@ def _prepare_console(*, traceback: bool) -> None:
     """Make the terminal fit for a person; to be called when Prefect is imported and its log handlers are there."""
     from flows.console import hide_tracebacks
     from flows.embedded_server import end_on_signals, end_orphaned_servers
+    from tasks.prefect_server import check_server
 
+    check_server()
     end_on_signals()
     end_orphaned_servers(os.environ["PREFECT_HOME"])
     if not traceback:
@@ -393,7 +395,9 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from components.lineage.lock_file import LineageError
     from components.parameters import ParameterError
     from tasks.collect_runs import PurgeError
-    from tasks.tracking import TrackingRefusedError
+    from tasks.prefect_server import PrefectServerError
+    from tasks.run_files import SnapshotError
+    from tasks.tracking import TrackingAwayError, TrackingRefusedError
     from tasks.versioning import MissingInputError
     from tasks.workspace import WorkspaceBusyError
 
@@ -408,8 +412,11 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ParameterError,
         ProjectNotFoundError,
         PromptError,
+        PrefectServerError,
         PurgeError,
+        SnapshotError,
         SourceError,
+        TrackingAwayError,
         TrackingRefusedError,
         UnknownPriceError,
         UnknownSampleError,

@@ -12,6 +12,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalC
 from prefect.exceptions import ObjectNotFound
 
 from components.parameters import ParameterError
+from tasks.prefect_server import check_server
 from tasks.stage import Resource
 
 POOL = "presel"
@@ -28,9 +29,11 @@ def deploy(*, pool_type: PoolType, limits: dict[Resource, int | None]) -> None:
 
     Raises:
         ParameterError: no server is named, or the pool exists with another type.
+        PrefectServerError: the server does not answer, or does not let this project in.
         subprocess.CalledProcessError: `prefect deploy` refuses prefect.yaml; it says why.
     """
     require_server()
+    check_server()
     create_pool(pool_type)
     for resource, slots in limits.items():
         set_limit(resource, slots)

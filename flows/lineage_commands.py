@@ -1,12 +1,15 @@
 """The commands of lineage and trust: lineage, verify, promote, reproduce, gc."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec
 
 import typer
 
 # Paths on the command line are relative to where it was called; the commands work in the project's root.
 _CALLED_FROM = Path.cwd()
+P = ParamSpec("P")
 
 ModelVersionName = Annotated[
     str | None,
@@ -24,7 +27,18 @@ RunName = Annotated[
 def add_lineage_commands(app: typer.Typer) -> None:
     """Make the commands part of `presel`."""
     for command in (lineage, verify, promote, reproduce, gc):
-        app.command()(command)
+        app.command()(_asking_mlflow(command))
+
+
+def _asking_mlflow(command: Callable[P, None]) -> Callable[P, None]:
+    @wraps(command)
+    def asking(*args: P.args, **options: P.kwargs) -> None:
+        from tasks.tracking import answering_tracking
+
+        with answering_tracking():
+            command(*args, **options)
+
+    return asking
 
 
 def lineage(

@@ -1,11 +1,13 @@
-"""A Prefect server that is away for a while: a stage waits for its place instead of failing."""
+"""The Prefect server: whether it is there and lets this project in; a stage waits for its place when it is away."""
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from httpx import HTTPStatusError, TransportError
+from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 
 logger = logging.getLogger("presel.prefect")
@@ -13,7 +15,43 @@ logger = logging.getLogger("presel.prefect")
 # GPU or the API is such a one. The same pauses as the client's with the retries that `flows.environment` sets.
 PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 _SERVER_ERROR = 500
+_DENIED = frozenset({401, 403})
 R = TypeVar("R")
+
+
+class PrefectServerError(RuntimeError):
+    """The Prefect server that is named does not answer, or does not let this project in."""
+
+
+def check_server() -> None:
+    """Ask the server of `PREFECT_API_URL`, when one is named, whether this project may use it.
+
+    Raises:
+        PrefectServerError: it does not answer, or refuses the credentials.
+    """
+    address = os.environ.get("PREFECT_API_URL", "")
+    if not address:
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            client.request("GET", "/admin/version")
+    except TransportError as error:
+        raise PrefectServerError(
+            f"the Prefect server at {address} (PREFECT_API_URL) does not answer: start it (`presel ui` or `make stack` "
+            f"serve one), correct the address, or unset PREFECT_API_URL to run without a server. [{error}]"
+        ) from error
+    except HTTPStatusError as error:
+        status = error.response.status_code
+        if status not in _DENIED:
+            raise PrefectServerError(
+                f"what answers at {address} (PREFECT_API_URL) is not a Prefect server that works: HTTP {status}. "
+                "Correct the address (it ends in /api), or look at the server's log"
+            ) from error
+        raise PrefectServerError(
+            f"the Prefect server at {address} (PREFECT_API_URL) refuses this project (HTTP {status}): set "
+            "PREFECT_API_AUTH_STRING to user:password, as the server has it (beside `make stack`: source its "
+            "client.env), or PREFECT_API_KEY for Prefect Cloud"
+        ) from error
 
 
 def when_it_is_there(submit: Callable[[], R]) -> R:

@@ -96,6 +96,25 @@ def check_answers() -> None:
 
 
 @contextmanager
+def answering_tracking() -> Iterator[None]:
+    """For a command that MLflow has to answer: what keeps it from that is said in words.
+
+    Raises:
+        TrackingAwayError: it does not answer.
+        TrackingRefusedError: it does not let this project in, or is not MLflow.
+    """
+    try:
+        with mlflow_errors():
+            check_answers()
+            yield
+    except TrackingAwayError as error:
+        raise TrackingAwayError(
+            f"MLflow at {shown_address()} (MLFLOW_TRACKING_URI) does not answer: start it, or correct the address. "
+            f"[{error}]"
+        ) from error
+
+
+@contextmanager
 def mlflow_errors() -> Iterator[None]:
     """Tell the three kinds of failure apart.
 

@@ -1,8 +1,12 @@
 """The command as a user calls it: exit codes and messages."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,10 +19,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_project(tmp_path_factory.mktemp("cli"))
 
 
-def presel(root: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def presel(root: Path, *arguments: str, cwd: Path | None = None, **servers: str) -> subprocess.CompletedProcess[str]:
     foreign = ("PREFECT_", "MLFLOW_", "DVC_", "HF_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
-    environment |= {"PYTHONPATH": str(root), "COLUMNS": "160"}
+    environment |= {"PYTHONPATH": str(root), "COLUMNS": "160"} | servers
     command = [sys.executable, "-m", "flows.command_line", *arguments]
     return subprocess.run(command, cwd=cwd or root, env=environment, capture_output=True, text=True, check=False)
 
@@ -116,3 +120,58 @@ def test_an_unknown_strategy_is_named_with_those_there_are(root: Path) -> None:
     done = presel(root, "run", "--strategy", "tvie")
     assert done.returncode == 2
     assert "'coincide'" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def wants_a_login() -> Iterator[str]:
+    """A server that lets nobody in."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def refuse(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            body = b'{"error_code": "UNAUTHENTICATED", "message": "who are you?"}'
+            self.send_response(401)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = refuse  # noqa: N815 -- names that the library calls
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def nobody() -> str:
+    """An address where nothing answers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("command", [["lineage", "1"], ["verify"]])
+def test_mlflow_that_does_not_answer_the_command_is_said_in_words(
+    root: Path, wants_a_login: str, nobody: str, command: list[str]
+) -> None:
+    refused = presel(root, *command, MLFLOW_TRACKING_URI=wants_a_login)
+    away = presel(root, *command, MLFLOW_TRACKING_URI=nobody)
+    assert (refused.returncode, away.returncode) == (2, 2)
+    assert "MLFLOW_TRACKING_USERNAME" in refused.stderr
+    assert f"MLflow at {nobody} (MLFLOW_TRACKING_URI) does not answer" in away.stderr
+    assert "Traceback" not in refused.stderr + away.stderr
+
+
+@pytest.mark.parametrize("command", [["run"], ["deploy"]])
+def test_a_prefect_server_that_does_not_take_the_run_is_said_in_words(
+    root: Path, wants_a_login: str, nobody: str, command: list[str]
+) -> None:
+    refused = presel(root, *command, PREFECT_API_URL=f"{wants_a_login}/api")
+    away = presel(root, *command, PREFECT_API_URL=f"{nobody}/api")
+    assert (refused.returncode, away.returncode) == (2, 2)
+    assert "PREFECT_API_AUTH_STRING" in refused.stderr
+    assert "does not answer" in away.stderr
+    assert "Traceback" not in refused.stderr + away.stderr
