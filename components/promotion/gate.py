@@ -74,6 +74,10 @@ def judge_challenger(
         return Verdict(challenger.version, champion.version, "not_comparable", reason)
     average, sets = paired_bootstrap(paired, resamples=promotion.resamples, confidence=promotion.confidence, seed=seed)
     outcome, reason = judge_differences(average, sets, promotion)
+    common = sum(one.questions for one in paired)
+    asked = max(challenger.predictions.num_rows, champion.predictions.num_rows)
+    if common < asked:
+        reason += f"; on the {common:,} questions that both were asked, of {asked:,}"
     return Verdict(challenger.version, champion.version, outcome, reason, average, sets)
 
 

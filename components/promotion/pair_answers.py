@@ -12,6 +12,8 @@ from components.benchmark.metrics_yes_no import read_yes_no
 from components.promotion.paired_bootstrap import PairedScores
 
 Question = tuple[str, str, int, str, str]  # set, record, turn, question, references
+# Of a set's questions. A pool that grows takes a benchmark's image now and then, which is then not asked any more.
+LEAST_COMMON_SHARE = 0.9
 
 
 class NotComparableError(ValueError):
@@ -34,7 +36,7 @@ class BenchmarkedModel:
 
 
 def pair_answers(challenger: BenchmarkedModel, champion: BenchmarkedModel) -> tuple[PairedScores, ...]:
-    """Put both models' answers side by side, set by set.
+    """Put both models' answers side by side, set by set: those to the questions that both were asked.
 
     Args:
         challenger: a model.
@@ -44,7 +46,8 @@ def pair_answers(challenger: BenchmarkedModel, champion: BenchmarkedModel) -> tu
         One for every set that has a question.
 
     Raises:
-        NotComparableError: the questions, their reference answers or a set's metric differ; the message counts them.
+        NotComparableError: the sets or their metrics differ, or more than a tenth of a set's questions (or of their
+            reference answers) do; the message counts them.
     """
     metric_of, other_metric_of = _metrics(challenger), _metrics(champion)
     if metric_of != other_metric_of:
@@ -53,25 +56,31 @@ def pair_answers(challenger: BenchmarkedModel, champion: BenchmarkedModel) -> tu
             f"version {champion.version} on {_named(other_metric_of)}"
         )
     rows, other_rows = _by_question(challenger), _by_question(champion)
-    if rows.keys() != other_rows.keys():
-        raise NotComparableError(
-            f"version {challenger.version} answered {len(rows.keys() - other_rows.keys()):,} questions that version "
-            f"{champion.version} did not, and {len(other_rows.keys() - rows.keys()):,} the other way round; "
-            f"{len(rows.keys() & other_rows.keys()):,} are the same"
-        )
-    if not rows:
-        raise NotComparableError(f"versions {challenger.version} and {champion.version} answered no question")
+    if not rows or not other_rows:
+        raise NotComparableError(f"version {(champion if rows else challenger).version} answered no question")
+    common = rows.keys() & other_rows.keys()
+    for name in sorted(metric_of):
+        shared, *asked = (sum(one[0] == name for one in questions) for questions in (common, rows, other_rows))
+        if shared < LEAST_COMMON_SHARE * max(asked):
+            raise NotComparableError(
+                f"of set {name}, version {challenger.version} answered {asked[0] - shared:,} questions that version "
+                f"{champion.version} did not, and {asked[1] - shared:,} the other way round; only {shared:,} are the "
+                "same"
+            )
     return tuple(
-        _paired(name, metric, rows, other_rows)
+        _paired(name, metric, sorted(question for question in common if question[0] == name), rows, other_rows)
         for name, metric in sorted(metric_of.items())
-        if any(question[0] == name for question in rows)
+        if any(question[0] == name for question in common)
     )
 
 
 def _paired(
-    name: str, metric: str, rows: dict[Question, dict[str, Any]], other_rows: dict[Question, dict[str, Any]]
+    name: str,
+    metric: str,
+    questions: list[Question],
+    rows: dict[Question, dict[str, Any]],
+    other_rows: dict[Question, dict[str, Any]],
 ) -> PairedScores:
-    questions = sorted(question for question in rows if question[0] == name)
     records = np.unique([record for _, record, *_ in questions], return_inverse=True)[1]
     return PairedScores(
         name,

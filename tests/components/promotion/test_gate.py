@@ -79,3 +79,12 @@ def test_a_score_that_is_no_number_promotes_nobody() -> None:
     assert judge_differences(fine, (), PROMOTION)[0] == "better"
     assert judge_differences(fine, (broken,), PROMOTION)[0] == "not_comparable"
     assert judge_differences(broken, (fine,), PROMOTION)[0] == "not_comparable"
+
+
+def test_the_verdict_says_when_not_all_questions_were_asked_of_both() -> None:
+    fewer = {"a": TRUTHS["a"], "b": TRUTHS["b"][:-2]}
+    challenger = model("2", {"a": ["x"] * 60, "b": answers(0, 40)["b"][:-2]}, fewer)
+    verdict = judge_challenger(challenger, model("1", answers(30, 40), TRUTHS), promotion=PROMOTION, seed=1)
+    assert verdict.promotes
+    total = len(TRUTHS["a"]) + len(TRUTHS["b"])
+    assert f"on the {total - 2} questions that both were asked, of {total}" in verdict.reason
