@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from flows.command_options import CALLED_FROM, ExistingRun
+
 annotate = typer.Typer(no_args_is_help=True, help="Have people write the instructions of the chosen images.")
 
 # Entries that a person may want to do something about, and what is said where the import gives no reason.
@@ -15,9 +17,6 @@ _TO_LOOK_AT = {
     "quarantined": "the request was given up before",
     "in_use": "another import has it in hand; import the file again when that has ended",
 }
-# Paths on the command line are relative to where it was called; the commands work in the project's root.
-_CALLED_FROM = Path.cwd()
-ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
 
 
 @annotate.command("export")
@@ -31,7 +30,7 @@ def export_tasks(
     from flows.annotate import export_for_annotation
     from flows.prepare_workspace import find_workspace
 
-    done = export_for_annotation(find_workspace(name), _CALLED_FROM / folder, again=again, overwrite=overwrite)
+    done = export_for_annotation(find_workspace(name), CALLED_FROM / folder, again=again, overwrite=overwrite)
     if done.out:
         typer.echo(f"{done.out:,} are out already ({', '.join(done.out_in)}); --again hands them out again")
     if done.tasks is None:
@@ -51,7 +50,7 @@ def import_answers(
     from flows.annotate import import_from_annotation
     from flows.prepare_workspace import find_workspace
 
-    result = import_from_annotation(find_workspace(name), _CALLED_FROM / file)
+    result = import_from_annotation(find_workspace(name), CALLED_FROM / file)
     for fate in result.fates:
         if fate.name in _TO_LOOK_AT:
             said = ": ".join(part for part in (fate.reason or _TO_LOOK_AT[fate.name], fate.detail) if part)

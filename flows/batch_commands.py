@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-batches = typer.Typer(no_args_is_help=True, help="See what is out in batches, and give up what cannot be collected.")
+from flows.command_options import ExistingRun
 
-ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
+batches = typer.Typer(no_args_is_help=True, help="See what is out in batches, and give up what cannot be collected.")
 
 
 @batches.command("list")

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +11,20 @@ import typer
 
 from flows.annotate_commands import annotate
 from flows.batch_commands import batches
+from flows.command_options import (
+    AnnotatePool,
+    BudgetText,
+    Overlays,
+    Provider,
+    RunName,
+    Settings,
+    Strategy,
+    seen_from_root,
+)
 from flows.deploy_commands import deploy, worker
 from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
 from flows.lineage_commands import add_lineage_commands
+from flows.result_commands import add_result_commands
 
 app = typer.Typer(
     name="presel",
@@ -26,57 +36,6 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 a stage failed (finished stages are kept; run again to continue), "
     "2 the command or the parameters are wrong, 3 a purchase was declined.",
 )
-app.add_typer(annotate, name="annotate")
-app.command()(deploy)
-app.command()(worker)
-add_lineage_commands(app)
-app.add_typer(batches, name="batches")
-
-
-class ExportFormat(StrEnum):
-    """Formats of `presel export`."""
-
-    LLAVA = "llava"
-    SHAREGPT = "sharegpt"
-    MESSAGES = "messages"
-
-
-# Paths on the command line are relative to where it was called; the commands work in the project's root.
-_CALLED_FROM = Path.cwd()
-
-Overlays = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--params",
-        "-p",
-        help="Parameter file laid over params.yaml; may be repeated.",
-        exists=True,
-        dir_okay=False,
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="One parameter, e.g. `--set tuning.learning_rate=0.001`; may be repeated."),
-]
-Strategy = Annotated[
-    str | None,
-    typer.Option(
-        help="How images are chosen: `presel`, `tive`, `coincide`, `size_balanced`, `uniform_task`, `random` or `full`."
-    ),
-]
-BudgetText = Annotated[
-    str | None, typer.Option(help="Share (`15%`), count (`450`) or dollars (`$20`), reference set included.")
-]
-Provider = Annotated[
-    str | None,
-    typer.Option(help="Who writes instructions: `existing`, `openai`, `batch`, `local` or `people`."),
-]
-AnnotatePool = Annotated[
-    bool,
-    typer.Option("--annotate-pool", help="Pay for instructions of the whole pool where the strategy reads them all."),
-]
-RunName = Annotated[str | None, typer.Option("--name", help="Folder under `runs/`; default: from the overlays.")]
-ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
 
 
 @app.callback()
@@ -103,7 +62,7 @@ def run(
     from flows.prepare_workspace import prepare_workspace
 
     workspace = prepare_workspace(
-        overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
+        overlays=seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
     )
     _curate(
         workspace.root, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, traceback=traceback
@@ -125,7 +84,7 @@ def recurate(
     from flows.recurate import recurate as recurate_flow
 
     workspace = prepare_workspace(
-        overlays=_seen_from_root(params), settings=_with_options(settings, None, budget, provider), name=name
+        overlays=seen_from_root(params), settings=_with_options(settings, None, budget, provider), name=name
     )
     check_recuration(workspace)
     _prepare_console(traceback=traceback)
@@ -161,7 +120,7 @@ def plan(
 
     with discard_if_new():
         workspace = prepare_workspace(
-            overlays=_seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
+            overlays=seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
         )
         show_plan(*plan_workspace(workspace))
 
@@ -189,14 +148,14 @@ def compare(
     names = [part.strip() for part in strategies.split(",") if part.strip()]
     names += ["full"] if full and "full" not in names else []
     plan_comparison(
-        names, budget=budget, seeds=seeds, overlays=_seen_from_root(params), settings=list(settings or [])
+        names, budget=budget, seeds=seeds, overlays=seen_from_root(params), settings=list(settings or [])
     )  # what is wrong with the command is said before anything starts
     _prepare_console(traceback=traceback)
     state = compare_strategies(
         tuple(names),
         budget=budget or "",
         seeds=seeds,
-        overlays=tuple(str(path) for path in _seen_from_root(params)),
+        overlays=tuple(str(path) for path in seen_from_root(params)),
         settings=tuple(settings or ()),
         name=name,
         annotate_pool=annotate_pool,
@@ -205,79 +164,6 @@ def compare(
     outcome = _result(state)
     assert isinstance(outcome, ComparisonOutcome)
     show_comparison(outcome)
-
-
-@app.command()
-def explain(
-    sample: Annotated[
-        str, typer.Argument(help="A sample id, a record id of the pool, or the start of an image's sha256.")
-    ],
-    name: ExistingRun = None,
-) -> None:
-    """Say why a sample was or was not picked."""
-    from flows.explain import explain_in_workspace
-    from flows.prepare_workspace import find_workspace
-
-    typer.echo(explain_in_workspace(find_workspace(name), sample))
-
-
-@app.command()
-def report(name: ExistingRun = None) -> None:
-    """Write the report of a run again from its artifacts, and say where it is."""
-    from flows.prepare_workspace import find_workspace
-    from tasks.report import report as report_stage
-
-    workspace = find_workspace(name)
-    report_stage.run_again(workspace, "report")
-    typer.echo((workspace.artifact("report") / "report.html").resolve())
-
-
-@app.command()
-def export(
-    target: Annotated[Path, typer.Argument(help="Folder to write; must be empty or new.")],
-    layout: Annotated[ExportFormat, typer.Option("--format", help="What the trainer reads.")] = ExportFormat.LLAVA,
-    selection_only: Annotated[bool, typer.Option(help="Leave the reference set out.")] = False,
-    copy_images: Annotated[
-        bool, typer.Option(help="Copy the images into the folder, which can then be moved anywhere.")
-    ] = False,
-    relative_to: Annotated[
-        Path | None, typer.Option(help="Folder that image paths shall be relative to; default: absolute paths.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Write into a folder that holds something already.")] = False,
-    name: ExistingRun = None,
-) -> None:
-    """Write the training set (reference and selection) for another trainer."""
-    from flows.export import export_from_workspace
-    from flows.prepare_workspace import find_workspace
-
-    written = export_from_workspace(
-        find_workspace(name),
-        _CALLED_FROM / target,
-        layout=layout.value,
-        selection_only=selection_only,
-        copy_images=copy_images,
-        relative_to=None if relative_to is None else _CALLED_FROM / relative_to,
-        overwrite=overwrite,
-    )
-    typer.echo(written)
-
-
-@app.command()
-def hold_out(
-    pool: Annotated[
-        Path, typer.Argument(help="LLaVA JSON of the pool; records have `id`, `image` and `task`.", exists=True)
-    ],
-    annotations: Annotated[Path, typer.Argument(help="LLaVA JSON with the conversations.", exists=True)],
-    target: Annotated[Path, typer.Argument(help="Folder for pool.json and one benchmark set per task.")],
-    share: Annotated[float, typer.Option(help="Of the images of every task.", min=0.0, max=0.99)] = 0.2,
-    seed: Annotated[int, typer.Option(help="Same seed, same division.")] = 17,
-) -> None:
-    """Hold a share of an annotated pool out of curation, as benchmark sets."""
-    from components.benchmark.hold_out import hold_out_benchmark
-
-    here = _CALLED_FROM
-    for task in hold_out_benchmark(here / pool, here / annotations, here / target, share=share, seed=seed):
-        typer.echo(f"{task.task}: {task.held_out:,} held out in {task.file}, {task.kept:,} left in the pool")
 
 
 @app.command()
@@ -304,8 +190,12 @@ def ui(
     serve_ui(prefect_port=prefect_port, mlflow_port=mlflow_port)
 
 
-def _seen_from_root(paths: list[Path] | None) -> list[Path]:
-    return [_CALLED_FROM / path for path in paths or []]
+add_result_commands(app)
+app.add_typer(annotate, name="annotate")
+app.add_typer(batches, name="batches")
+add_lineage_commands(app)
+app.command()(deploy)
+app.command()(worker)
 
 
 def _with_options(

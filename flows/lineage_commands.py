@@ -7,8 +7,8 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-# Paths on the command line are relative to where it was called; the commands work in the project's root.
-_CALLED_FROM = Path.cwd()
+from flows.command_options import CALLED_FROM
+
 P = ParamSpec("P")
 
 ModelVersionName = Annotated[
@@ -94,7 +94,7 @@ def reproduce(
     """Make a run's selection again from its code and its artifacts, and compare bit for bit."""
     from flows.reproduce import reproduce_and_show
 
-    target = None if into is None else _CALLED_FROM / into
+    target = None if into is None else CALLED_FROM / into
     if not reproduce_and_show(run, into=target, tune=tune, anyway=anyway):
         raise typer.Exit(1)
 

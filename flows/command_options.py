@@ -1,0 +1,48 @@
+"""Options that several commands of `presel` take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Paths on the command line are relative to where it was called; the commands work in the project's root.
+CALLED_FROM = Path.cwd()
+
+Overlays = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--params",
+        "-p",
+        help="Parameter file laid over params.yaml; may be repeated.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One parameter, e.g. `--set tuning.learning_rate=0.001`; may be repeated."),
+]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        help="How images are chosen: `presel`, `tive`, `coincide`, `size_balanced`, `uniform_task`, `random` or `full`."
+    ),
+]
+BudgetText = Annotated[
+    str | None, typer.Option(help="Share (`15%`), count (`450`) or dollars (`$20`), reference set included.")
+]
+Provider = Annotated[
+    str | None,
+    typer.Option(help="Who writes instructions: `existing`, `openai`, `batch`, `local` or `people`."),
+]
+AnnotatePool = Annotated[
+    bool,
+    typer.Option("--annotate-pool", help="Pay for instructions of the whole pool where the strategy reads them all."),
+]
+RunName = Annotated[str | None, typer.Option("--name", help="Folder under `runs/`; default: from the overlays.")]
+ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
+
+
+def seen_from_root(paths: list[Path] | None) -> list[Path]:
+    """Paths as they were meant where the command was called."""
+    return [CALLED_FROM / path for path in paths or []]
