@@ -36,7 +36,7 @@ def export_tasks(
     if done.tasks is None:
         typer.echo(f"nothing more to hand out; {done.settled:,} instructions are there already")
         return
-    for dropped in done.tasks.dropped:
+    for dropped in (*done.tasks.dropped, *done.tasks.left_out):
         typer.echo(f"left out: {dropped.sample_id}: {dropped.reason}: {dropped.detail}")
     typer.echo(f"{done.tasks.count:,} to write in {done.tasks.table.parent}; its README.txt says how")
 

@@ -278,6 +278,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from components.find_sample import UnknownSampleError
     from components.images import ImageError
     from components.ingest.records import SourceError
+    from components.instructions.image_streak import ImagesAwayError
     from components.instructions.ledger.ledger import LedgerError
     from components.instructions.people.written import WrittenFileError
     from components.instructions.prompts import PromptError
@@ -295,6 +296,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ExportError,
         HoldOutError,
         ImageError,
+        ImagesAwayError,
         LedgerError,
         LineageError,
         MissingInputError,

@@ -1,7 +1,6 @@
 """Writes requests into a folder that people can work in, with Label Studio or with a spreadsheet."""
 
 import csv
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from components.export import ExportError
-from components.images import ImageError, decode_image, read_image_bytes
-from components.ingest.reasons import QuarantineReason
+from components.images import ImageError
 from components.instructions.chat import prompt_of
+from components.instructions.image_streak import ImageStreak
 from components.instructions.people.files import (
     CONFIG_FILE,
     IMAGES_FOLDER,
@@ -31,6 +30,7 @@ from components.instructions.people.guide import (
 )
 from components.instructions.prompts import template_of_identity
 from components.instructions.request import IdentifiedRequest, InstructionRequest
+from components.instructions.sent_image import ImageUnavailableError, decode_sent_image
 from components.progress import Progress, no_progress
 from components.records import Dropped
 from components.storage import write_bytes, write_json, write_text
@@ -49,7 +49,8 @@ class ExportedTasks:
         config: Label Studio's form for them.
         table: the same tasks as a CSV, to be filled in.
         count: tasks.
-        dropped: samples whose image cannot be read; they are in neither file.
+        dropped: samples whose image shows nothing, for good; they are in neither file.
+        left_out: samples whose image cannot be had as things are; they are in neither file, and of a later one.
     """
 
     label_studio: Path
@@ -57,6 +58,7 @@ class ExportedTasks:
     table: Path
     count: int
     dropped: tuple[Dropped, ...]
+    left_out: tuple[Dropped, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +108,24 @@ def export_for_people(
 
     Raises:
         ExportError: the folder cannot be written as asked.
+        ImagesAwayError: many images in a row cannot be had.
         PromptError: a request carries no template.
     """
     check_target(target, overwrite=overwrite)
     tasks: list[_Task] = []
     dropped: list[Dropped] = []
+    left_out: list[Dropped] = []
+    images = ImageStreak()
     for number, identified in enumerate(requests, start=1):
         try:
             data, suffix = _shown_image(identified.request, pixel_limit=pixel_limit)
+        except ImageUnavailableError as error:
+            left_out.append(Dropped(identified.request.sample_id, error.reason, error.detail))
+            images.unavailable(identified.request.uri, error)
         except ImageError as error:
             dropped.append(Dropped(identified.request.sample_id, error.reason, error.detail))
         else:
+            images.available()
             image = f"{IMAGES_FOLDER}/{identified.request_id[:_ID_DIGITS]}.{suffix}"
             write_bytes(target / image, data)
             tasks.append(_Task(identified, image))
@@ -134,18 +143,12 @@ def export_for_people(
         table=target / TABLE_FILE,
         count=len(tasks),
         dropped=tuple(dropped),
+        left_out=tuple(left_out),
     )
 
 
 def _shown_image(request: InstructionRequest, *, pixel_limit: int) -> tuple[bytes, str]:
-    data = read_image_bytes(request.uri)
-    found = hashlib.sha256(data).hexdigest()
-    if found != request.image_sha:
-        raise ImageError(
-            QuarantineReason.CHANGED,
-            f"{request.uri} has sha256 {found}, the manifest says {request.image_sha}; run ingest again",
-        )
-    decoded = decode_image(io.BytesIO(data), name=request.uri, pixel_limit=pixel_limit)
+    data, decoded = decode_sent_image(request.uri, image_sha=request.image_sha, pixel_limit=pixel_limit)
     if decoded.format in _SUFFIXES:
         return data, _SUFFIXES[decoded.format]
     buffer = io.BytesIO()

@@ -12,7 +12,7 @@ from components.instructions.people.export import ExportedTasks, check_target, e
 from components.instructions.people.files import TABLE_FILE
 from components.instructions.people.provider import PEOPLE
 from components.instructions.people.written import read_written
-from components.instructions.provider import Failure, Send
+from components.instructions.provider import Failure, Send, Setback
 from components.instructions.request import IdentifiedRequest
 from components.progress import Progress, no_progress
 
@@ -49,8 +49,8 @@ def hand_out_to_people(
 ) -> HandOut:
     """Record requests as handed out, then write them for people.
 
-    A sample whose image cannot be read is quarantined, as every provider does. When writing fails, what was recorded
-    is taken back.
+    A sample whose image cannot be decoded is quarantined, as every provider does; one whose file is not there, or has
+    changed, stays open for a later hand-out. When writing fails, what was recorded is taken back.
 
     Args:
         ledger: where it is recorded.
@@ -64,6 +64,7 @@ def hand_out_to_people(
         progress: told about images.
 
     Raises:
+        ImagesAwayError: many images in a row cannot be had.
         ExportError: the folder cannot be written as asked, or holds instructions that people have written.
         WrittenFileError: the folder's table cannot be read to see whether it does.
     """
@@ -143,6 +144,7 @@ def _write(
         tasks = export_for_people(granted, target, pixel_limit=pixel_limit, overwrite=overwrite, progress=progress)
         ids = {one.request.sample_id: one.request_id for one in granted}
         book.settle([Failure(ids[lost.sample_id], lost.reason, lost.detail) for lost in tasks.dropped])
+        book.settle([Setback(ids[late.sample_id], "refused", late.reason, late.detail) for late in tasks.left_out])
     finally:
         if tasks is None or not tasks.count:
             book.close_batch(number)

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
@@ -19,6 +20,7 @@ from sqlalchemy import update
 from components.export import ExportError
 from components.instruction_parameters import InstructionParameters
 from components.instructions.buy import BuyResult, buy_instructions
+from components.instructions.image_streak import ImagesAwayError
 from components.instructions.ledger.book import LedgerBook, open_batches_of
 from components.instructions.ledger.ledger import Ledger, find_entries
 from components.instructions.ledger.tables import ATTEMPTS, BATCHES
@@ -458,27 +460,59 @@ def test_requests_that_were_never_handed_out_are_unknown(project):
     assert project.state(identified[0]) == "pending"
 
 
-def test_an_image_that_cannot_be_read_is_quarantined_and_not_handed_out(project):
+def test_an_image_that_cannot_be_had_is_handed_out_when_it_is_back(project):
     good, gone, changed = project.request(1), project.request(2), project.request(3)
+    bytes_of = {one.uri: Path(one.uri).read_bytes() for one in (gone, changed)}
     Path(gone.uri).unlink()
     Image.new("RGB", (8, 6)).save(changed.uri)
     out = project.hand_out(project.identify(good, gone, changed))
     assert out.tasks.count == 1
-    assert {lost.sample_id: lost.reason for lost in out.tasks.dropped} == {
+    assert out.tasks.dropped == ()
+    assert {lost.sample_id: lost.reason for lost in out.tasks.left_out} == {
         gone.sample_id: "missing",
         changed.sample_id: "changed",
     }
     assert len(rows_of(out.tasks.table)) == 1
     project.take_in(fill_in(out.tasks.table, one_turn("Blue.")))
-    bought = project.buy(good, gone, changed)
-    assert bought.instructions["sample_id"].to_pylist() == [good.sample_id]
-    assert {lost.reason for lost in bought.dropped} == {"missing", "changed"}
+    with pytest.raises(PurchaseStoppedError, match="people have to write 2 of 3"):
+        project.buy(good, gone, changed)
+    for uri, data in bytes_of.items():
+        Path(uri).write_bytes(data)
+    later = project.hand_out(project.identify(good, gone, changed), "later")
+    assert later.tasks.count == 2
+    project.take_in(fill_in(later.tasks.table, one_turn("Red.")))
+    assert project.buy(good, gone, changed).instructions.num_rows == 3
+
+
+def test_images_that_are_all_away_are_not_given_up(project):
+    """The disk with the images is not mounted."""
+    requests = [project.request(number) for number in range(60)]
+    identified = project.identify(*requests)
+    bytes_of = {one.uri: Path(one.uri).read_bytes() for one in requests}
+    for uri in bytes_of:
+        Path(uri).unlink()
+    with pytest.raises(ImagesAwayError, match="50 images in a row"):
+        project.hand_out(identified)
+    assert project.open_batches() == 0
+    for uri, data in bytes_of.items():
+        Path(uri).write_bytes(data)
+    assert project.hand_out(identified, overwrite=True).tasks.count == 60
+
+
+def test_an_image_that_shows_nothing_is_quarantined(project):
+    whole = project.request(1)
+    half = Path(whole.uri).read_bytes()[:45]
+    Path(whole.uri).write_bytes(half)
+    broken = replace(whole, image_sha=hashlib.sha256(half).hexdigest())
+    out = project.hand_out(project.identify(broken, project.request(2)))
+    assert (out.tasks.count, [lost.reason for lost in out.tasks.dropped]) == (1, ["corrupt"])
+    assert project.hand_out(project.identify(broken), "later").settled == 1
 
 
 def test_too_many_pixels_are_not_decoded(project):
     request = project.request(1)
     tasks = export_for_people(project.identify(request), project.folder / "out", pixel_limit=47)
-    assert (tasks.count, tasks.dropped[0].reason) == (0, "too_large")
+    assert (tasks.count, tasks.left_out[0].reason) == (0, "too_large")
 
 
 def test_a_folder_that_holds_something_is_refused_before_anything_is_recorded(project):
