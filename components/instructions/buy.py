@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from components.instructions.ledger.batches import looked_after
 from components.instructions.ledger.book import LedgerBook, open_batches_of
 from components.instructions.ledger.counted_book import CountedBook
 from components.instructions.ledger.export import attempt_table
+from components.instructions.ledger.in_hand import whose_hands
 from components.instructions.ledger.ledger import Ledger, LedgerEntry, find_entries
-from components.instructions.ledger.lost import may_have_been_charged, name_lost
+from components.instructions.ledger.lost import may_have_been_charged
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
@@ -133,6 +133,10 @@ def _warn_of_lost(asked_again: Sequence[str]) -> None:
         )
 
 
+def _still_open(requests: Sequence[IdentifiedRequest], ledger: Ledger) -> tuple[IdentifiedRequest, ...]:
+    return _without_outcome(requests, find_entries(ledger, [one.request_id for one in requests]))
+
+
 def _without_outcome(
     requests: Sequence[IdentifiedRequest], entries: dict[str, LedgerEntry]
 ) -> tuple[IdentifiedRequest, ...]:
@@ -160,15 +164,14 @@ def _ask(
         kept = LedgerBook(ledger, provider=provider.name, run=run, worker=worker)
         book = CountedBook(kept, progress, done=total - len(wanted), total=total)
         # Before the purse reads what was spent: what a kill has left in flight may have been charged.
-        name_lost(ledger)
+        kept.name_lost()
         passed_over: set[str] = set()
         try:
             while wanted:
                 provider.ask(wanted, book=book)
-                left = _without_outcome(wanted, find_entries(ledger, [one.request_id for one in wanted]))
-                left = tuple(one for one in left if one.request_id not in book.left_out)
-                passed_over = _check_left(left, wanted, book, ledger, provider, passed_over)
-                wanted = left
+                left = tuple(one for one in _still_open(wanted, ledger) if one.request_id not in book.left_out)
+                passed_over = _check_left(left, wanted, book, ledger, provider, passed_over, worker=worker.number)
+                wanted = _still_open(left, ledger)
         finally:
             kept.release()
     return book.spent_usd, book.left_out
@@ -181,6 +184,8 @@ def _check_left(
     ledger: Ledger,
     provider: InstructionProvider,
     passed_over: set[str],
+    *,
+    worker: int,
 ) -> set[str]:
     """Wait a little for what other purchases have in hand; anything else that is left is an error.
 
@@ -197,10 +202,8 @@ def _check_left(
             "they are asked again by the next run"
         )
     ids = [request.request_id for request in left]
-    while watched := looked_after(ledger, ids, kind=provider.name):
-        _LOG.info("waiting for %d instructions that are out in a batch of another run", len(watched))
-        time.sleep(_WAIT_SECONDS)
-    out = open_batches_of(ledger, ids)
+    held = _wait_for_others(ledger, ids, worker)
+    out = open_batches_of(ledger, [request_id for request_id in ids if request_id not in held])
     # Asked once more in between: a run that ends leaves its batches to whoever comes.
     if out and (provider.name != _TAKES_OVER or out.keys() <= passed_over):
         request_id, batch = next(iter(out.items()))
@@ -208,11 +211,20 @@ def _check_left(
             f"{len(out)} requests are out in a batch that has not been collected, e.g. {request_id[:12]} in {batch}; "
             "run with provider batch, at that endpoint, to collect it, or give it up (`presel batches`)"
         )
-    if out:
-        return set(out)
-    _LOG.info("waiting for %d instructions that another run is buying", len(left))
-    time.sleep(_WAIT_SECONDS)
-    return set()
+    return set(out)
+
+
+def _wait_for_others(ledger: Ledger, request_ids: Sequence[str], worker: int) -> frozenset[str]:
+    """Wait until something is open that no other purchase has in hand, or nothing is; returns what one has then."""
+    said = False
+    while True:
+        time.sleep(_WAIT_SECONDS)
+        hands = whose_hands(ledger, request_ids, but_of=worker)
+        if hands.free or not hands.held:
+            return hands.held
+        if not said:
+            _LOG.info("waiting for %d instructions that other runs are buying", len(hands.held))
+            said = True
 
 
 def _instructions(identified: Sequence[IdentifiedRequest], entries: dict[str, LedgerEntry]) -> pa.Table:

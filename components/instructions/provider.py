@@ -118,6 +118,10 @@ class Setback:
 Outcome = Answer | Failure | Setback
 
 
+class BatchTakenOverError(RuntimeError):
+    """A batch is another purchase's by now, because this one was not seen to be alive, or a person gave it up."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
     """A batch whose results have not been collected.
@@ -197,7 +201,11 @@ class PurchaseBook(Protocol):
         """
 
     def submit_batch(self, number: int) -> None:
-        """Say that handing a batch in begins: from now on it may be charged."""
+        """Say that handing a batch in begins: from now on it may be charged.
+
+        Raises:
+            BatchTakenOverError: it is this purchase's no more, and may not be handed in.
+        """
 
     def name_batch(self, number: int, reference: str) -> None:
         """Say what the endpoint calls a batch."""

@@ -42,7 +42,7 @@ def request_line(request_id: str, body: dict[str, object]) -> bytes:
 def keep_lines(file: Path, request_ids: Iterable[str]) -> None:
     """Take every other request out of a request file."""
     kept = set(request_ids)
-    written = file.with_suffix(".part")
+    written = file.with_name(f"{file.name}.kept")
     with file.open("rb") as lines, written.open("wb") as target:
         target.writelines(line for line in lines if json.loads(line)["custom_id"] in kept)
     written.replace(file)

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from components.instructions.endpoint.endpoint import EndpointRefusedError
 from components.instructions.image_streak import ImageStreak
 from components.instructions.provider import (
     Answer,
+    BatchTakenOverError,
     Failure,
     OpenBatch,
     Outcome,
@@ -106,6 +108,8 @@ class BatchPurchase:
 
     def buy(self, requests: Sequence[IdentifiedRequest]) -> None:
         """Send requests in rounds; see `BatchProvider.ask`."""
+        if self._fails:  # so said the batches that earlier runs left
+            self._raise_failure([])
         self._purse.spent_usd = self._book.run_spent_usd
         out = {send.request.request_id for batch in self._running for send in batch.sends}
         wanted = [one for one in requests if one.request_id not in self._done | out]
@@ -171,7 +175,8 @@ class BatchPurchase:
         limits = self._purchase.batch
         folder = Path(limits.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"writing-{os.getpid()}.part"
+        # Not named after the process: two containers that share the folder may both be process 1.
+        file = folder / f"writing-{uuid.uuid4().hex}.part"
         sends: list[Send] = []
         size = 0
         with file.open("wb") as target:
@@ -228,7 +233,11 @@ class BatchPurchase:
             keep_lines(written.file, [send.request.request_id for send in taken])
         file = written.file.with_name(f"{_mark(batch)}.jsonl")
         written.file.replace(file)
-        reference = self._submit(batch, file)
+        try:
+            reference = self._submit(batch, file)
+        except BatchTakenOverError as taken_over:
+            self._leave_to_other(batch, taken_over)
+            return None
         self._book.name_batch(number, reference)
         _LOG.info("batch %s: %d requests handed in", reference, len(taken))
         return replace(batch, reference=reference)
@@ -256,6 +265,13 @@ class BatchPurchase:
 
     def _collect_one(self, batch: OpenBatch) -> str:
         """Settle what has come of a batch, and close it; what to tell a person when it cannot be closed yet."""
+        try:
+            return self._collected(batch)
+        except BatchTakenOverError as taken_over:
+            self._leave_to_other(batch, taken_over)
+            return ""
+
+    def _collected(self, batch: OpenBatch) -> str:
         making = BatchOutcomes(batch, prices=self._purchase.prices, repairs=self._parameters.repairs)
         try:
             results = self._service.results(batch.reference, [send.request.request_id for send in batch.sends])
@@ -282,6 +298,12 @@ class BatchPurchase:
         self._book.close_batch(batch.number)
         self._stop = making.refusal or self._stop
         return ""
+
+    def _leave_to_other(self, batch: OpenBatch, taken_over: BatchTakenOverError) -> None:
+        """Another purchase took the batch while this one was not seen alive: it settles what comes of it."""
+        _LOG.warning("%s; it is left to that run", taken_over)
+        for send in batch.sends:
+            self._purse.book(send.may_cost_usd, 0.0)
 
     def _settle(self, batch: OpenBatch, outcomes: Sequence[Outcome]) -> None:
         for start in range(0, len(outcomes), _SETTLED_AT_ONCE):

@@ -1,12 +1,11 @@
 """Batches in the ledger: what is out as a whole, where, and who looks after it."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from components.instructions.ledger.ledger import IDS_PER_QUERY, Ledger, LedgerError, now_text
+from components.instructions.ledger.ledger import Ledger, LedgerError, now_text
 from components.instructions.ledger.rows import identified_request_of, locked
 from components.instructions.ledger.tables import ATTEMPTS, BATCHES, REQUESTS
 from components.instructions.ledger.unsettled import UNSETTLED
@@ -105,31 +104,6 @@ def end_batch(connection: Connection, number: int, *, sent: bool) -> None:
     connection.execute(update(ATTEMPTS).where(open_attempts).values(left))
     closed = {"state": "closed", "closed_at": now}
     connection.execute(update(BATCHES).where(BATCHES.c.number == number).values(closed))
-
-
-def looked_after(ledger: Ledger, request_ids: Sequence[str], *, kind: str) -> set[str]:
-    """Of requests that are out in open batches of a kind, those whose batch a living purchase looks after."""
-    found: set[str] = set()
-    alive: dict[int, bool] = {}
-    with ledger.engine.connect() as connection:
-        for start in range(0, len(request_ids), IDS_PER_QUERY):
-            rows = connection.execute(
-                select(ATTEMPTS.c.request_id, BATCHES.c.worker)
-                .join(BATCHES, BATCHES.c.number == ATTEMPTS.c.batch)
-                .where(
-                    ATTEMPTS.c.request_id.in_(request_ids[start : start + IDS_PER_QUERY]),
-                    ATTEMPTS.c.outcome == "asked",
-                    BATCHES.c.state == "open",
-                    BATCHES.c.kind == kind,
-                    BATCHES.c.worker.is_not(None),
-                )
-            ).all()
-            for row in rows:
-                if row.worker not in alive:
-                    alive[row.worker] = is_alive(ledger, connection, row.worker)
-                if alive[row.worker]:
-                    found.add(row.request_id)
-    return found
 
 
 def batches_out(ledger: Ledger) -> list[KnownBatch]:

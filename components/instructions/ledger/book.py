@@ -12,14 +12,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from components.instructions.ledger.batches import begin_batch, end_batch, take_over_batches
 from components.instructions.ledger.ledger import IDS_PER_QUERY, Ledger, now_text
-from components.instructions.ledger.lost import IN_FLIGHT
+from components.instructions.ledger.lost import IN_FLIGHT, name_lost
 from components.instructions.ledger.patience import Patience
 from components.instructions.ledger.rows import attempt_row, locked, request_row
 from components.instructions.ledger.settling import Settling
 from components.instructions.ledger.tables import ATTEMPTS, BATCHES, REQUESTS
-from components.instructions.ledger.totals import ledger_totals
+from components.instructions.ledger.totals import in_flight_usd, ledger_totals
 from components.instructions.ledger.workers import Worker, is_alive
-from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
+from components.instructions.provider import BatchTakenOverError, OpenBatch, Outcome, Send, UnusableReply
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -45,11 +45,20 @@ class LedgerBook:
         self._settling = Settling(ledger, worker=worker.number, patience=self._patience)
         self._numbers: dict[str, int] = {}  # of the attempts in flight
 
+    def name_lost(self) -> None:
+        """Name as `lost` what purchases that are not alive had in flight."""
+        self._patience.until_done(lambda: name_lost(self._ledger))
+
     @property
     def run_spent_usd(self) -> float:
-        """Dollars that the run has spent so far, what may have been charged included."""
-        totals = ledger_totals(self._ledger, run=self._run)
-        return totals.price_usd + totals.uncertain_usd
+        """Dollars that the run has spent so far; with what may have been charged and what others have in flight."""
+
+        def spent() -> float:
+            totals = ledger_totals(self._ledger, run=self._run)
+            in_flight = in_flight_usd(self._ledger, run=self._run, but_of=self._worker)
+            return totals.price_usd + totals.uncertain_usd + in_flight
+
+        return self._patience.until_done(spent)
 
     def announce(self, sends: Sequence[Send]) -> list[bool]:
         """Claim requests and record that they are about to be sent; returns once that is durable.
@@ -74,6 +83,9 @@ class LedgerBook:
 
     def unusable_replies(self, request_ids: Sequence[str]) -> dict[str, list[UnusableReply]]:
         """What open requests have brought so far; see `PurchaseBook.unusable_replies`."""
+        return self._patience.until_done(lambda: self._unusable_replies(request_ids))
+
+    def _unusable_replies(self, request_ids: Sequence[str]) -> dict[str, list[UnusableReply]]:
         found: dict[str, list[UnusableReply]] = {}
         with self._ledger.engine.connect() as connection:
             for start in range(0, len(request_ids), IDS_PER_QUERY):
@@ -104,7 +116,16 @@ class LedgerBook:
 
     def submit_batch(self, number: int) -> None:
         """Say that handing a batch in begins; see `PurchaseBook.submit_batch`."""
-        self._write_batch(number, submitted_at=now_text())
+        mine = (BATCHES.c.number == number) & (BATCHES.c.worker == self._worker) & (BATCHES.c.state == "open")
+
+        def begin(connection: Connection) -> bool:
+            begun = connection.execute(update(BATCHES).where(mine).values(submitted_at=now_text()))
+            return bool(begun.rowcount)
+
+        if not self._patience.until_done(lambda: self._as_seen_alive(begin)):
+            raise BatchTakenOverError(
+                f"batch {number} was taken over or given up while its file was on its way up: it is not handed in"
+            )
 
     def name_batch(self, number: int, reference: str) -> None:
         """Say what the endpoint calls a batch, or where it was put."""
@@ -112,8 +133,12 @@ class LedgerBook:
 
     def adopt_batches(self, kind: str, *, endpoint: str | None = None) -> list[OpenBatch]:
         """Take over the open batches that nobody looks after; see `PurchaseBook.adopt_batches`."""
-        with self._ledger.engine.begin() as connection:
-            return take_over_batches(self._ledger, connection, kind=kind, worker=self._worker, endpoint=endpoint)
+
+        def take_over() -> list[OpenBatch]:
+            with self._ledger.engine.begin() as connection:
+                return take_over_batches(self._ledger, connection, kind=kind, worker=self._worker, endpoint=endpoint)
+
+        return self._patience.until_done(take_over)
 
     def close_batch(self, number: int, *, sent: bool = True) -> None:
         """Say that nothing more will come of a batch; see `PurchaseBook.close_batch`."""

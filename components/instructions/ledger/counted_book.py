@@ -1,10 +1,18 @@
 """A purchase book that also counts: what is done, what was spent, what others have in hand."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from components.instructions.ledger.book import LedgerBook
-from components.instructions.provider import Answer, Failure, OpenBatch, Outcome, Send, UnusableReply
+from components.instructions.provider import (
+    Answer,
+    BatchTakenOverError,
+    Failure,
+    OpenBatch,
+    Outcome,
+    Send,
+    UnusableReply,
+)
 from components.instructions.request import IdentifiedRequest
 from components.progress import NotedProgress
 from components.records import Dropped
@@ -31,6 +39,7 @@ class CountedBook:
         self._total = total
         self._lock = threading.Lock()
         self._refused: set[str] = set()
+        self._in_batch: dict[int, list[str]] = {}
         self.spent_usd = 0.0
         self.left_out: dict[str, Dropped] = {}
         progress(done, total)
@@ -46,7 +55,11 @@ class CountedBook:
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """See `PurchaseBook`."""
-        self._book.settle(outcomes)
+        try:
+            self._book.settle(outcomes)
+        except BatchTakenOverError:
+            self._left_to_others(outcome.request_id for outcome in outcomes)
+            raise
         with self._lock:
             self.spent_usd += sum(outcome.price_usd for outcome in outcomes)
             self._done += sum(isinstance(outcome, Answer | Failure) for outcome in outcomes)
@@ -72,11 +85,17 @@ class CountedBook:
     def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, list[bool]]:
         """See `PurchaseBook`."""
         number, granted = self._book.announce_batch(kind, sends, endpoint=endpoint)
-        return number, self._noted(sends, granted)
+        may = self._noted(sends, granted)
+        self._in_batch[number] = [send.request.request_id for send, sent in zip(sends, may, strict=True) if sent]
+        return number, may
 
     def submit_batch(self, number: int) -> None:
         """See `PurchaseBook`."""
-        self._book.submit_batch(number)
+        try:
+            self._book.submit_batch(number)
+        except BatchTakenOverError:
+            self._left_to_others(self._in_batch[number])
+            raise
 
     def name_batch(self, number: int, reference: str) -> None:
         """See `PurchaseBook`."""
@@ -91,10 +110,14 @@ class CountedBook:
         self._book.close_batch(number, sent=sent)
 
     def take_refused(self) -> set[str]:
-        """Requests that could not be claimed since the last call, and were not claimed later."""
+        """Requests that could not be claimed, or were taken over, since the last call, and were not claimed later."""
         with self._lock:
             refused, self._refused = self._refused, set()
         return refused
+
+    def _left_to_others(self, request_ids: Iterable[str]) -> None:
+        with self._lock:
+            self._refused.update(request_ids)
 
     def _noted(self, sends: Sequence[Send], granted: Sequence[bool]) -> list[bool]:
         with self._lock:

@@ -24,7 +24,7 @@ from components.instructions.ledger.unsettled import (
     keep_unsettled,
     storable,
 )
-from components.instructions.provider import Outcome
+from components.instructions.provider import BatchTakenOverError, Outcome
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Settling:
 
         Raises:
             LedgerError: an outcome of something that was not announced, or that has its outcome already.
+            BatchTakenOverError: an outcome of a batch that is another purchase's by now.
             LedgerAwayError: the outcomes are in a file.
         """
         if not outcomes:
@@ -152,6 +153,14 @@ class Settling:
             found |= {row.request_id for row in rows if row.number == numbers[row.request_id]}
         return found
 
+    def _check_whose(self, connection: Connection, request_id: str) -> None:
+        statement = select(ATTEMPTS.c.worker, ATTEMPTS.c.batch).where(ATTEMPTS.c.request_id == request_id)
+        latest = connection.execute(statement.order_by(ATTEMPTS.c.number.desc()).limit(1)).one_or_none()
+        if latest is not None and latest.batch is not None and latest.worker != self._worker:
+            raise BatchTakenOverError(
+                f"batch {latest.batch} was taken over by another run while others could not see this one alive"
+            )
+
     def _unsettled(self, connection: Connection, request_ids: Sequence[str]) -> dict[str, int]:
         """The number of the attempt of each request that this purchase has in flight."""
         numbers: dict[str, int] = {}
@@ -167,6 +176,7 @@ class Settling:
             numbers |= {name: number for name, number in connection.execute(latest.group_by(ATTEMPTS.c.request_id))}  # noqa: C416 -- rows are not tuples for mypy
         for request_id in request_ids:
             if request_id not in numbers:
+                self._check_whose(connection, request_id)
                 raise LedgerError(
                     f"outcome of request {request_id} that is not pending: a provider must announce a request "
                     "before it asks, and give one outcome for it"

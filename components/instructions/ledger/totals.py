@@ -77,6 +77,21 @@ def ledger_totals(ledger: Ledger, *, run: str | None = None) -> LedgerTotals:
     )
 
 
+def in_flight_usd(ledger: Ledger, *, run: str, but_of: int) -> float:
+    """Dollars that a run's sends in flight may cost at most, those of one worker and those that are lost left out.
+
+    Args:
+        ledger: where.
+        run: label of the run.
+        but_of: number of the worker that knows its own.
+    """
+    with ledger.engine.connect() as connection:
+        of_others = (ATTEMPTS.c.worker != but_of) | ATTEMPTS.c.worker.is_(None)
+        wanted = (ATTEMPTS.c.run == run) & (ATTEMPTS.c.outcome == "asked") & of_others & ~is_lost(ledger, connection)
+        total = select(func.coalesce(func.sum(ATTEMPTS.c.may_cost_usd), 0.0)).where(wanted)
+        return float(connection.execute(total).scalar_one())
+
+
 def ledger_cost(ledger: Ledger, *, run: str | None = None) -> float:
     """Dollars spent, of one run or of all; see `ledger_totals`."""
     return ledger_totals(ledger, run=run).price_usd
