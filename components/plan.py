@@ -228,12 +228,13 @@ def plan_sentences(plan: RunPlan) -> tuple[str, ...]:
         f"{plan.budget:,} of {plan.pool:,} images may carry an instruction: {reference:,} of the reference set and "
         f"{selected:,} to select.",
         _BASIS_TEXT[plan.basis],
-        f"Instructions would cost {_dollars(plan.cost_at_least_usd, plan.cost_at_most_usd)}; annotating all "
-        f"{plan.pool:,} images would take {dollars(plan.full_cost_usd)}.",
+        f"Instructions would cost {_dollars(plan.cost_at_least_usd, plan.cost_at_most_usd)}"
+        + (f", and those of the controls up to {dollars(plan.baselines_at_most_usd)} more" if plan.baselines else "")
+        + f"; annotating all {plan.pool:,} images would take {dollars(plan.full_cost_usd)}.",
     ]
     sentences += [
         f"Baseline {one.name}: {one.images:,} images, up to {one.to_buy_at_most:,} more instructions, "
-        f"{dollars(one.cost_at_most_usd)}."
+        f"{dollars(one.cost_at_most_usd)} (`--set baselines=[]` runs without controls)."
         for one in plan.baselines
     ]
     return tuple(sentences)

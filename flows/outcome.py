@@ -1,13 +1,15 @@
 """What a curation run ends with: where to look, and the numbers that matter."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.benchmark.relative import average_score
 from components.ingest.manifest import read_samples
-from components.instructions.spending.costs import paid_costs
+from components.instructions.spending.costs import ControlCosts, control_costs, paid_costs
 from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
 from components.strategies import STRATEGIES
@@ -38,6 +40,7 @@ class CurationOutcome:
         instructions: instructions that choosing and tuning took.
         cost_usd: what they cost, failures included.
         full_cost_usd: what instructions for the whole pool would have cost at the same price.
+        controls: what the controls took beside that.
         scores: base, tuned, and the controls.
         selection_seconds: that choosing took, whenever its parts were computed.
         tuning_seconds: that the tune took.
@@ -53,6 +56,7 @@ class CurationOutcome:
     instructions: int
     cost_usd: float
     full_cost_usd: float
+    controls: ControlCosts
     scores: tuple[ModelScore, ...]
     selection_seconds: float
     tuning_seconds: float
@@ -67,13 +71,15 @@ def describe_outcome(
     selection = read_table(place.artifact("selection") / "selection.parquet", SELECTION)
     needed = [place.artifact(f"instructions/{origin}") for origin in STRATEGIES[parameters.strategy].needed_origins]
     bought = pa.concat_tables([read_table(folder / "instructions.parquet", INSTRUCTIONS) for folder in needed])
+    sends = _attempts(needed)
     costs = paid_costs(
-        pa.concat_tables([read_table(folder / "attempts.parquet", ATTEMPT_ROWS) for folder in needed]),
+        sends,
         bought,
         pool=pool,
         parameters=parameters.instructions,
         purchase=parameters.purchase,
     )
+    of_controls = [place.artifact(f"instructions/{name}") for name in parameters.baselines]
     models = ("base", "tuned", *parameters.baselines)
     metrics = [read_table(place.artifact(f"benchmark/{name}") / "metrics.parquet", METRICS) for name in models]
     assert run.mlflow_run_id is not None
@@ -88,7 +94,13 @@ def describe_outcome(
         instructions=bought.num_rows,
         cost_usd=costs.spent_usd,
         full_cost_usd=costs.whole_pool_usd,
+        controls=control_costs(_attempts(of_controls), sends),
         scores=tuple(ModelScore(name, average_score(table)) for name, table in zip(models, metrics, strict=True)),
         selection_seconds=selection_seconds,
         tuning_seconds=tuning_seconds,
     )
+
+
+def _attempts(folders: Iterable[Path]) -> pa.Table:
+    tables = [read_table(folder / "attempts.parquet", ATTEMPT_ROWS) for folder in folders]
+    return pa.concat_tables([ATTEMPT_ROWS.empty_table(), *tables])

@@ -92,7 +92,13 @@ def _plan_presel(workspace: Workspace, parameters: Parameters, samples: pa.Table
         importance=_earlier(workspace, "scores/importance.parquet", IMPORTANCE, own_only=not _scored_alike(parameters)),
         clusters=_earlier(workspace, "clusters/clusters.parquet", CLUSTERS),
     )
-    return plan_text(plan)
+    limit = parameters.purchase.spend_at_most_usd
+    if provider_price(own, parameters.purchase) is None or plan.cost_at_most_usd + plan.baselines_at_most_usd <= limit:
+        return plan_text(plan)
+    return (
+        f"{plan_text(plan)}\nThat can come to more than purchase.spend_at_most_usd ({dollars(limit)}), where a run "
+        "stops with everything kept: raise it, or lower the budget."
+    )
 
 
 def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table, units: Mapping[str, UnitCost]) -> str:
@@ -187,7 +193,7 @@ def _bought(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterato
     costs = purchase_costs(attempts, pool.samples, pool.images, parameters=own, purchase=purchase)
     if pc.sum(costs["input_tokens"]).as_py():
         yield ""
-        yield "Bought so far, estimated beside paid:"
+        yield "Bought so far by the stages that have ended, estimated beside paid:"
         yield from cost_lines(costs)
 
 

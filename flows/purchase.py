@@ -96,7 +96,8 @@ def _ask(run: CurationRun, stage: str, outlook: Outlook) -> None:
         stage,
         dollars(outlook.total.price_usd),
         dollars(outlook.allowed_usd),
-        flow_run.ui_url or f"run {flow_run.name}",
+        # Without a server's pages Prefect writes "None/...".
+        flow_run.ui_url if str(flow_run.ui_url).startswith("http") else f"run {flow_run.name}",
     )
     hours = run.workspace.parameters().purchase.approval_timeout_hours
     try:

@@ -19,6 +19,7 @@ def show_outcome(outcome: CurationOutcome) -> None:
     share = outcome.instructions / outcome.pool
     reference = f"{outcome.reference:,} reference + " if outcome.reference else ""
     model = outcome.model
+    extra = outcome.controls
     lines = [
         ("pool", f"{outcome.pool:,} images (one per task counted)"),
         ("picked", f"{reference}{outcome.picked:,} selected (strategy {outcome.strategy})"),
@@ -42,6 +43,9 @@ def show_outcome(outcome: CurationOutcome) -> None:
         ),
         ("MLflow run", f"{outcome.mlflow_run_id}  (`make ui` opens MLflow and Prefect)"),
     ]
+    if extra.instructions:
+        said = f"{extra.instructions:,} more instructions for ${extra.spent_usd:,.2f}, for comparison only"
+        lines.insert(3, ("controls", said))
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")

@@ -11,7 +11,7 @@ from components.features.feature_store import read_features
 from components.ingest.manifest import read_images, read_samples
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
-from components.instructions.spending.costs import paid_costs, purchase_costs
+from components.instructions.spending.costs import control_costs, paid_costs, purchase_costs
 from components.instructions.spending.estimate import provider_price
 from components.recuration.pool_changes import pool_changes
 from components.recuration.reference_model import read_decision
@@ -169,8 +169,9 @@ def _costs(context: StageContext, samples: pa.Table, instructions: tuple[Instruc
         to_date = ledger_totals(ledger)
     needed = STRATEGIES[context.parameters.strategy].needed_origins
     bought = pa.concat_tables([part.table for part in instructions if part.origin in needed])
+    sends = pa.concat_tables([part.attempts for part in instructions if part.origin in needed])
     paid = paid_costs(
-        pa.concat_tables([part.attempts for part in instructions if part.origin in needed]),
+        sends,
         bought,
         pool=samples.num_rows,
         parameters=own,
@@ -186,6 +187,7 @@ def _costs(context: StageContext, samples: pa.Table, instructions: tuple[Instruc
         to_date_usd=to_date.price_usd,
         purchase=_purchase(context, samples, instructions),
         to_date_uncertain_usd=to_date.uncertain_usd,
+        controls_usd=control_costs(pa.concat_tables([part.attempts for part in instructions]), sends).spent_usd,
     )
 
 

@@ -90,7 +90,8 @@ def _cost_figures(figures: KeyFigures) -> list[Figure]:
         Figure(
             "Cost",
             dollars(costs.spent_usd),
-            "" if costs.instructions >= costs.all_instructions else f"instead of {dollars(costs.all_usd)}",
+            ("" if costs.instructions >= costs.all_instructions else f"instead of {dollars(costs.all_usd)}")
+            + (f"; the controls took {dollars(costs.controls_usd)} more" if costs.controls_usd else ""),
             "cost",
         ),
     ]

@@ -132,6 +132,7 @@ class Costs:
         to_date_usd: what these cost.
         purchase: estimated and paid; None when nothing was bought.
         to_date_uncertain_usd: what more the ledger's sends took at most, where nobody knows their outcome.
+        controls_usd: what instructions for controls alone cost.
     """
 
     instructions: int
@@ -143,6 +144,7 @@ class Costs:
     to_date_usd: float
     purchase: Purchase | None = None
     to_date_uncertain_usd: float = 0.0
+    controls_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,7 @@ def test_baselines():
         0,
     ]
     assert "Baseline random: 51 images" in plan_text(run_plan)
+    assert f"those of the controls up to ${run_plan.baselines_at_most_usd:.2f} more" in plan_text(run_plan)
 
 
 def test_dollars_as_a_budget():

@@ -5,6 +5,7 @@ writes it together, so a thousand requests in flight need no more writes than on
 """
 
 import asyncio
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +32,9 @@ class GroupedBook:
     def __init__(self, book: PurchaseBook) -> None:
         self._book = book
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write_all, name="ledger", daemon=True)
+        # In the caller's context: who listens to progress there is told from this thread.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._write_all,), name="ledger", daemon=True)
 
     async def announce(self, send: Send) -> bool:
         """Announce one send; returns, once that is durable, whether it may be sent."""

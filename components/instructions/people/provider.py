@@ -54,5 +54,6 @@ class PeopleProvider:
         raise PurchaseStoppedError(
             f"people have to write {len(requests):,} of {total:,} instructions: hand them out with `presel annotate "
             "export FOLDER` (which says what is out already), have them written, read them in with `presel annotate "
-            "import FILE`, and run again; a run that was given a --name needs it in all of these"
+            "import FILE`, and run again; a run that was given a --name needs it in all of these. Controls have theirs "
+            "written too: `--set baselines=[]` runs without them"
         )

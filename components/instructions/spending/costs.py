@@ -89,6 +89,31 @@ def paid_costs(
     return PaidCosts(_sum_usd(sends), unit, pool * unit)
 
 
+@dataclass(frozen=True, slots=True)
+class ControlCosts:
+    """What controls took beside the method.
+
+    Attributes:
+        instructions: that only they needed.
+        spent_usd: dollars paid for these, failures included.
+    """
+
+    instructions: int
+    spent_usd: float
+
+
+def control_costs(attempts: pa.Table, needed: pa.Table) -> ControlCosts:
+    """Add up what was bought for controls alone.
+
+    Args:
+        attempts: what was sent for their instructions, columns of `components.schemas.ATTEMPT_ROWS`.
+        needed: the same of the instructions that choosing and tuning took.
+    """
+    sends = distinct_sends(attempts)
+    own = sends.filter(pc.invert(pc.is_in(sends["request_id"], value_set=pc.unique(needed["request_id"]))))
+    return ControlCosts(pc.sum(pc.equal(own["outcome"], "answered")).as_py() or 0, _sum_usd(own))
+
+
 def purchase_costs(
     attempts: pa.Table,
     samples: pa.Table,

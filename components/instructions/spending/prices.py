@@ -57,7 +57,7 @@ def image_tokens(rule: TileTokens | PatchTokens | FixedTokens, width: int, heigh
             return base + tile * _tiles(width, height)
         case PatchTokens(patch=patch, at_most=at_most, factor=factor):
             patches = math.ceil(width / patch) * math.ceil(height / patch)
-            return math.ceil(min(patches, at_most) * factor)
+            return math.ceil(round(min(patches, at_most) * factor, 6))  # 300 x 1.62 is a little above 486
         case FixedTokens(fixed=fixed):
             return fixed
 

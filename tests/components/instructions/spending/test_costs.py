@@ -5,7 +5,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from components.instructions.spending.costs import cost_lines, distinct_sends, paid_costs, purchase_costs
+from components.instructions.spending.costs import (
+    ControlCosts,
+    control_costs,
+    cost_lines,
+    distinct_sends,
+    paid_costs,
+    purchase_costs,
+)
 from components.instructions.spending.prices import UnknownPriceError
 from components.schemas import ATTEMPT_ROWS, IMAGES, INSTRUCTIONS, SAMPLES
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
@@ -136,3 +143,16 @@ def test_estimated_beside_paid_per_task(tmp_path):
     assert lines[-2].split() == ["all", "3", "5", "550", "294", "7.0000", "0.0011"]
     assert max(map(len, lines[:-1])) <= 80
     assert lines[-1] == "Up to $2.00 more may have been charged for sends that had no complete reply."
+
+
+def test_what_only_controls_needed():
+    needed = attempts_of(("a/1", 1, "answered", 0.25), ("a/2", 1, "answered", 0.25))
+    control = attempts_of(
+        ("a/1", 1, "answered", 0.25),
+        ("b/1", 1, "unusable", 0.125),
+        ("b/1", 2, "answered", 0.5),
+        ("b/2", 1, "failed", 1.0),
+    )
+    found = control_costs(pa.concat_tables([control, control]), needed)
+    assert (found.instructions, found.spent_usd) == (1, 1.625)
+    assert control_costs(ATTEMPT_ROWS.empty_table(), needed) == ControlCosts(0, 0.0)
