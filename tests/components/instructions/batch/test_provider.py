@@ -25,23 +25,6 @@ from tests.instruction_server import RunningServer, running_instruction_server
 PIXELS = 10**6
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch):
-    monkeypatch.setenv("PRESEL_TEST_KEY", "test-key")
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite") as ledger:
-        yield ledger
-
-
-@pytest.fixture
-def server():
-    with running_instruction_server() as running:
-        yield running
-
-
 def batch_provider(server, folder, *, provider=BatchProvider, changes=None, batch=None, **limits):
     write_template(folder / "prompts")
     asked = {"provider": "batch", "model": "test-model", "prompts": str(folder / "prompts"), **(changes or {})}

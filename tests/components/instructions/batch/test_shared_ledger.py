@@ -28,28 +28,6 @@ from tests.instruction_server import running_instruction_server
 COUNT = 8
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch):
-    monkeypatch.setenv("PRESEL_TEST_KEY", "test-key")
-
-
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/ledger.sqlite"
-
-
-@pytest.fixture
-def ledger(url):
-    with open_ledger(url) as ledger:
-        yield ledger
-
-
-@pytest.fixture
-def server():
-    with running_instruction_server() as running:
-        yield running
-
-
 @pytest.fixture
 def requests(tmp_path):
     return draw_requests(tmp_path / "images", COUNT)
