@@ -90,12 +90,12 @@ def test_purchases_that_share_a_folder_do_not_write_into_each_others_files(tmp_p
     """Two containers may have the same process number; here it is one process."""
 
     def buy(number):
-        requests = draw_requests(tmp_path / f"images-{number}", 40, task=f"task{number * 'x'}")
-        return outcomes(
-            buy_instructions(requests, provider=batch_provider(server, tmp_path), ledger=ledgers[number], run="r")
-        )
+        bought = buy_instructions(pools[number], provider=providers[number], ledger=ledgers[number], run="r")
+        return outcomes(bought)
 
-    with ExitStack() as opened, ThreadPoolExecutor(4) as pool:
+    pools = [draw_requests(tmp_path / f"images-{number}", 40, task=f"task{number * 'x'}") for number in range(4)]
+    providers = [batch_provider(server, tmp_path) for _ in pools]
+    with ExitStack() as opened, ThreadPoolExecutor(len(pools)) as pool:
         ledgers = [opened.enter_context(open_ledger(f"sqlite:///{tmp_path}/{number}.sqlite")) for number in range(4)]
         assert list(pool.map(buy, range(4))) == [["answered"] * 40] * 4
     assert charges(server) == 160
@@ -139,9 +139,11 @@ def test_a_batch_that_another_run_collects_is_left_to_it(tmp_path, url, ledger, 
 
     monkeypatch.setattr(EndpointBatches, "results", results)
 
+    provider = batch_provider(server, tmp_path)
+
     def buy(name):
         with open_ledger(url) as own:
-            return buy_instructions(requests, provider=batch_provider(server, tmp_path), ledger=own, run=name)
+            return buy_instructions(requests, provider=provider, ledger=own, run=name)
 
     with ThreadPoolExecutor() as pool:
         first = pool.submit(buy, "first")
@@ -193,18 +195,17 @@ def test_a_batch_that_brought_nothing_usable_stops_the_run_that_collects_it(tmp_
 def test_a_run_that_asks_at_once_waits_for_a_batch_that_is_looked_after(tmp_path, url, ledger, server, requests):
     server.behave(looks_until_done=10**9)
 
+    provider, asking = batch_provider(server, tmp_path), openai_provider(server, tmp_path)
+
     def batch():
         with open_ledger(url) as own:
-            provider = batch_provider(server, tmp_path)
             return buy_instructions(requests[:4], provider=provider, ledger=own, run="batch").instructions.num_rows
 
     with ThreadPoolExecutor() as pool:
         first = pool.submit(batch)
         while not states(ledger):
             time.sleep(0.01)
-        at_once = pool.submit(
-            buy_instructions, requests, provider=openai_provider(server, tmp_path), ledger=ledger, run="at once"
-        )
+        at_once = pool.submit(buy_instructions, requests, provider=asking, ledger=ledger, run="at once")
         while ledger_totals(ledger, run="at once").answered < COUNT - 4:
             assert not at_once.done(), at_once.result()
             time.sleep(0.02)
