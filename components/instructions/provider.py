@@ -174,7 +174,11 @@ class PurchaseBook(Protocol):
         """
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Say what became of sends that were announced."""
+        """Say what became of sends that were announced.
+
+        Raises:
+            BatchTakenOverError: they went out in a batch that is another purchase's by now, which settles them.
+        """
 
     def leave_out(self, identified: IdentifiedRequest, *, reason: str, detail: str) -> None:
         """Say that a request cannot be sent as things are, so that it is not announced; a later run asks for it.
