@@ -11,14 +11,14 @@ import numpy as np
 from PIL import Image
 
 from bench.results import Row, out_option, publish
-from components.images import load_image
-from components.parameters import VlmParameters
-from components.progress import no_progress
-from components.records import InstructedImage, Turn
-from components.scoring.instruction_relevance_score import instruction_relevance_score, score_samples
-from components.vlm.labels import encode, encode_without_question
-from components.vlm.load import LoadedVlm, load_vlm
-from components.vlm.response_loss import response_losses
+from components.compute.progress import no_progress
+from components.models.scoring.instruction_relevance_score import instruction_relevance_score, score_samples
+from components.models.vlm.labels import encode, encode_without_question
+from components.models.vlm.load import LoadedVlm, load_vlm
+from components.models.vlm.response_loss import response_losses
+from components.parameters.parameters import VlmParameters
+from components.pool.images import load_image
+from components.pool.samples import InstructedImage, Turn
 
 _PIXEL_LIMIT = 10_000_000
 _WORDS = ("how", "many", "red", "circles", "are", "left", "of", "the", "large", "square", "three", "none", "blue")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.results import Row, out_option, publish
+from components.compute.progress import no_progress
 from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.counted_book import CountedBook
 from components.instructions.ledger.grouped_book import grouped
@@ -22,8 +23,7 @@ from components.instructions.request import (
     RequestSpecification,
     identify_request,
 )
-from components.progress import no_progress
-from components.records import Turn
+from components.pool.samples import Turn
 
 Buy = Callable[[CountedBook, Sequence[IdentifiedRequest], int, float], Coroutine[Any, Any, None]]
 

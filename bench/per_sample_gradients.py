@@ -14,15 +14,15 @@ from peft import LoraConfig, get_peft_model
 
 from bench.instruction_relevance_score import draw_samples
 from bench.results import Row, out_option, publish
-from components.features.extract_gradients import project_gradients
-from components.features.per_sample_gradients import attention_lora_matrices
-from components.features.random_projection import RandomProjection
-from components.images import load_image
-from components.parameters import VlmParameters
-from components.vlm.collate import collate
-from components.vlm.labels import EncodedSample, encode
-from components.vlm.load import LoadedVlm, load_vlm
-from components.vlm.special_cases import language_model_linear_names
+from components.models.features.extract_gradients import project_gradients
+from components.models.features.per_sample_gradients import attention_lora_matrices
+from components.models.features.random_projection import RandomProjection
+from components.models.vlm.collate import collate
+from components.models.vlm.labels import EncodedSample, encode
+from components.models.vlm.load import LoadedVlm, load_vlm
+from components.models.vlm.special_cases import language_model_linear_names
+from components.parameters.parameters import VlmParameters
+from components.pool.images import load_image
 
 _PIXEL_LIMIT = 10_000_000
 

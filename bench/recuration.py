@@ -103,7 +103,7 @@ def _project(place: Path, *, epochs: int) -> Path:
 def _curate(place: Path, command: str) -> Curation:
     runs, bought = _runs(place), _bought(place)
     used, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    _call(place, ["-m", "flows.command_line", command])
+    _call(place, ["-m", "flows.command_line.main", command])
     seconds, now = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     training_set = read_table(place / "data/training_set/samples.parquet", TRAINING_SAMPLES)
     new = [metrics for run, metrics in _runs(place).items() if run not in runs]

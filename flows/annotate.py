@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from components.ingest.manifest import read_samples
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.people.hand_out import HandOut, hand_out_to_people
 from components.instructions.people.importing import PeopleImport, import_from_people
 from components.instructions.people.provider import PeopleProvider
 from components.instructions.request import IdentifiedRequest, identify_request, requests_for_samples
-from components.parameters import ParameterError
+from components.parameters.parameters import ParameterError
+from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, SELECTION
 from components.storage import read_table
-from components.strategies import STRATEGIES
-from tasks.versioning import outdated_stages
-from tasks.workspace import Workspace
+from components.strategies.strategy import STRATEGIES
+from tasks.platform.versioning import outdated_stages
+from tasks.platform.workspace import Workspace
 
 _LABEL = "annotate"
 

@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from components.parameters import ParameterError
+from components.parameters.parameters import ParameterError
 from flows.form import NameField, OverlayFields, SettingFields, asked_workspace
-from tasks.benchmark_model import ModelBenchmark, benchmark_model, find_adapter
-from tasks.failures import explained
+from tasks.platform.benchmark_model import ModelBenchmark, benchmark_model, find_adapter
+from tasks.platform.failures import explained
 
 
 def _flow_run_name() -> str:

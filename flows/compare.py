@@ -8,15 +8,15 @@ from typing import Annotated
 from prefect import flow, get_run_logger
 from pydantic import Field
 
-from components.parameters import ParameterError, StrategyName
-from components.strategies import STRATEGIES
+from components.parameters.parameters import ParameterError, StrategyName
+from components.strategies.strategy import STRATEGIES
 from flows.comparison import ComparisonOutcome, Run, describe_comparison
 from flows.curate import curate
 from flows.form import AS_CONFIGURED, BudgetField, OverlayFields, SettingFields
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import NAME, base_seed, prepare_workspace
-from tasks.comparison_run import open_comparison_run, publish_comparison
-from tasks.workspace import Workspace
+from tasks.platform.comparison_run import open_comparison_run, publish_comparison
+from tasks.platform.workspace import Workspace
 
 
 class ComparisonError(RuntimeError):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from prefect.runtime import flow_run
 
 from components.benchmark.relative import average_score, relative_score
-from components.parameters import StrategyName
+from components.parameters.parameters import StrategyName
 from components.report.comparison import FULL, ComparisonInputs, StrategyRow, build_comparison, strategy_rows
 from components.report.inputs import Lineage
 from components.schemas import COMPARISON, METRICS, TRAINING_SAMPLES
@@ -18,8 +18,8 @@ from components.selection.budget import budget_text, parse_budget
 from components.storage import read_table, write_table, write_text
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import RUNS
-from tasks.git_commit import git_commit
-from tasks.workspace import Workspace
+from tasks.platform.git_commit import git_commit
+from tasks.platform.workspace import Workspace
 
 Run = tuple[StrategyName, int]  # strategy and seed
 

@@ -17,12 +17,12 @@ from flows.form import (
 )
 from flows.outcome import CurationOutcome
 from flows.purchase import cancelled_when_declined
-from tasks.curation_run import open_curation_run
-from tasks.earlier import start_from_nothing
-from tasks.failures import explained
-from tasks.finished import warn_of_changed_pool
 from tasks.ingest import ingest
-from tasks.snapshot import snapshot_inputs
+from tasks.platform.curation_run import open_curation_run
+from tasks.platform.earlier import start_from_nothing
+from tasks.platform.failures import explained
+from tasks.platform.finished import warn_of_changed_pool
+from tasks.platform.snapshot import snapshot_inputs
 
 
 @flow(name="curate", flow_run_name=run_name, persist_result=False)

@@ -8,16 +8,16 @@ from flows.strategies.choose import choose
 from tasks.assemble import assemble
 from tasks.baseline_select import baseline_select
 from tasks.benchmark import benchmark_base, benchmark_baseline, benchmark_tuned
-from tasks.curation_run import log_dataset
-from tasks.finished import record_finished
 from tasks.instruct import baseline_instruct, instruct_selection
-from tasks.promotion import judge_registered
-from tasks.publish import publish_report, publish_versions
-from tasks.register import register_model
+from tasks.platform.curation_run import log_dataset
+from tasks.platform.finished import record_finished
+from tasks.platform.promotion import judge_registered
+from tasks.platform.publish import publish_report, publish_versions
+from tasks.platform.register import register_model
+from tasks.platform.stage import CurationRun
+from tasks.platform.versioning import Artifact
 from tasks.report import report
-from tasks.stage import CurationRun
 from tasks.tune import baseline_tune, tune
-from tasks.versioning import Artifact
 
 
 def curate_pool(run: CurationRun, manifest: Artifact, *, register_version: bool = True) -> CurationOutcome:

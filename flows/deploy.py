@@ -11,9 +11,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate, WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 
-from components.parameters import ParameterError
-from tasks.prefect_server import check_server
-from tasks.stage import Resource
+from components.parameters.parameters import ParameterError
+from tasks.platform.prefect_server import check_server
+from tasks.platform.stage import Resource
 
 POOL = "presel"
 PoolType = Literal["process", "docker", "kubernetes"]

@@ -5,9 +5,12 @@ import functools
 import pyarrow as pa
 
 from components import schemas
-from components.embedding.vector_store import encoder_fingerprint, read_vectors
-from components.explain import CurationTables, Explanation, explain_sample, explanation_text
-from components.explain_evidence import (
+from components.models.embedding.vector_store import encoder_fingerprint, read_vectors
+from components.models.features.feature_store import read_features
+from components.parameters.parameters import ParameterError
+from components.storage import read_table
+from components.strategies.explain import CurationTables, Explanation, explain_sample, explanation_text
+from components.strategies.explain_evidence import (
     FactsOf,
     SelectionTables,
     coincide_facts,
@@ -15,10 +18,7 @@ from components.explain_evidence import (
     explain_selected,
     tive_facts,
 )
-from components.features.feature_store import read_features
-from components.parameters import ParameterError
-from components.storage import read_table
-from tasks.workspace import Workspace
+from tasks.platform.workspace import Workspace
 
 
 def explain_in_workspace(workspace: Workspace, name: str) -> str:

@@ -4,11 +4,11 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow.compute as pc
 
-from components.export import Layout, export_samples
-from components.parameters import ParameterError
+from components.parameters.parameters import ParameterError
 from components.schemas import TRAINING_SAMPLES
 from components.storage import read_table
-from tasks.workspace import Workspace
+from components.training_set.export import Layout, export_samples
+from tasks.platform.workspace import Workspace
 
 IMAGES_FOLDER = PurePosixPath("images")
 

@@ -12,11 +12,11 @@ from typing import Annotated, Final, Literal
 from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
-from components.instruction_parameters import ProviderName
-from components.parameters import ParameterError, StrategyName
+from components.parameters.instructions import ProviderName
+from components.parameters.parameters import ParameterError, StrategyName
 from components.selection.budget import budget_text, parse_budget
 from flows.prepare_workspace import NAME, find_workspace, prepare_workspace, resolve_workspace
-from tasks.workspace import Workspace
+from tasks.platform.workspace import Workspace
 
 AS_CONFIGURED: Final = "as configured"
 

@@ -7,16 +7,16 @@ from rich.console import Console
 from rich.table import Table
 
 from components.lineage.retention import Item, group_items
-from components.retention_parameters import RetentionParameters
+from components.parameters.retention import RetentionParameters
 from flows.prepare_workspace import all_workspaces, find_workspace
-from tasks.collect_files import delete_paths, judge_results, judge_scratch, list_vector_versions
-from tasks.collect_hashes import hashes_at_hand
-from tasks.collect_objects import delete_objects, judge_objects
-from tasks.collect_runs import PurgeError, check_tracking, delete_runs, hashes_of_runs, judge_runs
-from tasks.model_versions import all_versions
-from tasks.tracking_record import now_ms
-from tasks.tracking_spool import count_waiting
-from tasks.workspace import Workspace
+from tasks.platform.collect_files import delete_paths, judge_results, judge_scratch, list_vector_versions
+from tasks.platform.collect_hashes import hashes_at_hand
+from tasks.platform.collect_objects import delete_objects, judge_objects
+from tasks.platform.collect_runs import PurgeError, check_tracking, delete_runs, hashes_of_runs, judge_runs
+from tasks.platform.model_versions import all_versions
+from tasks.platform.tracking_record import now_ms
+from tasks.platform.tracking_spool import count_waiting
+from tasks.platform.workspace import Workspace
 
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 

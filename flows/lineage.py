@@ -16,15 +16,15 @@ from components.lineage.lock_file import ancestors, written_path
 from components.lineage.model_lineage import ModelFacts, ModelLineage, RunFacts
 from components.lineage.objects import artifact_file, check_out
 from components.lineage.trace_samples import TracedSample, trace_samples
-from components.parameters import merge_overlays
+from components.parameters.parameters import merge_overlays
 from components.storage import read_table, write_text
 from flows.explain import explain_in_workspace
-from tasks.earlier import GOES_ON_FROM_TAG
-from tasks.model_versions import ModelVersion, find_version
-from tasks.object_store import open_objects
-from tasks.promotion import decision_tags
-from tasks.run_archive import RunArchive, open_archive
-from tasks.workspace import STATE, Workspace
+from tasks.platform.earlier import GOES_ON_FROM_TAG
+from tasks.platform.model_versions import ModelVersion, find_version
+from tasks.platform.object_store import open_objects
+from tasks.platform.promotion import decision_tags
+from tasks.platform.run_archive import RunArchive, open_archive
+from tasks.platform.workspace import STATE, Workspace
 
 
 def trace_model(name: str | None) -> ModelLineage:

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.benchmark.relative import average_score
-from components.ingest.manifest import read_samples
 from components.instructions.spending.costs import ControlCosts, control_costs, paid_costs
+from components.pool.manifest import read_samples
 from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
-from components.strategies import STRATEGIES
-from tasks.register import RegisteredVersion
-from tasks.stage import CurationRun
+from components.strategies.strategy import STRATEGIES
+from tasks.platform.register import RegisteredVersion
+from tasks.platform.stage import CurationRun
 
 
 @dataclass(frozen=True, slots=True)

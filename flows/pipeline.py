@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from components.parameters import StrategyName
+from components.parameters.parameters import StrategyName
 
 BASE = Path("dvc.yaml")
 STRATEGY_FOLDER = Path("conf/strategies")

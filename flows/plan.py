@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.ingest import ingest
-from components.ingest.manifest import read_images, read_quarantine, read_samples
-from components.instruction_parameters import Price
+from components.compute.progress import no_progress
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.missing import pool_refusal, samples_bought, samples_without_instruction
@@ -16,21 +14,23 @@ from components.instructions.open_provider import open_provider
 from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.money import dollars
-from components.parameters import ParameterError, Parameters
-from components.plan import plan_run, plan_text
-from components.plan_strategies import plan_strategy, strategy_plan_text
-from components.progress import no_progress
+from components.parameters.instructions import Price
+from components.parameters.parameters import ParameterError, Parameters
+from components.pool.ingest import ingest
+from components.pool.manifest import read_images, read_quarantine, read_samples
 from components.recuration.kept_quotas import kept_ids
 from components.recuration.outlook import recuration_outlook
 from components.recuration.pool_changes import pool_changes
 from components.schemas import ATTEMPT_ROWS, CHOSEN, CLUSTERS, DIFFICULTY, IMPORTANCE, SELECTION
 from components.selection.budget import parse_budget
 from components.storage import read_table
-from components.strategies import STRATEGIES
-from tasks.finished import last_finished
-from tasks.snapshot import changed_inputs, snapshot_file
-from tasks.versioning import outdated_stages
-from tasks.workspace import STATE, Workspace
+from components.strategies.plan import plan_run, plan_text
+from components.strategies.plan_strategies import plan_strategy, strategy_plan_text
+from components.strategies.strategy import STRATEGIES
+from tasks.platform.finished import last_finished
+from tasks.platform.snapshot import changed_inputs, snapshot_file
+from tasks.platform.versioning import outdated_stages
+from tasks.platform.workspace import STATE, Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
-from components.parameters import ParameterError, Parameters, merge_overlays, parse_parameters
+from components.parameters.parameters import ParameterError, Parameters, merge_overlays, parse_parameters
 from components.storage import write_text
 from flows.pipeline import BASE_STRATEGY, pipeline_of
-from tasks.workspace import Workspace
+from tasks.platform.workspace import Workspace
 
 RUNS = Path("runs")
 BASE = Path("params.yaml")

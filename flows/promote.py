@@ -5,7 +5,7 @@ from rich.table import Table
 
 from components.promotion.gate import Verdict, points
 from flows.prepare_workspace import find_workspace
-from tasks.promotion import promote_version
+from tasks.platform.promotion import promote_version
 
 
 def promote_and_show(name: str | None, *, force_because: str | None) -> bool:

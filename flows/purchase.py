@@ -18,10 +18,10 @@ from pydantic import Field
 
 from components.instructions.spending.approval import PAID_BY_REQUEST, Outlook, outlook_text
 from components.money import dollars
-from tasks.approval import PurchaseDeclinedError, decide, look_ahead
 from tasks.instruct import ApprovalUsedUpError
-from tasks.stage import CurationRun, StageTask
-from tasks.versioning import Artifact
+from tasks.platform.approval import PurchaseDeclinedError, decide, look_ahead
+from tasks.platform.stage import CurationRun, StageTask
+from tasks.platform.versioning import Artifact
 
 _LOOK_SECONDS = 2
 P = ParamSpec("P")

@@ -5,9 +5,9 @@ from typing import Any
 from prefect import State, flow, get_run_logger
 from prefect.states import Completed
 
-from components.parameters import ParameterError
+from components.parameters.parameters import ParameterError
 from components.recuration.finished import FinishedCuration
-from components.strategies import STRATEGIES
+from components.strategies.strategy import STRATEGIES
 from flows.curation_steps import curate_pool
 from flows.form import (
     AS_CONFIGURED,
@@ -23,13 +23,13 @@ from flows.form import (
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import all_workspaces
 from flows.purchase import cancelled_when_declined
-from tasks.curation_run import open_curation_run
-from tasks.earlier import go_on_from
-from tasks.failures import explained
-from tasks.finished import find_finished, is_as_finished, last_finished
 from tasks.ingest import ingest
-from tasks.snapshot import snapshot_inputs
-from tasks.workspace import Workspace
+from tasks.platform.curation_run import open_curation_run
+from tasks.platform.earlier import go_on_from
+from tasks.platform.failures import explained
+from tasks.platform.finished import find_finished, is_as_finished, last_finished
+from tasks.platform.snapshot import snapshot_inputs
+from tasks.platform.workspace import Workspace
 
 UNCHANGED = "Unchanged"
 

@@ -13,10 +13,10 @@ from components.lineage.lock_file import LineageError, LockedPath, LockedStage, 
 from components.lineage.machine import machine_differences, this_machine
 from components.lineage.mismatch import Mismatch
 from components.lineage.objects import FindObject, check_out, listing_of
-from tasks.object_store import open_objects
-from tasks.rebuild import rebuild_project, run_stage
-from tasks.run_archive import RunArchive, find_run
-from tasks.workspace import STATE, Workspace
+from tasks.platform.object_store import open_objects
+from tasks.platform.rebuild import rebuild_project, run_stage
+from tasks.platform.run_archive import RunArchive, find_run
+from tasks.platform.workspace import STATE, Workspace
 
 # Not made again: what depends on the sources outside, and LanceDB's tables, whose files hold random names.
 RESTORED_STAGES = frozenset({"ingest", "embed", "gradients", "activations"})

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
 
     # Imported here: the tasks import Prefect, which reads the environment that was configured just now.
     from flows.stages import STAGES, load_stage
-    from tasks.workspace import Workspace
+    from tasks.platform.workspace import Workspace
 
     name = arguments[0]
     base = name.partition("@")[0]

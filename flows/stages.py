@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from tasks.stage import StageTask
+from tasks.platform.stage import StageTask
 
 # Names, not the stages: `dvc repro` starts a process per stage, which need not import what the others do.
 STAGES: dict[str, str] = {

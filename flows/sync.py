@@ -1,8 +1,8 @@
 """`presel sync`: tell MLflow what was kept while it was away."""
 
-from tasks.tracking import shown_address
-from tasks.tracking_record import Sent, contact_at_start
-from tasks.tracking_spool import discard_refused, refused
+from tasks.platform.tracking import shown_address
+from tasks.platform.tracking_record import Sent, contact_at_start
+from tasks.platform.tracking_spool import discard_refused, refused
 
 _SHOWN = 20
 

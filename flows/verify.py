@@ -18,10 +18,10 @@ from components.lineage.lock_file import LockedPath, parse_lock, written_path
 from components.lineage.mismatch import Mismatch
 from components.lineage.objects import FindObject, artifact_file
 from components.storage import read_table
-from tasks.object_store import open_objects
-from tasks.run_archive import RunArchive, find_run
-from tasks.run_checks import check_model, check_record, stage_costs
-from tasks.workspace import Workspace
+from tasks.platform.object_store import open_objects
+from tasks.platform.run_archive import RunArchive, find_run
+from tasks.platform.run_checks import check_model, check_record, stage_costs
+from tasks.platform.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
 """Stage activations: what a small model's attention makes of every sample."""
 
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 from tasks.pool_features import pool_samples, save_features
-from tasks.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("activations", uses="gpu")
 def activations(context: StageContext) -> StageSummary:
     """Pooled attention outputs of the chosen layers."""
     # These import torch, which a cached run does without.
-    from components.features.extract_activations import extract_activations
-    from components.vlm.load import load_vlm
+    from components.models.features.extract_activations import extract_activations
+    from components.models.vlm.load import load_vlm
 
     parameters, own = context.parameters, context.parameters.coincide
     small_model = parameters.vlm.model_copy(update={"model": own.model, "revision": own.revision})

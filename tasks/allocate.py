@@ -15,7 +15,7 @@ from components.selection.budget import images_to_select
 from components.selection.cluster_cells import count_cluster_cells
 from components.storage import fresh_directory, read_table, write_table
 from tasks.budget import budget_of
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("allocate")

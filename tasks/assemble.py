@@ -2,12 +2,12 @@
 
 import pyarrow.compute as pc
 
-from components.assemble import assemble_training_set, write_training_set
-from components.ingest.manifest import read_samples
+from components.pool.manifest import read_samples
 from components.schemas import INSTRUCTIONS, SELECTION
 from components.storage import fresh_directory, read_table
-from components.strategies import STRATEGIES
-from tasks.stage import StageContext, StageSummary, stage_task
+from components.strategies.strategy import STRATEGIES
+from components.training_set.assemble import assemble_training_set, write_training_set
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("assemble")

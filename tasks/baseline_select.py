@@ -3,11 +3,11 @@
 import numpy as np
 import pyarrow as pa
 
-from components.ingest.manifest import read_samples
+from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, TRAINING_SAMPLES
 from components.selection.select import select_random
 from components.storage import fresh_directory, read_table, write_table
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("baseline_select")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from components.benchmark.relative import average_score
-from components.ingest.manifest import read_samples
-from components.progress import Progress
+from components.compute.progress import Progress
+from components.pool.manifest import read_samples
 from components.storage import fresh_directory, write_table
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
+from tasks.platform.workspace import Workspace
 from tasks.tables import write_dropped
-from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from components.benchmark.evaluate import BenchmarkResult
@@ -52,7 +52,7 @@ def evaluate_adapter(workspace: Workspace, adapter: Path | None, progress: Progr
     """Ask a model the questions of the configured sets, those about images of the pool left out."""
     # These import torch, which a cached run does without.
     from components.benchmark.evaluate import evaluate
-    from components.vlm.load import load_vlm
+    from components.models.vlm.load import load_vlm
 
     parameters = workspace.parameters()
     # Left out is what is in the pool, not only what was trained on: every model of every run over one pool then

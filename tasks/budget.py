@@ -1,8 +1,8 @@
 """The budget of a run, in images."""
 
-from components.ingest.manifest import read_samples
+from components.pool.manifest import read_samples
 from components.selection.budget import parse_budget, resolve_budget
-from tasks.stage import StageContext
+from tasks.platform.stage import StageContext
 
 
 def budget_of(context: StageContext) -> int:

@@ -2,10 +2,10 @@
 
 import pyarrow.compute as pc
 
-from components.ingest.manifest import read_samples
+from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, SELECTION
 from components.storage import read_table
-from tasks.workspace import Workspace
+from tasks.platform.workspace import Workspace
 
 
 def chosen_samples(workspace: Workspace, stage: str) -> list[str]:

@@ -4,9 +4,9 @@ import functools
 
 import pyarrow.compute as pc
 
-from components.embedding.vector_store import encoder_fingerprint, read_vectors, stored_images
-from components.ingest.manifest import read_samples
-from components.parameters import Parameters
+from components.models.embedding.vector_store import encoder_fingerprint, read_vectors, stored_images
+from components.parameters.parameters import Parameters
+from components.pool.manifest import read_samples
 from components.recuration.grown_clusters import (
     AGAIN,
     KEPT,
@@ -17,7 +17,7 @@ from components.recuration.grown_clusters import (
     write_clusters,
 )
 from components.storage import fresh_directory
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("cluster")

@@ -2,11 +2,11 @@
 
 import pyarrow.compute as pc
 
-from components.features.feature_store import read_features
+from components.models.features.feature_store import read_features
 from components.schemas import CONCEPT_SHARES, CONCEPTS
 from components.selection.select_coincide import select_by_concept
 from components.storage import fresh_directory, read_table, write_table
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("coincide_select")

@@ -2,12 +2,12 @@
 
 import pyarrow.compute as pc
 
-from components.features.feature_store import read_features
+from components.models.features.feature_store import read_features
 from components.schemas import CONCEPT_CENTROIDS, CONCEPTS
 from components.selection.select_coincide import concept_share_table
 from components.storage import fresh_directory, read_table, write_table
 from tasks.budget import budget_of
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("concept_shares")

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.manifest import read_samples
+from components.pool.manifest import read_samples
 from components.selection.select_controls import select_everything, select_uniform_task, select_uniformly
 from components.storage import fresh_directory, write_table
 from tasks.budget import budget_of
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("random_select")

@@ -1,8 +1,8 @@
 """Stage embed: images to vectors."""
 
-from components.embedding.embed import embed_images
-from components.ingest.manifest import read_samples
-from tasks.stage import StageContext, StageSummary, stage_task
+from components.models.embedding.embed import embed_images
+from components.pool.manifest import read_samples
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
 
 

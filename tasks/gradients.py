@@ -1,15 +1,15 @@
 """Stage gradients: the projected LoRA gradient of every sample, and its norm."""
 
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 from tasks.pool_features import pool_samples, save_features
-from tasks.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("gradients", uses="gpu")
 def gradients(context: StageContext) -> StageSummary:
     """Gradients of the response loss at the warm-up model."""
     # These import torch, which a cached run does without.
-    from components.features.extract_gradients import extract_gradients
-    from components.vlm.load import load_vlm
+    from components.models.features.extract_gradients import extract_gradients
+    from components.models.vlm.load import load_vlm
 
     parameters = context.parameters
     return save_features(

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from components.features.feature_store import read_norms, scan_features, stored_samples
+from components.models.features.feature_store import read_norms, scan_features, stored_samples
 from components.schemas import CHOSEN, INSTRUCTIONS
 from components.selection.influence import instance_influence
 from components.selection.select_tive import influence_tables
 from components.storage import fresh_directory, read_table, write_table
 from tasks.budget import budget_of
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("influence")

@@ -1,9 +1,9 @@
 """Stage ingest: sources to manifest and quarantine."""
 
-from components.ingest.ingest import ingest as ingest_pool
-from components.ingest.manifest import write_manifest
-from tasks.stage import StageContext, StageSummary, stage_task
-from tasks.workspace import STATE
+from components.pool.ingest import ingest as ingest_pool
+from components.pool.manifest import write_manifest
+from tasks.platform.stage import StageContext, StageSummary, stage_task
+from tasks.platform.workspace import STATE
 
 
 @stage_task("ingest")

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.manifest import read_images, read_samples
-from components.instruction_parameters import ProviderName
 from components.instructions.buy import BuyResult, buy_instructions
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.missing import pool_refusal, samples_without_instruction
@@ -17,10 +15,12 @@ from components.instructions.spending.approval import purchase_outlook, spending
 from components.instructions.spending.estimate import estimate_requests
 from components.instructions.spending.purse import BudgetSpentError, PurchaseStoppedError
 from components.money import dollars
-from components.parameters import Parameters
+from components.parameters.instructions import ProviderName
+from components.parameters.parameters import Parameters
+from components.pool.manifest import read_images, read_samples
 from components.storage import fresh_directory, write_table
 from tasks.chosen_samples import chosen_samples
-from tasks.stage import Resource, StageContext, StageRefusedError, StageSummary, stage_task
+from tasks.platform.stage import Resource, StageContext, StageRefusedError, StageSummary, stage_task
 from tasks.tables import write_dropped
 
 # What asking each provider takes a share of; the others ask nobody.

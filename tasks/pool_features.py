@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from components.assemble import assemble_training_set
-from components.ingest.manifest import read_samples
-from components.records import Dropped, InstructedImage
+from components.pool.manifest import read_samples
+from components.pool.samples import Dropped, InstructedImage
 from components.schemas import INSTRUCTIONS
 from components.storage import copy_tree, fresh_directory, read_table
-from components.training_formats import training_samples
-from tasks.stage import StageContext, StageSummary
+from components.training_set.assemble import assemble_training_set
+from components.training_set.formats import training_samples
+from tasks.platform.stage import StageContext, StageSummary
 from tasks.tables import write_dropped
 
 

@@ -2,11 +2,11 @@
 
 import pyarrow as pa
 
-from components.ingest.manifest import read_samples
+from components.pool.manifest import read_samples
 from components.schemas import CHOSEN
 from components.selection.reference_set import choose_reference_set
 from components.storage import fresh_directory, read_table, write_table
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("reference")

@@ -2,7 +2,7 @@
 
 from components.recuration.reference_model import decide_retune, read_tuned_model, tuned_model, write_tuned_model
 from components.storage import copy_tree, fresh_directory
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 from tasks.tune import instructed_samples, tune_samples
 
 

@@ -2,11 +2,11 @@
 
 from PIL import Image
 
-from components.images import load_image
+from components.pool.images import load_image
 from components.report.report import build_report
 from components.storage import fresh_directory, write_text
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 from tasks.report_inputs import load_report_inputs
-from tasks.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("report")

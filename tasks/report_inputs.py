@@ -6,13 +6,13 @@ import pyarrow as pa
 import yaml
 
 from components import schemas
-from components.embedding.vector_store import encoder_fingerprint, read_vectors
-from components.features.feature_store import read_features
-from components.ingest.manifest import read_images, read_samples
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.spending.costs import control_costs, paid_costs, purchase_costs
 from components.instructions.spending.estimate import provider_price
+from components.models.embedding.vector_store import encoder_fingerprint, read_vectors
+from components.models.features.feature_store import read_features
+from components.pool.manifest import read_images, read_samples
 from components.recuration.pool_changes import pool_changes
 from components.recuration.reference_model import read_decision
 from components.report.inputs import (
@@ -31,9 +31,9 @@ from components.report.inputs import (
 from components.selection.budget import budget_text, parse_budget
 from components.selection.map_2d import project_to_plane
 from components.storage import read_table
-from components.strategies import STRATEGIES
-from tasks.report_lineage import report_lineage
-from tasks.stage import StageContext
+from components.strategies.strategy import STRATEGIES
+from tasks.platform.report_lineage import report_lineage
+from tasks.platform.stage import StageContext
 
 # Artifacts with a dropped.parquet, in the order of the stages; a strategy has some of them.
 STAGES_THAT_DROP = (

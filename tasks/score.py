@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.assemble import assemble_training_set
-from components.ingest.manifest import read_samples
+from components.pool.manifest import read_samples
 from components.recuration.extended_scores import join_scores, scores_that_hold
 from components.recuration.reference_model import read_decision
 from components.schemas import IMPORTANCE, INSTRUCTIONS, SCORES
 from components.selection.task_importance import task_importance
 from components.storage import fresh_directory, read_table, write_table
-from components.training_formats import training_samples
-from tasks.stage import StageContext, StageSummary, stage_task
+from components.training_set.assemble import assemble_training_set
+from components.training_set.formats import training_samples
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
 
 if TYPE_CHECKING:
-    from components.scoring.instruction_relevance_score import ScoreResult
+    from components.models.scoring.instruction_relevance_score import ScoreResult
 
 
 @stage_task("score", uses="gpu")
@@ -54,8 +54,8 @@ def _kept_scores(context: StageContext, instructions: pa.Table) -> pa.Table:
 
 def _score_others(context: StageContext, instructions: pa.Table, kept: pa.Table) -> "ScoreResult":
     # These import torch, which a cached run does without.
-    from components.scoring.instruction_relevance_score import ScoreResult, score_samples
-    from components.vlm.load import load_vlm
+    from components.models.scoring.instruction_relevance_score import ScoreResult, score_samples
+    from components.models.vlm.load import load_vlm
 
     left = instructions.filter(
         pc.invert(pc.is_in(instructions["sample_id"], value_set=kept["sample_id"].combine_chunks()))

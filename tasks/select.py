@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.embedding.vector_store import encoder_fingerprint, read_vectors
+from components.models.embedding.vector_store import encoder_fingerprint, read_vectors
 from components.recuration.kept_quotas import kept_ids
 from components.schemas import ALLOCATION, CHOSEN, CLUSTERS, SELECTION
 from components.selection.cluster_cells import ClusterCells
 from components.selection.select_pool import KEPT, fill_at_random, select_pool
 from components.storage import fresh_directory, read_table, write_table
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("select")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from components.records import Dropped
+from components.pool.samples import Dropped
 from components.schemas import DROPPED
 from components.storage import write_table
 

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 from components.schemas import DIFFICULTY, INFLUENCE
 from components.selection.select_tive import select_by_influence
 from components.storage import fresh_directory, read_table, write_table
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("tive_select")

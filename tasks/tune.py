@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from components.assemble import assemble_training_set, read_training_samples
-from components.ingest.manifest import read_samples
-from components.parameters import EpochParameters
-from components.records import InstructedImage
+from components.models.training.training_log import TrainingLogRow
+from components.parameters.parameters import EpochParameters
+from components.pool.manifest import read_samples
+from components.pool.samples import InstructedImage
 from components.schemas import CHOSEN, INSTRUCTIONS
 from components.storage import fresh_directory, read_table, write_table
-from components.training.training_log import TrainingLogRow
-from components.training_formats import training_samples
-from tasks.stage import StageContext, StageSummary, stage_task
+from components.training_set.assemble import assemble_training_set, read_training_samples
+from components.training_set.formats import training_samples
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 from tasks.tables import write_dropped
 
 
@@ -51,7 +51,7 @@ def tune_samples(
         duration: passes over them.
         beside: writes what else belongs into the artifact, given its directory.
     """
-    from components.training.tune import tune as tune_adapter  # imports torch, which a cached run does without
+    from components.models.training.tune import tune as tune_adapter  # imports torch, which a cached run does without
 
     def on_log(row: TrainingLogRow) -> None:
         for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second"):

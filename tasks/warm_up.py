@@ -5,7 +5,7 @@ import pyarrow as pa
 from components.schemas import CHOSEN, INSTRUCTIONS
 from components.selection.warm_up_set import choose_warm_up_set
 from components.storage import fresh_directory, read_table, write_table
-from tasks.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("warm_up")

@@ -10,12 +10,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # What a machine may lack. `.ci/run` installs PostgreSQL where it can.
-_MAY_SKIP = {"gpu", "postgresql", "browser", "mount"}
+_MAY_SKIP = {"gpu", "bfloat16", "postgresql", "browser", "mount"}
 _unexpected: list[str] = []
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note every skip but those of tests that need a CUDA device, a PostgreSQL server or a browser."""
+    """Note every skip but those of tests that need what a machine may lack."""
     may_skip = _MAY_SKIP & set(report.keywords) or hasattr(report, "wasxfail")
     if report.skipped and not may_skip:
         _unexpected.append(report.nodeid)

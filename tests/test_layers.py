@@ -15,18 +15,18 @@ FORBIDDEN = {
 }
 # Declarations and plumbing: they say how values travel, not which values come out.
 NOT_DECIDING = {
-    "components/failure_advice.py",
-    "components/instruction_parameters.py",
+    "tasks/platform/failure_advice.py",
+    "components/parameters/instructions.py",
     "components/lineage/lock_file.py",
     "components/money.py",
-    "components/parameter_section.py",
-    "components/parameters.py",
-    "components/progress.py",
-    "components/promotion_parameters.py",
-    "components/records.py",
-    "components/recuration_parameters.py",
-    "components/retention_parameters.py",
-    "components/stage_tables.py",
+    "components/parameters/section.py",
+    "components/parameters/parameters.py",
+    "components/compute/progress.py",
+    "components/parameters/promotion.py",
+    "components/pool/samples.py",
+    "components/parameters/recuration.py",
+    "components/parameters/retention.py",
+    "tasks/platform/stage_tables.py",
     "components/storage.py",
     "components/text_table.py",
 }

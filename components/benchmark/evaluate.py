@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from components.benchmark.metrics import score_questions
 from components.benchmark.sets import BenchmarkQuestion, LoadedBenchmarkSet, load_benchmark_set
-from components.parameters import BenchmarkSet
-from components.progress import Progress
-from components.records import Dropped
+from components.compute.progress import Progress
+from components.parameters.parameters import BenchmarkSet
+from components.pool.samples import Dropped
 from components.schemas import METRICS, PREDICTIONS
 
 if TYPE_CHECKING:
-    from components.vlm.load import LoadedVlm
+    from components.models.vlm.load import LoadedVlm
 
 _LOG = logging.getLogger(__name__)
 
@@ -163,9 +163,9 @@ def _ask(
     progress: Progress,
 ) -> list[str | None]:
     """Answers in order; None where the prompt does not fit the context."""
-    from components.images import load_image
-    from components.vlm.generate import Prompt, generate_answers
-    from components.vlm.labels import SampleError, encode_prompt
+    from components.models.vlm.generate import Prompt, generate_answers
+    from components.models.vlm.labels import SampleError, encode_prompt
+    from components.pool.images import load_image
 
     prompts = [Prompt(one.uri, one.image_sha, one.history, one.question) for one in questions]
 

@@ -8,7 +8,7 @@ from components.benchmark.metrics_number import relaxed_accuracy
 from components.benchmark.metrics_text import average_normalised_levenshtein_similarity, exact_match, rouge_l
 from components.benchmark.metrics_vqa import vqa_accuracy
 from components.benchmark.metrics_yes_no import yes_no_correctness, yes_no_f1
-from components.parameters import MetricName
+from components.parameters.parameters import MetricName
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from components.benchmark.metrics import METRICS
-from components.images import ImageError, load_image, open_image
 from components.instructions.replies.conversation import ConversationError, conversation_turns
-from components.locations import join_root, leaves_root, open_binary, sha256_hex
-from components.parameters import BenchmarkSet, MetricName
-from components.records import Dropped, Turn
+from components.parameters.parameters import BenchmarkSet, MetricName
+from components.pool.images import ImageError, load_image, open_image
+from components.pool.locations import join_root, leaves_root, open_binary, sha256_hex
+from components.pool.samples import Dropped, Turn
 
 
 class BenchmarkSetError(ValueError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from components.compute.progress import NotedProgress, no_progress
 from components.instructions.ledger.book import LedgerBook, open_batches_of
 from components.instructions.ledger.counted_book import CountedBook
 from components.instructions.ledger.export import attempt_table
@@ -17,8 +18,7 @@ from components.instructions.ledger.lost import may_have_been_charged
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
-from components.progress import NotedProgress, no_progress
-from components.records import Dropped
+from components.pool.samples import Dropped
 from components.schemas import INSTRUCTIONS
 
 _LOG = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 
-from components.instruction_parameters import InstructionParameters
 from components.instructions.prompts import (
     Prompt,
     PromptTemplate,
@@ -15,6 +14,7 @@ from components.instructions.prompts import (
 from components.instructions.replies.response_rules import RuleBrokenError, conversation_schema
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
 from components.instructions.sent_image import SentImage
+from components.parameters.instructions import InstructionParameters
 
 
 @dataclass(frozen=True, slots=True)

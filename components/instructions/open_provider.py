@@ -1,9 +1,9 @@
 """The provider that the parameters name."""
 
-from components.instruction_parameters import InstructionParameters, PurchaseParameters
 from components.instructions.existing.provider import ExistingInstructions
 from components.instructions.people.provider import PeopleProvider
 from components.instructions.provider import InstructionProvider
+from components.parameters.instructions import InstructionParameters, PurchaseParameters
 
 
 def open_provider(

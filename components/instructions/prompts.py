@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from components.parameter_section import Count, Section
+from components.parameters.section import Count, Section
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _KNOWN_PLACEHOLDERS = frozenset({"task", "question"})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
-from components.records import Turn
+from components.pool.samples import Turn
 
 # Why something is sent: for the first time; again after a failure of the endpoint or of a run; again because the
 # response broke a rule.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from components.images import DecodedImage, ImageError, decode_image, read_image_bytes
-from components.ingest.reasons import QuarantineReason
+from components.pool.images import DecodedImage, ImageError, decode_image, read_image_bytes
+from components.pool.reasons import QuarantineReason
 
 # What OpenAI-compatible endpoints take; everything else is sent as JPEG.
 _MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from components.lineage.ledger_history import RequestHistory
 from components.lineage.mismatch import LOST, Mismatch
-from components.records import Turn
+from components.pool.samples import Turn
 
 TEXT = "instruction"
 PRICE = "price"

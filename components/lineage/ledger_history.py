@@ -9,7 +9,7 @@ from sqlalchemy import Row, func, select
 from components.instructions.ledger.ledger import IDS_PER_QUERY, Ledger
 from components.instructions.ledger.rows import turns_of
 from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
-from components.records import Turn
+from components.pool.samples import Turn
 
 
 @dataclass(frozen=True, slots=True)

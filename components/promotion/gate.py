@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from components.parameters.promotion import PromotionParameters
 from components.promotion.pair_answers import BenchmarkedModel, NotComparableError, pair_answers
 from components.promotion.paired_bootstrap import ScoreDifference, paired_bootstrap
-from components.promotion_parameters import PromotionParameters
 
 Outcome = Literal["first", "better", "not_better", "task_lost", "not_comparable", "is_champion", "forced"]
 # With fewer, resampling sees too little of what the questions could have been.

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.parameters.recuration import RecurateParameters
 from components.recuration.drift import Drift, measure_drift
-from components.recuration_parameters import RecurateParameters
 from components.schemas import ASSIGNED, CENTROIDS, CLUSTERED_TASKS, CLUSTERS
 from components.selection.cluster_tasks import LoadVectors, PoolClusters, cluster_task, join_clusters, tasks_of
 from components.selection.clustering import assign_to_centroids, cluster_count

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from components.parameters import EpochParameters, TuningParameters, VlmParameters
-from components.records import InstructedImage
+from components.parameters.parameters import EpochParameters, TuningParameters, VlmParameters
+from components.pool.samples import InstructedImage
 from components.schemas import TUNED_ON
 from components.storage import read_table, write_json, write_table, write_text
 
@@ -60,7 +60,7 @@ def tuned_model(
 
     Args:
         samples: the reference set with its instructions.
-        base: snapshot of the base model (`components.snapshot.snapshot_model`).
+        base: snapshot of the base model (`components.pool.snapshot.snapshot_model`).
         vlm: the base model's parameters.
         tuning: the trainer's.
         duration: passes over the samples.

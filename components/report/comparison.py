@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 import pyarrow as pa
 
 from components.money import dollars
-from components.parameters import StrategyName
+from components.parameters.parameters import StrategyName
 from components.report.geometry import Axis, linear_axis
 from components.report.inputs import Lineage
 from components.report.method_text import METHODS

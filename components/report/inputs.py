@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.instruction_parameters import Price
 from components.lineage.summarise import AuthorGroup
 from components.lineage.trace_samples import TracedSample
-from components.parameters import StrategyName
+from components.parameters.instructions import Price
+from components.parameters.parameters import StrategyName
 from components.recuration.pool_changes import PoolChanges
 from components.recuration.reference_model import RetuneDecision
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from components.parameters import StrategyName
+from components.parameters.parameters import StrategyName
 
 
 @dataclass(frozen=True, slots=True)

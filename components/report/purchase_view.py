@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.instruction_parameters import Price
 from components.instructions.spending.costs import distinct_sends, uncertain_sentence
 from components.money import dollars
+from components.parameters.instructions import Price
 from components.report.inputs import InstructionTable, Purchase
 from components.report.number_text import count
 from components.schemas import INSTRUCTION_COSTS

@@ -48,7 +48,7 @@ def thumbnail_format(pictures: int) -> ThumbnailFormat:
 def make_thumbnail(uri: str, image_sha: str, *, image_loader: ImageLoader, size: ThumbnailFormat) -> Thumbnail:
     """Open an image and encode it as a small JPEG; smaller images are not enlarged.
 
-    An image that cannot be opened (`OSError`, or the `ValueError` of `components.images`) becomes an empty
+    An image that cannot be opened (`OSError`, or the `ValueError` of `components.pool.images`) becomes an empty
     frame with the reason: the report is about a run that is over and still worth reading.
     """
     try:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from components.parameters import StrategyName
+from components.parameters.parameters import StrategyName
 from flows.strategies.chosen import Chosen
 from flows.strategies.coincide import choose_with_coincide
 from flows.strategies.controls import choose_at_random, choose_everything, choose_uniformly_by_task
 from flows.strategies.presel import choose_with_presel
 from flows.strategies.size_balanced import choose_size_balanced
 from flows.strategies.tive import choose_with_tive
-from tasks.stage import CurationRun
-from tasks.versioning import Artifact
+from tasks.platform.stage import CurationRun
+from tasks.platform.versioning import Artifact
 
 STEPS: dict[StrategyName, Callable[[CurationRun, Artifact], Chosen]] = {
     "presel": choose_with_presel,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tasks.versioning import Artifact
+from tasks.platform.versioning import Artifact
 
 
 @dataclass(frozen=True, slots=True)

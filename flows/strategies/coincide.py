@@ -7,8 +7,8 @@ from tasks.coincide_select import coincide_select
 from tasks.concept_shares import concept_shares
 from tasks.concepts import concepts
 from tasks.instruct import instruct_pool
-from tasks.stage import CurationRun
-from tasks.versioning import Artifact
+from tasks.platform.stage import CurationRun
+from tasks.platform.versioning import Artifact
 
 
 def choose_with_coincide(run: CurationRun, manifest: Artifact) -> Chosen:

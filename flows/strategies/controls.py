@@ -4,8 +4,8 @@ from flows.purchase import buy
 from flows.strategies.chosen import Chosen
 from tasks.controls import full_select, random_select, uniform_task_select
 from tasks.instruct import instruct_pool
-from tasks.stage import CurationRun
-from tasks.versioning import Artifact
+from tasks.platform.stage import CurationRun
+from tasks.platform.versioning import Artifact
 
 
 def choose_at_random(run: CurationRun, manifest: Artifact) -> Chosen:

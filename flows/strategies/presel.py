@@ -6,12 +6,12 @@ from tasks.allocate import allocate
 from tasks.cluster import cluster
 from tasks.embed import embed
 from tasks.instruct import instruct_reference
+from tasks.platform.stage import CurationRun
+from tasks.platform.versioning import Artifact
 from tasks.reference import reference
 from tasks.reference_tune import reference_tune
 from tasks.score import score
 from tasks.select import select
-from tasks.stage import CurationRun
-from tasks.versioning import Artifact
 
 
 def choose_with_presel(run: CurationRun, manifest: Artifact) -> Chosen:

@@ -4,9 +4,9 @@ from flows.strategies.chosen import Chosen
 from tasks.allocate import size_balanced_allocate
 from tasks.cluster import cluster
 from tasks.embed import embed
+from tasks.platform.stage import CurationRun
+from tasks.platform.versioning import Artifact
 from tasks.select import size_balanced_select
-from tasks.stage import CurationRun
-from tasks.versioning import Artifact
 
 
 def choose_size_balanced(run: CurationRun, manifest: Artifact) -> Chosen:

@@ -5,10 +5,10 @@ from flows.strategies.chosen import Chosen
 from tasks.gradients import gradients
 from tasks.influence import influence
 from tasks.instruct import instruct_pool
-from tasks.stage import CurationRun
+from tasks.platform.stage import CurationRun
+from tasks.platform.versioning import Artifact
 from tasks.tive_select import tive_select
 from tasks.tune import warm_up_tune
-from tasks.versioning import Artifact
 from tasks.warm_up import warm_up
 
 

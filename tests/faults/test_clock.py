@@ -13,13 +13,13 @@ from tests.imports_of import ROOT, python_files
 WALL_CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 # Who may read the time of day: all of them write it down for a person, or name something with it.
 ALLOWED = {
-    "components/lance.py": "names what is set aside",
+    "components/models/lance.py": "names what is set aside",
     "components/instructions/ledger/ledger.py": "when an attempt was made; spending and claims do not look at it",
     "flows/comparison.py": "when the page was written",
-    "tasks/promotion.py": "when a decision was made",
+    "tasks/platform/promotion.py": "when a decision was made",
     "tasks/report_inputs.py": "when the page was written",
-    "tasks/report_lineage.py": "when the page was written",
-    "tasks/tracking_record.py": "when MLflow was told a number; the order is that of the spool",
+    "tasks/platform/report_lineage.py": "when the page was written",
+    "tasks/platform/tracking_record.py": "when MLflow was told a number; the order is that of the spool",
 }
 # Ages decide in the garbage collection; it is dry unless told, and what is needed stays at any age.
 AGES = ("flows/gc", "flows/collect", "tasks/collect", "components/lineage/retention")

@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 
 # What a run imports and takes long.
 HEAVY = (
-    "flows.command_line",
+    "flows.command_line.main",
     "flows.curate",
-    "components.training.tune",
-    "components.vlm.generate",
+    "components.models.training.tune",
+    "components.models.vlm.generate",
     "dvc.repo",
     "mlflow.pyfunc",
 )
@@ -55,7 +55,7 @@ def _presel(request: dict[str, Any]) -> NoReturn:
     os.environ.update(request["environment"])
     if request["kill"]:
         _kill_at(*request["kill"])
-    from flows.command_line import main as presel
+    from flows.command_line.main import main as presel
 
     sys.argv = ["presel", *request["arguments"]]
     code: object = 0
@@ -71,7 +71,7 @@ def _presel(request: dict[str, Any]) -> NoReturn:
 
 def _kill_at(stage: str, moment: str) -> None:
     """End this process with SIGKILL when a stage comes to a moment of its work."""
-    stages: Any = importlib.import_module("tasks.stage")
+    stages: Any = importlib.import_module("tasks.platform.stage")
 
     def die(name: str) -> None:
         if name == stage:

@@ -67,7 +67,7 @@ class Deployed:
 
     def presel(self, *arguments: str) -> str:
         """A command of the project."""
-        command = [sys.executable, "-m", "flows.command_line", *arguments]
+        command = [sys.executable, "-m", "flows.command_line.main", *arguments]
         done = subprocess.run(
             command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
@@ -90,7 +90,7 @@ class Deployed:
         wait_for(self._is_healthy, "the server answers")
 
     def start_worker(self) -> None:
-        command = [sys.executable, "-m", "flows.command_line", "worker", "--name", "tested"]
+        command = [sys.executable, "-m", "flows.command_line.main", "worker", "--name", "tested"]
         self._start("worker", command, self.environment)
 
     def stop(self, *names: str) -> None:

@@ -23,7 +23,7 @@ def presel(root: Path, *arguments: str, cwd: Path | None = None, **servers: str)
     foreign = ("PREFECT_", "MLFLOW_", "DVC_", "HF_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     environment |= {"PYTHONPATH": str(root), "COLUMNS": "160"} | servers
-    command = [sys.executable, "-m", "flows.command_line", *arguments]
+    command = [sys.executable, "-m", "flows.command_line.main", *arguments]
     return subprocess.run(command, cwd=cwd or root, env=environment, capture_output=True, text=True, check=False)
 
 

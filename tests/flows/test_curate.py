@@ -18,7 +18,7 @@ from flows.curate import curate
 from flows.outcome import CurationOutcome
 from flows.pipeline import pipeline_of
 from flows.stages import STAGES
-from tasks.register import RegisteredVersion
+from tasks.platform.register import RegisteredVersion
 
 pytestmark = pytest.mark.slow
 
@@ -167,7 +167,7 @@ def test_the_registered_model_loads_in_two_lines(project: Path, first_run: Curat
 
 
 def test_mlflow_tells_the_story(project: Path, first_run: CurationOutcome) -> None:
-    from tasks.tracking import tracking_client
+    from tasks.platform.tracking import tracking_client
 
     client = tracking_client()
     run = client.get_run(first_run.mlflow_run_id)

@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.importtools import import_object
 
-from components.parameters import ParameterError
+from components.parameters.parameters import ParameterError
 from components.selection.budget import parse_budget
 from flows.curate import curate
 from flows.deploy import POOL, create_pool, set_limit

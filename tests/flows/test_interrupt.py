@@ -34,7 +34,7 @@ def test_an_interrupted_purchase_ends_soon_and_loses_nothing(tmp_path: Path, num
         environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         environment |= {"PYTHONPATH": str(root), "PRESEL_TEST_KEY": KEY}
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.command_line", "run"],
+            [sys.executable, "-m", "flows.command_line.main", "run"],
             cwd=root,
             env=environment,
             stdout=subprocess.PIPE,

@@ -35,7 +35,7 @@ def start(root: Path) -> subprocess.Popen[str]:
     foreign = ("PREFECT_", "MLFLOW_", "DVC_", "HF_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     environment |= {"PYTHONPATH": str(root), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "flows.command_line", "run"]
+    command = [sys.executable, "-m", "flows.command_line.main", "run"]
     return subprocess.Popen(
         command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

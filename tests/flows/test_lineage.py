@@ -12,13 +12,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from flows.command_line import app
+from flows.command_line.main import app
 from flows.curate import curate
 from flows.lineage import trace_model
 from flows.outcome import CurationOutcome
 from flows.verify import verify_run
-from tasks.model_versions import champion_of, find_version
-from tasks.tracking import tracking_client
+from tasks.platform.model_versions import champion_of, find_version
+from tasks.platform.tracking import tracking_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -268,7 +268,7 @@ def test_collecting_leaves_every_registered_model_whole(project: Path, second: C
 
 
 def _runs() -> list:  # type: ignore[type-arg]  # of mlflow.entities.Run, which is slow to import
-    from tasks.run_archive import curation_runs
+    from tasks.platform.run_archive import curation_runs
 
     return curation_runs()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.strategies import STRATEGIES
+from components.strategies.strategy import STRATEGIES
 from flows.pipeline import STRATEGY_FOLDER, pipeline_of
 from flows.stages import STAGES
 from flows.strategies.choose import STEPS

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.parameters import ParameterError
+from components.parameters.parameters import ParameterError
 from flows.prepare_workspace import find_workspace, prepare_workspace
 from tests.flows.small_project import make_project
 

@@ -24,7 +24,7 @@ from components.storage import read_table
 from flows.curate import curate
 from flows.outcome import CurationOutcome
 from flows.plan import plan_workspace
-from tasks.workspace import Workspace
+from tasks.platform.workspace import Workspace
 from tests.instruction_server import RunningServer, running_instruction_server
 
 pytestmark = pytest.mark.slow

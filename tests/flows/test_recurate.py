@@ -14,10 +14,10 @@ import yaml
 from PIL import Image
 from prefect.client.schemas.objects import StateType
 
-from components.ingest.manifest import read_samples
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
-from components.parameters import ParameterError
+from components.parameters.parameters import ParameterError
+from components.pool.manifest import read_samples
 from components.recuration.finished import read_finished
 from components.recuration.reference_model import read_decision
 from components.schemas import CHOSEN, CLUSTERED_TASKS, SELECTION
@@ -28,11 +28,11 @@ from flows.curate import curate
 from flows.outcome import CurationOutcome
 from flows.plan import plan_workspace
 from flows.recurate import UNCHANGED, check_recuration, recurate
-from tasks.finished import last_finished, reads_alike
-from tasks.stage import StageContext, StageSummary
-from tasks.tracking import experiment_id, tracking_client
+from tasks.platform.finished import last_finished, reads_alike
+from tasks.platform.stage import StageContext, StageSummary
+from tasks.platform.tracking import experiment_id, tracking_client
+from tasks.platform.workspace import STATE, Workspace
 from tasks.tune import tune
-from tasks.workspace import STATE, Workspace
 from tests.flows.small_project import QUESTIONS, draw_image
 
 pytestmark = pytest.mark.slow

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from components.parameters import StrategyName
+from components.parameters.parameters import StrategyName
 from components.schemas import COMPARISON, SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
-from components.strategies import STRATEGIES
+from components.strategies.strategy import STRATEGIES
 from flows.compare import ComparisonError, compare
 from flows.comparison import ComparisonOutcome
 from flows.curate import curate
@@ -20,9 +20,9 @@ from flows.explain import explain_in_workspace
 from flows.outcome import CurationOutcome
 from flows.plan import plan_workspace
 from flows.prepare_workspace import prepare_workspace
-from tasks.tracking import tracking_client
-from tasks.versioning import outdated_stages
-from tasks.workspace import Workspace
+from tasks.platform.tracking import tracking_client
+from tasks.platform.versioning import outdated_stages
+from tasks.platform.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 

@@ -102,7 +102,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         running.call("start")
         own = ("--name", "stack", "--set", "baselines=[]")
-        running.run("flows.command_line", "run", "--params", "conf/stack.yaml", *own)
+        running.run("flows.command_line.main", "run", "--params", "conf/stack.yaml", *own)
         yield running
     finally:
         running.call("stop")

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from components.instruction_parameters import Price
 from components.instructions.batch.file import BatchLine
 from components.instructions.endpoint.endpoint import AttemptFailedError, EndpointRefusedError, RequestRejectedError
 from components.instructions.provider import Failure, OpenBatch, Outcome, Send, Setback, UnusableReply
 from components.instructions.replies.judge import Bill, judge_reply
 from components.instructions.spending.prices import UnknownPriceError, find_price
 from components.instructions.spending.purse import PurchaseStoppedError
+from components.parameters.instructions import Price
 
 # Of one line among others that were answered: what this request may not have, not what the account may not.
 _ABOUT_ONE_REQUEST = frozenset({403, 404, 405, 410, 451})

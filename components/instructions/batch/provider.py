@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from components.instruction_parameters import InstructionParameters, PurchaseParameters
 from components.instructions.batch.purchase import BatchPurchase
 from components.instructions.batch.service import open_batch_service
 from components.instructions.chat import chat_specification
 from components.instructions.provider import PurchaseBook
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
 from components.instructions.spending.prices import find_price
+from components.parameters.instructions import InstructionParameters, PurchaseParameters
 
 
 class BatchProvider:

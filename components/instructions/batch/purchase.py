@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from components.images import ImageError
-from components.instruction_parameters import InstructionParameters, Price, PurchaseParameters
 from components.instructions.batch.file import keep_lines, read_results, request_line
 from components.instructions.batch.outcomes import BatchOutcomes, outcomes_without_line
 from components.instructions.batch.service import (
@@ -41,6 +39,8 @@ from components.instructions.request import IdentifiedRequest
 from components.instructions.sent_image import ImageUnavailableError, SentImage, prepare_image
 from components.instructions.spending.purse import CircuitBreaker, EndpointFailsError, PurchaseStoppedError, Purse
 from components.money import dollars
+from components.parameters.instructions import InstructionParameters, Price, PurchaseParameters
+from components.pool.images import ImageError
 
 _LOG = logging.getLogger(__name__)
 KIND = "batch"

@@ -14,7 +14,6 @@ import openai
 from openai.pagination import SyncCursorPage
 from openai.types import Batch, FileObject
 
-from components.instruction_parameters import PurchaseParameters
 from components.instructions.batch.file import listed_ids
 from components.instructions.endpoint.endpoint import (
     AttemptFailedError,
@@ -23,6 +22,7 @@ from components.instructions.endpoint.endpoint import (
     endpoint_key,
 )
 from components.instructions.spending.purse import EndpointFailsError, PurchaseStoppedError
+from components.parameters.instructions import PurchaseParameters
 
 _LOG = logging.getLogger(__name__)
 _Reply = TypeVar("_Reply")

@@ -9,9 +9,9 @@ from typing import Any
 
 import openai
 
-from components.instruction_parameters import PurchaseParameters
 from components.instructions.provider import SetbackOutcome
 from components.instructions.spending.purse import PurchaseStoppedError
+from components.parameters.instructions import PurchaseParameters
 
 _DETAIL_CHARACTERS = 500
 _HIDDEN = "[key]"

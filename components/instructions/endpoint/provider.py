@@ -8,8 +8,6 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.images import ImageError
-from components.instruction_parameters import InstructionParameters, PurchaseParameters
 from components.instructions.chat import Repair, chat_body, chat_specification
 from components.instructions.endpoint.endpoint import (
     AttemptFailedError,
@@ -27,6 +25,8 @@ from components.instructions.request import IdentifiedRequest, InstructionReques
 from components.instructions.sent_image import ImageUnavailableError, SentImage, prepare_image
 from components.instructions.spending.prices import find_price
 from components.instructions.spending.purse import CircuitBreaker, EndpointFailsError, Purse
+from components.parameters.instructions import InstructionParameters, PurchaseParameters
+from components.pool.images import ImageError
 
 _LOG = logging.getLogger(__name__)
 # A longer wait is not waited out: the run ends, and can be started again when it is over.

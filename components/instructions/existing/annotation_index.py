@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import fsspec
 
-from components.instruction_parameters import AnnotationFile
 from components.instructions.existing.json_records import JsonRecordsError, scan_json_records
-from components.locations import join_root, local_path, open_binary
+from components.parameters.instructions import AnnotationFile
+from components.pool.locations import join_root, local_path, open_binary
 
 _INDEXED_KEYS = frozenset({"id", "image", "task", "conversations"})
 

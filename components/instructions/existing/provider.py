@@ -9,8 +9,6 @@ import json
 import time
 from collections.abc import Sequence
 
-from components.images import ImageError, read_image_bytes
-from components.instruction_parameters import AnnotationFile
 from components.instructions.existing.annotation_index import (
     AnnotationIndex,
     AnnotationLocation,
@@ -20,7 +18,9 @@ from components.instructions.existing.annotation_index import (
 from components.instructions.provider import Answer, Failure, PurchaseBook, Send
 from components.instructions.replies.conversation import ConversationError, parse_conversation
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
-from components.records import Turn
+from components.parameters.instructions import AnnotationFile
+from components.pool.images import ImageError, read_image_bytes
+from components.pool.samples import Turn
 
 # Reading costs nothing and can be repeated, so many answers share one durable write.
 _GROUP = 256

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
+from components.compute.progress import NotedProgress
 from components.instructions.ledger.book import LedgerBook
 from components.instructions.provider import (
     Answer,
@@ -14,8 +15,7 @@ from components.instructions.provider import (
     UnusableReply,
 )
 from components.instructions.request import IdentifiedRequest
-from components.progress import NotedProgress
-from components.records import Dropped
+from components.pool.samples import Dropped
 
 
 class CountedBook:

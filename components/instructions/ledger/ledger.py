@@ -24,7 +24,7 @@ from components.instructions.ledger.migration import LedgerVersionError, migrate
 from components.instructions.ledger.rows import turns_of
 from components.instructions.ledger.tables import REQUESTS
 from components.instructions.ledger.unsettled import take_in_unsettled
-from components.records import Turn
+from components.pool.samples import Turn
 
 State = Literal["pending", "answered", "quarantined"]
 

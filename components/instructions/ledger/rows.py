@@ -14,7 +14,7 @@ from components.instructions.request import (
     InstructionRequest,
     RequestSpecification,
 )
-from components.records import Turn
+from components.pool.samples import Turn
 
 # An answer that was paid for is kept even when another purchase has given the request up meanwhile.
 _IS_OPEN = (REQUESTS.c.state == "pending") | (

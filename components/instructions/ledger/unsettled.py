@@ -28,7 +28,7 @@ from components.instructions.ledger.rows import (
 )
 from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
 from components.instructions.provider import Answer, Failure, Outcome, Setback
-from components.records import Turn
+from components.pool.samples import Turn
 
 _LOG = logging.getLogger(__name__)
 # Attempts whose outcome may still come.

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from components.snapshot import snapshot_model
+from components.pool.snapshot import snapshot_model
 
 _DIGEST_CHARACTERS = 16
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from components.images import ImageError
-from components.instruction_parameters import InstructionParameters, PurchaseParameters
 from components.instructions.chat import chat_specification, prompt_of
 from components.instructions.endpoint.endpoint import Reply
 from components.instructions.image_streak import ImageStreak
@@ -21,10 +19,12 @@ from components.instructions.request import IdentifiedRequest, InstructionReques
 from components.instructions.sent_image import ImageUnavailableError, SentImage, decode_sent_image, sent_size
 from components.instructions.spending.prices import find_price
 from components.instructions.spending.purse import BudgetSpentError, CircuitBreaker, PurchaseStoppedError, Purse
+from components.parameters.instructions import InstructionParameters, PurchaseParameters
+from components.pool.images import ImageError
 
 if TYPE_CHECKING:
     from components.instructions.local.writer import LocalWriter
-    from components.vlm.labels import SampleError
+    from components.models.vlm.labels import SampleError
 
 
 class NothingUsableError(PurchaseStoppedError):
@@ -59,7 +59,7 @@ class LocalProvider:
 
     The model is loaded when the first instruction has to be written. Sampling is seeded by the request, so an answer
     depends neither on what else is in its group nor on when it is written, but for rounding
-    (`components.vlm.write.write_responses`).
+    (`components.models.vlm.write.write_responses`).
 
     Args:
         parameters: who writes, and what.

@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 import torch
 from PIL import Image
 
-from components.instruction_parameters import InstructionParameters, LocalParameters
 from components.instructions.chat import prompt_of, repair_text
 from components.instructions.endpoint.endpoint import Reply
 from components.instructions.provider import UnusableReply
 from components.instructions.replies.judge import repair_of
 from components.instructions.request import IdentifiedRequest
 from components.instructions.spending.purse import PurchaseStoppedError
-from components.parameters import VlmParameters
-from components.records import Turn
-from components.vlm.conversation import TemplateError
-from components.vlm.labels import EncodedSample, SampleError, encode_prompt
-from components.vlm.load import LoadedVlm, ModelError, load_vlm
-from components.vlm.system_message import template_with_system
-from components.vlm.write import WrittenResponse, write_responses
+from components.models.vlm.conversation import TemplateError
+from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
+from components.models.vlm.load import LoadedVlm, ModelError, load_vlm
+from components.models.vlm.system_message import template_with_system
+from components.models.vlm.write import WrittenResponse, write_responses
+from components.parameters.instructions import InstructionParameters, LocalParameters
+from components.parameters.parameters import VlmParameters
+from components.pool.samples import Turn
 
 # Of a model that does not say how much it can read.
 _UNSAID_CONTEXT = 32_768

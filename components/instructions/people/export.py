@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from components.export import ExportError
-from components.images import ImageError
+from components.compute.progress import Progress, no_progress
 from components.instructions.chat import prompt_of
 from components.instructions.image_streak import ImageStreak
 from components.instructions.people.files import (
@@ -31,9 +30,10 @@ from components.instructions.people.guide import (
 from components.instructions.prompts import template_of_identity
 from components.instructions.request import IdentifiedRequest, InstructionRequest
 from components.instructions.sent_image import ImageUnavailableError, decode_sent_image
-from components.progress import Progress, no_progress
-from components.records import Dropped
+from components.pool.images import ImageError
+from components.pool.samples import Dropped
 from components.storage import write_bytes, write_json, write_text
+from components.training_set.export import ExportError
 
 # What every browser shows, by Pillow's name; anything else is written as PNG. An MPO file begins with a whole JPEG.
 _SUFFIXES = {"AVIF": "avif", "BMP": "bmp", "GIF": "gif", "JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.export import ExportError
+from components.compute.progress import Progress, no_progress
 from components.instructions.ledger.book import LedgerBook, open_batches_of
 from components.instructions.ledger.ledger import Ledger, find_entries
 from components.instructions.ledger.workers import registered_worker
@@ -14,7 +14,7 @@ from components.instructions.people.provider import PEOPLE
 from components.instructions.people.written import read_written
 from components.instructions.provider import Failure, Send, Setback
 from components.instructions.request import IdentifiedRequest
-from components.progress import Progress, no_progress
+from components.training_set.export import ExportError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from components.ingest.reasons import ReasonCount
 from components.instructions.chat import prompt_of
 from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import IDS_PER_QUERY, Ledger, LedgerEntry, find_entries
@@ -23,7 +22,8 @@ from components.instructions.prompts import Prompt, PromptTemplate
 from components.instructions.provider import Answer, OpenBatch, Send
 from components.instructions.replies.response_rules import RuleBrokenError, read_response
 from components.instructions.request import IdentifiedRequest
-from components.records import Turn
+from components.pool.reasons import ReasonCount
+from components.pool.samples import Turn
 
 # What becomes of an entry of a file.
 #   imported: taken into the ledger now.

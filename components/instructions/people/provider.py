@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from components.instruction_parameters import InstructionParameters
 from components.instructions.prompts import load_template, template_identity
 from components.instructions.provider import PurchaseBook
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
 from components.instructions.spending.purse import PurchaseStoppedError
+from components.parameters.instructions import InstructionParameters
 
 # What the ledger calls the provider, its batches, and, as long as no name is known, who writes.
 PEOPLE = "people"

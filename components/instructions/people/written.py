@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.instructions.people.files import TABLE_FILE, text_of_cell, turn_of_field
-from components.records import Turn
+from components.pool.samples import Turn
 
 _DELIMITERS = (",", ";", "\t")  # spreadsheets save "CSV" with what their language uses
 _LONGEST_AUTHOR = 200

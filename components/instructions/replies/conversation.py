@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from components.records import Turn
+from components.pool.samples import Turn
 
 IMAGE_PLACEHOLDER = "<image>"
 _HUMAN = frozenset({"human", "user"})

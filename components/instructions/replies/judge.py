@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.instruction_parameters import Price
 from components.instructions.chat import Repair, prompt_of, repair_text, response_format
 from components.instructions.endpoint.endpoint import Reply
 from components.instructions.provider import Answer, Failure, Outcome, Setback, UnusableReply
@@ -12,6 +11,7 @@ from components.instructions.replies.response_rules import RuleBrokenError, read
 from components.instructions.request import IdentifiedRequest
 from components.instructions.sent_image import SentImage
 from components.instructions.spending.prices import image_tokens, token_cost
+from components.parameters.instructions import Price
 
 # What a chat format adds to the messages: roles, limits, where the image begins.
 _CHAT_FORM_TOKENS = 16

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from components.instructions.prompts import PromptTemplate, Range
 from components.instructions.replies.conversation import IMAGE_PLACEHOLDER
 from components.instructions.replies.language import other_language
-from components.records import Turn
+from components.pool.samples import Turn
 
 # A fence around the whole response, which chat models like to add.
 _FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*)\n\s*```\s*$", re.DOTALL)

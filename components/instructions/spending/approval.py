@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 from sqlalchemy import func, insert, select
 
-from components.instruction_parameters import InstructionParameters, PurchaseParameters
 from components.instructions.ledger.ledger import Ledger, find_entries, now_text
 from components.instructions.ledger.tables import DECISIONS
 from components.instructions.ledger.totals import ledger_totals
@@ -14,6 +13,7 @@ from components.instructions.provider import InstructionProvider
 from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.spending.estimate import Estimate, estimate_requests
 from components.money import dollars
+from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.text_table import aligned_rows
 
 # Providers that spend money by themselves. Existing instructions were paid for before, and people are asked by a

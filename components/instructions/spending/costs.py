@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.instruction_parameters import InstructionParameters, PurchaseParameters
 from components.instructions.request import requests_for_samples
 from components.instructions.spending.estimate import estimate_requests, provider_price
 from components.money import dollars
+from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.schemas import INSTRUCTION_COSTS
 from components.text_table import aligned_rows
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from components.instruction_parameters import InstructionParameters, Price, PurchaseParameters
 from components.instructions.prompts import PromptTemplate, fill_in, load_template
 from components.instructions.request import InstructionRequest
 from components.instructions.sent_image import sent_size
 from components.instructions.spending.prices import find_price, image_tokens, token_cost
+from components.parameters.instructions import InstructionParameters, Price, PurchaseParameters
 
 # English text; other languages take more.
 _CHARACTERS_PER_TOKEN = 4.0

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from components.instruction_parameters import FixedTokens, PatchTokens, Price, TileTokens
+from components.parameters.instructions import FixedTokens, PatchTokens, Price, TileTokens
 
 _TOKENS_PER_PRICE = 1_000_000
 _TILE_SIDE = 512

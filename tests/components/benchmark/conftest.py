@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.parameters import BenchmarkSet, MetricName
+from components.parameters.parameters import BenchmarkSet, MetricName
 
 
 @pytest.fixture

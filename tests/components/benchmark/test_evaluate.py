@@ -6,10 +6,10 @@ import pytest
 
 from components.benchmark.evaluate import evaluate, judge_answers
 from components.benchmark.sets import load_benchmark_set
-from components.parameters import VlmParameters
-from components.progress import no_progress
+from components.compute.progress import no_progress
+from components.models.vlm.load import load_vlm
+from components.parameters.parameters import VlmParameters
 from components.schemas import METRICS, PREDICTIONS
-from components.vlm.load import load_vlm
 from tests.components.benchmark.conftest import record
 
 MODEL = Path(__file__).parents[3] / "demo" / "models" / "tiny-llava"

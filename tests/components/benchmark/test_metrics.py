@@ -13,7 +13,7 @@ from components.benchmark.metrics_text import (
 from components.benchmark.metrics_text import exact_match, levenshtein_distance, rouge_l
 from components.benchmark.metrics_vqa import normalise_vqa_answer, vqa_accuracy
 from components.benchmark.metrics_yes_no import read_yes_no, yes_no_correctness, yes_no_f1
-from components.parameters import BenchmarkSet, MetricName
+from components.parameters.parameters import BenchmarkSet, MetricName
 
 WORDS = st.text(alphabet="ab 1.", max_size=6)
 

@@ -3,8 +3,8 @@ import hashlib
 import pytest
 
 from components.benchmark.sets import BenchmarkSetError, load_benchmark_set
-from components.parameters import BenchmarkSet
-from components.records import Turn
+from components.parameters.parameters import BenchmarkSet
+from components.pool.samples import Turn
 from tests.components.benchmark.conftest import record
 
 PIXELS = 1000

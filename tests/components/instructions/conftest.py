@@ -11,11 +11,11 @@ import pytest
 import yaml
 from sqlalchemy import create_engine
 
-from components.instruction_parameters import AnnotationFile, InstructionParameters, PurchaseParameters
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
 from components.instructions.request import IdentifiedRequest, InstructionRequest
-from components.records import sample_identity
+from components.parameters.instructions import AnnotationFile, InstructionParameters, PurchaseParameters
+from components.pool.samples import sample_identity
 from tests.imports_of import ROOT
 from tests.postgresql import running_server
 

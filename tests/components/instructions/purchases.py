@@ -7,7 +7,7 @@ import yaml
 from PIL import Image
 
 from components.instructions.request import InstructionRequest
-from components.records import sample_identity
+from components.pool.samples import sample_identity
 from tests.imports_of import ROOT
 
 PRICE = {

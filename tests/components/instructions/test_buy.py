@@ -10,7 +10,7 @@ from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_cost, ledger_totals
 from components.instructions.provider import Answer, Failure, Send
 from components.instructions.request import InstructionRequest, RequestSpecification
-from components.records import Dropped, Turn
+from components.pool.samples import Dropped, Turn
 from components.schemas import INSTRUCTIONS
 from tests.components.instructions.conftest import conversation
 

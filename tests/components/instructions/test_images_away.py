@@ -12,7 +12,7 @@ from components.instructions.image_streak import ImagesAwayError
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.request import InstructionRequest
-from components.records import sample_identity
+from components.pool.samples import sample_identity
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
 from tests.components.instructions.purchases import PRICE, draw_requests, write_template
 from tests.instruction_server import running_instruction_server

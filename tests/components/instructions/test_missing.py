@@ -4,14 +4,14 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from components.instruction_parameters import AnnotationFile
 from components.instructions.buy import buy_instructions
 from components.instructions.existing.provider import ExistingInstructions
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.missing import pool_refusal, samples_without_instruction
 from components.instructions.provider import Answer, Send
 from components.instructions.request import RequestSpecification, requests_for_samples
-from components.records import Turn
+from components.parameters.instructions import AnnotationFile
+from components.pool.samples import Turn
 from components.schemas import SAMPLES
 
 

@@ -4,8 +4,8 @@ import io
 import pytest
 from PIL import Image
 
-from components.images import ImageError
 from components.instructions.sent_image import prepare_image
+from components.pool.images import ImageError
 
 
 def saved(path, image, **options):

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from components.lineage.check_instructions import check_attempts, check_ledger, check_price, check_training_set
 from components.lineage.ledger_history import RequestHistory
-from components.records import Turn
+from components.pool.samples import Turn
 from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS, TRAINING_SAMPLES
 
 TURNS = [{"question": "What?", "response": "A cat."}]

@@ -1,1 +1,1 @@
-"""Tests of components.scoring."""
+"""Tests of components.models.scoring."""

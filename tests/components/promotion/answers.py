@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from components.benchmark.metrics import METRICS as METRIC_OF
 from components.benchmark.metrics import score_questions
-from components.parameters import MetricName
+from components.parameters.parameters import MetricName
 from components.promotion.pair_answers import BenchmarkedModel
 from components.schemas import METRICS, PREDICTIONS
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from components.parameters.recuration import RecurateParameters
 from components.recuration.grown_clusters import (
     AGAIN,
     KEPT,
@@ -15,7 +16,6 @@ from components.recuration.grown_clusters import (
     read_clusters,
     write_clusters,
 )
-from components.recuration_parameters import RecurateParameters
 from components.schemas import SAMPLES
 from components.selection.cluster_tasks import cluster_tasks
 from components.selection.clustering import assign_to_centroids

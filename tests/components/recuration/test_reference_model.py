@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.parameters import EpochParameters, TuningParameters, VlmParameters
-from components.records import InstructedImage, Turn
+from components.parameters.parameters import EpochParameters, TuningParameters, VlmParameters
+from components.pool.samples import InstructedImage, Turn
 from components.recuration.reference_model import (
     TunedModel,
     decide_retune,

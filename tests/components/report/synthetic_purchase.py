@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from components import schemas
-from components.instruction_parameters import PatchTokens, Price
 from components.instructions.spending.costs import distinct_sends
+from components.parameters.instructions import PatchTokens, Price
 from components.report.inputs import InstructionTable, Purchase, ReportInputs
 
 PRICE = Price.model_construct(

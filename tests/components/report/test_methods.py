@@ -8,11 +8,11 @@ import pytest
 from markupsafe import escape
 
 from components import schemas
-from components.parameters import StrategyName
+from components.parameters.parameters import StrategyName
 from components.report.inputs import CoincideEvidence, Costs, ReportInputs, TiveEvidence
 from components.report.method_text import METHODS
 from components.report.report import build_report
-from components.strategies import STRATEGIES
+from components.strategies.strategy import STRATEGIES
 from tests.components.report.synthetic import make_inputs
 from tests.components.report.synthetic_pool import draw_image
 

@@ -54,9 +54,9 @@ def out_of_memory(module: ModuleType) -> None:
 
 
 CHANGES: dict[str, Callable[[ModuleType], None]] = {
-    "tasks.failures": short_pauses,
-    "components.embedding.vector_store": full_disk,
-    "components.training.tune": out_of_memory,
+    "tasks.platform.failures": short_pauses,
+    "components.models.embedding.vector_store": full_disk,
+    "components.models.training.tune": out_of_memory,
 }
 
 

@@ -6,13 +6,13 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from components.instruction_parameters import AnnotationFile
 from components.instructions.existing.annotation_index import AnnotationFileError
 from components.instructions.existing.provider import ExistingInstructions
 from components.instructions.open_provider import open_provider
 from components.instructions.provider import Answer, Failure
 from components.instructions.request import identify_request
-from components.records import Turn
+from components.parameters.instructions import AnnotationFile
+from components.pool.samples import Turn
 from tests.components.instructions.conftest import (
     RecordingBook,
     conversation,

@@ -12,7 +12,7 @@ from components.instructions.ledger.totals import answered_sample_ids, ledger_co
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.provider import Answer, Failure, Send, Setback
 from components.instructions.request import InstructionRequest, RequestSpecification, identify_request
-from components.records import Turn
+from components.pool.samples import Turn
 
 SPECIFICATION = RequestSpecification(model="m")
 

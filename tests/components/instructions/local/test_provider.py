@@ -13,8 +13,6 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from components.images import load_image
-from components.instruction_parameters import Price
 from components.instructions.buy import BuyResult, InstructionError, buy_instructions
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
@@ -27,14 +25,16 @@ from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.sent_image import SentImage
 from components.instructions.spending.prices import UnknownPriceError
 from components.instructions.spending.purse import BudgetSpentError
-from components.records import sample_identity
-from components.vlm.labels import encode_prompt
-from components.vlm.write import write_responses
+from components.models.vlm.labels import encode_prompt
+from components.models.vlm.write import write_responses
+from components.parameters.instructions import Price
+from components.pool.images import load_image
+from components.pool.samples import sample_identity
 from demo.drawing import draw
 from demo.scenes import chart_scene, items_scene, random_looks, random_values
 from tests.components.instructions.conftest import RecordingBook, instruction_parameters, purchase_parameters
-from tests.components.vlm.samples import load_toy
-from tests.components.vlm.toy_architectures import save_toy_vlm
+from tests.components.models.vlm.samples import load_toy
+from tests.components.models.vlm.toy_architectures import save_toy_vlm
 from tests.imports_of import ROOT
 
 MODEL = "demo/models/tiny-llava"

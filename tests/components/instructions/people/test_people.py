@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from sqlalchemy import update
 
-from components.export import ExportError
-from components.instruction_parameters import InstructionParameters
 from components.instructions.buy import BuyResult, buy_instructions
 from components.instructions.image_streak import ImagesAwayError
 from components.instructions.ledger.book import LedgerBook, open_batches_of
@@ -35,7 +33,9 @@ from components.instructions.people.written import WrittenFileError, read_writte
 from components.instructions.provider import Answer, Send
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
 from components.instructions.spending.purse import PurchaseStoppedError
-from components.records import Turn, sample_identity
+from components.parameters.instructions import InstructionParameters
+from components.pool.samples import Turn, sample_identity
+from components.training_set.export import ExportError
 
 CONVERSATION = """\
 version: 1

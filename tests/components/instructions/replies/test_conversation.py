@@ -3,7 +3,7 @@ import json
 import pytest
 
 from components.instructions.replies.conversation import ConversationError, parse_conversation
-from components.records import Turn
+from components.pool.samples import Turn
 from tests.components.instructions.conftest import conversation
 
 

@@ -5,7 +5,7 @@ import pytest
 from components.instructions.prompts import load_template
 from components.instructions.replies.language import other_language
 from components.instructions.replies.response_rules import RuleBrokenError, conversation_schema, read_response
-from components.records import Turn
+from components.pool.samples import Turn
 from tests.components.instructions.purchases import write_template
 
 GERMAN = "Das Bild zeigt ein rotes Quadrat links oben auf einer weissen Seite und daneben ein Auto."

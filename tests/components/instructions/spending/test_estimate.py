@@ -1,7 +1,6 @@
 import pyarrow as pa
 import pytest
 
-from components.instruction_parameters import FixedTokens, PatchTokens, Price, TileTokens
 from components.instructions.prompts import load_template
 from components.instructions.request import InstructionRequest
 from components.instructions.sent_image import sent_size
@@ -15,6 +14,7 @@ from components.instructions.spending.estimate import (
     unit_costs,
 )
 from components.instructions.spending.prices import UnknownPriceError, find_price, image_tokens, token_cost
+from components.parameters.instructions import FixedTokens, PatchTokens, Price, TileTokens
 from components.schemas import IMAGES, SAMPLES
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
 from tests.components.instructions.purchases import PRICE, write_template

@@ -1,0 +1,1 @@
+"""How long-running work is carried out and reported."""

@@ -1,0 +1,144 @@
+"""Embed the images that lack a vector: decode ahead, encode in batches, add to LanceDB in bulk."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.compute.progress import Progress
+from components.models.commits import Batch, gather_commits
+from components.models.embedding.vector_store import (
+    TABLE_NAME,
+    append_vectors,
+    compact,
+    encoder_fingerprint,
+    stored_images,
+)
+from components.models.lance import repair_tables, single_writer
+from components.parameters.parameters import EncoderParameters
+from components.pool.samples import Dropped
+
+NOT_FINITE = "not finite"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedResult:
+    """What embedding did.
+
+    Attributes:
+        embedded: images that got a vector.
+        reused: images that had one.
+        dropped: images without one; `sample_id` is the image's sha256.
+    """
+
+    embedded: int
+    reused: int
+    dropped: tuple[Dropped, ...]
+
+
+def embed_images(
+    image_shas: Sequence[str],
+    uris: Sequence[str],
+    directory: Path,
+    *,
+    encoder: EncoderParameters,
+    pixel_limit: int,
+    progress: Progress,
+) -> EmbedResult:
+    """Give every image a vector of this encoder; images that have one are left alone.
+
+    Vectors are committed as it goes, so a killed run continues where it was. When nothing is missing, neither
+    the model is loaded nor the database touched.
+
+    Args:
+        image_shas: (n,) sha256 of the images' bytes; repeated ones are embedded once.
+        uris: (n,) where they are.
+        directory: the LanceDB database.
+        encoder: model and how to run it.
+        pixel_limit: pixels (width x height) above which an image is refused.
+        progress: told how many of the missing images are done.
+
+    Returns:
+        Counts, and the images dropped: unreadable, changed, too large, or with a vector that is not finite.
+
+    Raises:
+        ValueError: not one image could be embedded.
+        RuntimeError: another process writes to the database, or memory runs out.
+    """
+    uri_of = dict(zip(image_shas, uris, strict=True))
+    fingerprint = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
+    dropped: list[Dropped] = []
+    embedded = 0
+    with single_writer(directory):
+        repair_tables(directory, TABLE_NAME)
+        missing = _missing(uri_of, stored_images(directory, model=fingerprint))
+        logger.info("%d of %d images lack a vector of %s", len(missing), len(uri_of), fingerprint)
+        if missing:
+            encoded = _encode_missing(missing, encoder, pixel_limit, dropped, progress)
+            for shas, (vectors,) in gather_commits(encoded):
+                append_vectors(directory, shas, vectors, model=fingerprint)
+                embedded += len(shas)
+            stored_images(directory, model=fingerprint)  # raises if another writer was at work
+            compact(directory)
+    if dropped:
+        logger.warning("%d of %d images could not be embedded", len(dropped), len(missing))
+    if len(dropped) == len(uri_of) > 0:
+        first = dropped[0]
+        raise ValueError(
+            f"not one of the {len(uri_of)} images could be embedded; the first, {first.sample_id}: "
+            f"{first.reason} ({first.detail})"
+        )
+    return EmbedResult(embedded=embedded, reused=len(uri_of) - len(missing), dropped=tuple(dropped))
+
+
+def _missing(uri_of: dict[str, str], stored: pa.ChunkedArray) -> list[tuple[str, str]]:
+    asked = pa.array(uri_of, pa.string())
+    lacking = asked.filter(pc.invert(pc.is_in(asked, value_set=stored))).to_pylist()
+    # In the order of their addresses: neighbours in a folder or a shard are read one after the other.
+    return sorted((uri_of[image_sha], image_sha) for image_sha in lacking)
+
+
+def _encode_missing(
+    missing: Sequence[tuple[str, str]],
+    parameters: EncoderParameters,
+    pixel_limit: int,
+    dropped: list[Dropped],
+    progress: Progress,
+) -> Iterator[Batch]:
+    """Yield vectors batch by batch; images that get none are added to `dropped`."""
+    # torch and transformers only where there is something to compute
+    from components.models.embedding.decode import ImageToDecode, decode_batches
+    from components.models.embedding.encoder import LoadedEncoder, encode, load_encoder, load_image_processor
+
+    images = [ImageToDecode(image_sha=image_sha, uri=uri) for uri, image_sha in missing]
+    size = parameters.batch_size
+    lists = [images[start : start + size] for start in range(0, len(images), size)]
+    decoded = decode_batches(
+        lists,
+        load_image_processor(parameters.model, parameters.revision),
+        pixel_limit=pixel_limit,
+        workers=parameters.decode_workers if len(lists) > 1 else 0,
+    )
+    encoder: LoadedEncoder | None = None
+    done = 0
+    for result in decoded:
+        dropped.extend(result.dropped)
+        done += len(result.dropped)
+        for batch in result.batches:
+            encoder = encoder or load_encoder(parameters)  # while the decoding processes work ahead
+            vectors = encode(encoder, batch.pixels)  # (batch, d)
+            finite = np.asarray(np.isfinite(vectors).all(axis=1))  # (batch,)
+            for image_sha, usable in zip(batch.image_shas, finite, strict=True):
+                if not usable:
+                    detail = "the encoder gave a vector with NaN or infinite values"
+                    dropped.append(Dropped(image_sha, NOT_FINITE, detail))
+            shas = [sha for sha, usable in zip(batch.image_shas, finite, strict=True) if usable]
+            yield shas, (vectors[finite],)
+            done += len(batch.image_shas)
+        progress(done, len(missing))

@@ -1,0 +1,94 @@
+"""What the attention of chosen layers makes of image and text, one vector per sample (COINCIDE)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from components.models.features.attention_modules import attention_modules
+from components.models.vlm.collate import collate
+from components.models.vlm.labels import EncodedSample
+from components.models.vlm.load import LoadedVlm
+from components.models.vlm.response_loss import to_model
+
+
+def chosen_attention(vlm: LoadedVlm, layers: Sequence[int]) -> list[nn.Module]:
+    """The attention modules of the chosen decoder layers.
+
+    Args:
+        vlm: the model.
+        layers: numbers from 0.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+    modules = list(attention_modules(vlm.bare_model).values())
+    beyond = [layer for layer in layers if layer >= len(modules)]
+    if beyond:
+        raise ValueError(
+            f"coincide.layers names layer {beyond[0]}, and {type(vlm.bare_model).__name__} has layers 0 to "
+            f"{len(modules) - 1}; choose among them (the paper takes every fourth)"
+        )
+    return [modules[layer] for layer in layers]
+
+
+@torch.no_grad()
+def pooled_activations(
+    vlm: LoadedVlm, samples: Sequence[EncodedSample], attention: Sequence[nn.Module]
+) -> torch.Tensor:
+    """Attention outputs pooled over image tokens and over text tokens.
+
+    Per layer: the mean over the image tokens and the mean over the text tokens, tanh, each scaled to length one;
+    [image | text] of all layers side by side, divided by sqrt(2 M) for M layers. An image token is one with the id of
+    the processor's image token; all other tokens are text, those that frame an image among them. Padding counts for
+    neither.
+
+    Args:
+        vlm: the model.
+        samples: `n` encoded conversations, at least one.
+        attention: modules from `chosen_attention`.
+
+    Returns:
+        (n, M * 2 * hidden), float32, on the CPU, rows of length one.
+    """
+    batch = collate(vlm, samples)
+    del batch["labels"]
+    image_token = vlm.processor.tokenizer.convert_tokens_to_ids(vlm.template.image_token)
+    real = batch["attention_mask"].bool().to(vlm.device)  # (batch, tokens)
+    is_image = (batch["input_ids"].to(vlm.device) == image_token) & real
+    outputs: dict[int, torch.Tensor] = {}
+    with _recorded(attention, lambda number, hidden: outputs.__setitem__(number, _pool(hidden, is_image, real))):
+        # No logits are needed; those of one token are the fewest that can be asked for.
+        inputs = {name: to_model(vlm, tensor) for name, tensor in batch.items()}
+        vlm.bare_model(**inputs, logits_to_keep=1, use_cache=False)
+    joined = torch.cat([outputs[number] for number in range(len(attention))], dim=1)  # (batch, M * 2 * hidden)
+    unit: torch.Tensor = joined / (2 * len(attention)) ** 0.5
+    return unit.cpu()
+
+
+def _pool(hidden: torch.Tensor, is_image: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    halves = []
+    for members in (is_image, real & ~is_image):
+        weights = members.float()  # (batch, tokens)
+        summed = torch.einsum("bt,bth->bh", weights, hidden.float())
+        mean = summed / weights.sum(dim=1, keepdim=True)  # (batch, hidden)
+        halves.append(torch.nn.functional.normalize(torch.tanh(mean), dim=1, eps=0.0))
+    return torch.cat(halves, dim=1)  # (batch, 2 * hidden)
+
+
+@contextmanager
+def _recorded(modules: Sequence[nn.Module], take: Callable[[int, torch.Tensor], None]) -> Iterator[None]:
+    def hook(number: int) -> Callable[[nn.Module, Any, Any], None]:
+        def on_forward(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            take(number, output[0] if isinstance(output, tuple) else output)
+
+        return on_forward
+
+    handles = [module.register_forward_hook(hook(number)) for number, module in enumerate(modules)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

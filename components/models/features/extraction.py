@@ -1,0 +1,160 @@
+"""Computing features of samples in length-sorted batches, resumable: what both kinds have in common."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from components.compute.progress import Progress
+from components.models.commits import Batch, gather_commits
+from components.models.features.feature_store import TABLE_NAME, append_features, stored_samples
+from components.models.lance import repair_tables, single_writer
+from components.models.vlm.ahead import prepare_ahead
+from components.models.vlm.labels import EncodedSample, SampleError, encode
+from components.models.vlm.load import LoadedVlm
+from components.pool.images import ImageError, load_image
+from components.pool.samples import Dropped, InstructedImage
+
+IMAGE_UNREADABLE = "image_unreadable"
+TRUNCATED = "truncated"
+NO_DIRECTION = "zero_or_not_finite"
+_LOG = logging.getLogger(__name__)
+
+# Encoded samples to vectors (n, d) and norms (n,); a row that is zero or not finite is left out.
+Compute = Callable[[Sequence[EncodedSample]], tuple[NDArray[np.float32], NDArray[np.float64]]]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureResult:
+    """What extraction did.
+
+    Attributes:
+        computed: samples that got features.
+        reused: samples that had them.
+        dropped: samples without, sorted by sample id.
+    """
+
+    computed: int
+    reused: int
+    dropped: tuple[Dropped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _EncodedBatch:
+    size: int
+    ids: tuple[str, ...]
+    encoded: tuple[EncodedSample, ...]
+    dropped: tuple[Dropped, ...]
+
+
+def extract_features(
+    vlm: LoadedVlm,
+    samples: Sequence[InstructedImage],
+    directory: Path,
+    compute: Compute,
+    *,
+    batch_size: int,
+    batch_parameter: str,
+    pixel_limit: int,
+    progress: Progress,
+) -> FeatureResult:
+    """Give every sample its features; those that have them are left alone.
+
+    Args:
+        vlm: the model the samples are encoded for.
+        samples: with their instructions.
+        directory: LanceDB database that belongs to exactly this computation.
+        compute: of one batch.
+        batch_size: samples per batch; batches hold samples of similar length.
+        batch_parameter: the parameter to lower when a batch does not fit the GPU.
+        pixel_limit: images with more pixels are not opened.
+        progress: told how many samples are done.
+
+    Returns:
+        Counts, and the samples left out: unreadable images, conversations that cannot be encoded or that the context
+        cuts off, features that are zero or not finite.
+
+    Raises:
+        ValueError: not one sample has features.
+        RuntimeError: another process writes to the database, or the GPU's memory does not hold a batch.
+    """
+
+    def within_memory(encoded: Sequence[EncodedSample]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        try:
+            return compute(encoded)
+        except torch.cuda.OutOfMemoryError as error:
+            raise RuntimeError(
+                f"the GPU has no memory for {len(encoded)} samples at a time; lower {batch_parameter}. What is "
+                "computed so far is kept"
+            ) from error
+
+    dropped: list[Dropped] = []
+    computed = 0
+    with single_writer(directory):
+        repair_tables(directory, TABLE_NAME)
+        stored = frozenset(stored_samples(directory).to_pylist())
+        missing = sorted((sample for sample in samples if sample.sample_id not in stored), key=_length)
+        reused = len(samples) - len(missing)
+        _LOG.info("%d of %d samples lack features", len(missing), len(samples))
+        lists = [missing[start : start + batch_size] for start in range(0, len(missing), batch_size)]
+        batches = prepare_ahead(lists, lambda part: _encode(vlm, part, pixel_limit))
+        found = _computed(batches, within_memory, dropped, progress, reused, len(samples))
+        for ids, (vectors, norms) in gather_commits(found):
+            append_features(directory, ids, vectors.astype(np.float32), norms=norms.astype(np.float64))
+            computed += len(ids)
+    if not computed + reused:
+        first = f"; the first, {dropped[0].sample_id}: {dropped[0].reason} ({dropped[0].detail})" if dropped else ""
+        raise ValueError(f"not one of {len(samples)} samples has features{first}")
+    return FeatureResult(computed, reused, tuple(sorted(dropped, key=lambda item: item.sample_id)))
+
+
+def _computed(
+    batches: Iterator[_EncodedBatch],
+    compute: Compute,
+    dropped: list[Dropped],
+    progress: Progress,
+    done: int,
+    total: int,
+) -> Iterator[Batch]:
+    for batch in batches:
+        dropped.extend(batch.dropped)
+        done += batch.size
+        if batch.encoded:
+            vectors, norms = compute(batch.encoded)  # (n, d), (n,)
+            usable = np.isfinite(vectors).all(axis=1) & np.isfinite(norms) & (norms > 0) & vectors.any(axis=1)
+            for sample_id, fine in zip(batch.ids, usable, strict=True):
+                if not fine:
+                    dropped.append(Dropped(sample_id, NO_DIRECTION, "its features are zero or not finite"))
+            kept = [sample_id for sample_id, fine in zip(batch.ids, usable, strict=True) if fine]
+            yield kept, (vectors[usable], norms[usable])
+        progress(done, total)
+
+
+def _encode(vlm: LoadedVlm, samples: Sequence[InstructedImage], pixel_limit: int) -> _EncodedBatch:
+    ids: list[str] = []
+    encoded: list[EncodedSample] = []
+    dropped: list[Dropped] = []
+    for sample in samples:
+        try:
+            image = load_image(sample.uri, image_sha=sample.image_sha, pixel_limit=pixel_limit)
+            one = encode(vlm, sample, image)
+        except SampleError as error:
+            dropped.append(Dropped(sample.sample_id, error.reason, error.detail))
+        except ImageError as error:
+            dropped.append(Dropped(sample.sample_id, IMAGE_UNREADABLE, f"{error.reason}: {error.detail}"))
+        else:
+            if one.truncated:
+                detail = f"the sample is longer than vlm.context_length {vlm.context_length}"
+                dropped.append(Dropped(sample.sample_id, TRUNCATED, detail))
+                continue
+            ids.append(sample.sample_id)
+            encoded.append(one)
+    return _EncodedBatch(len(samples), tuple(ids), tuple(encoded), tuple(dropped))
+
+
+def _length(sample: InstructedImage) -> tuple[int, str]:
+    return sum(len(turn.question) + len(turn.response) for turn in sample.turns), sample.sample_id

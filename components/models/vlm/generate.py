@@ -1,0 +1,103 @@
+"""Greedy answers to questions about images, in batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import torch
+
+from components.compute.progress import Progress
+from components.models.vlm.ahead import prepare_ahead
+from components.models.vlm.collate import collate
+from components.models.vlm.labels import encode_prompt
+from components.models.vlm.load import LoadedVlm
+from components.models.vlm.response_loss import to_model
+from components.pool.images import load_image
+from components.pool.samples import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question about an image.
+
+    Attributes:
+        uri: where the image is, as `components.pool.images.load_image` takes it.
+        image_sha: sha256 of the image's bytes, hex; empty: not checked.
+        history: turns before the question, with their responses; possibly none.
+        question: what is asked.
+    """
+
+    uri: str
+    image_sha: str
+    history: tuple[Turn, ...]
+    question: str
+
+
+def generate_answers(
+    vlm: LoadedVlm,
+    prompts: Sequence[Prompt],
+    *,
+    batch_size: int,
+    max_new_tokens: int,
+    pixel_limit: int,
+    progress: Progress,
+) -> list[str]:
+    """Answer prompts greedily; the answers do not depend on the batches.
+
+    Args:
+        vlm: the model.
+        prompts: what to answer.
+        batch_size: prompts generated at a time; batches hold prompts of similar length.
+        max_new_tokens: tokens of an answer at most; it ends earlier at an end-of-turn token.
+        pixel_limit: images with more pixels are not opened.
+        progress: told how many prompts are done.
+
+    Returns:
+        The new text of every prompt, stripped, in the order of `prompts`.
+
+    Raises:
+        ImageError: an image cannot be opened.
+        SampleError: a prompt does not fit the context.
+    """
+    by_length = sorted(range(len(prompts)), key=lambda index: (_characters(prompts[index]), index))
+    batches = [by_length[start : start + batch_size] for start in range(0, len(by_length), batch_size)]
+    answers = [""] * len(prompts)
+    done = 0
+
+    def prepare(indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        return _prepare(vlm, [prompts[index] for index in indices], pixel_limit)
+
+    for indices, batch in zip(batches, prepare_ahead(batches, prepare), strict=True):
+        for index, answer in zip(indices, _generate(vlm, batch, max_new_tokens), strict=True):
+            answers[index] = answer
+        done += len(indices)
+        progress(done, len(prompts))
+    return answers
+
+
+def _characters(prompt: Prompt) -> int:
+    return len(prompt.question) + sum(len(turn.question) + len(turn.response) for turn in prompt.history)
+
+
+def _prepare(vlm: LoadedVlm, prompts: Sequence[Prompt], pixel_limit: int) -> dict[str, torch.Tensor]:
+    encoded = []
+    for prompt in prompts:
+        image = load_image(prompt.uri, image_sha=prompt.image_sha, pixel_limit=pixel_limit)
+        encoded.append(encode_prompt(vlm, prompt.history, prompt.question, image))
+    batch = collate(vlm, encoded, side="left")
+    del batch["labels"]
+    return batch
+
+
+@torch.no_grad()
+def _generate(vlm: LoadedVlm, batch: dict[str, torch.Tensor], max_new_tokens: int) -> list[str]:
+    tokens = vlm.bare_model.generate(
+        **{name: to_model(vlm, tensor) for name, tensor in batch.items()},
+        max_new_tokens=max_new_tokens,
+        pad_token_id=vlm.pad_token_id,
+    )  # (batch, prompt + new)
+    new = tokens[:, batch["input_ids"].shape[1] :].tolist()  # (batch, new)
+    ends = set(vlm.bare_model.generation_config.eos_token_id)
+    written = [list(takewhile(lambda token: token not in ends, row)) for row in new]
+    texts = vlm.processor.tokenizer.batch_decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return [text.strip() for text in texts]

@@ -1,0 +1,177 @@
+"""Loading a vision-language model, with or without a tuned adapter."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
+
+from components.models.vlm.conversation import ConversationTemplate
+from components.models.vlm.special_cases import Architecture, describe_architecture, load_processor
+from components.parameters.parameters import VlmParameters
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+
+class ModelError(ValueError):
+    """A model cannot be loaded; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedVlm:
+    """A vision-language model ready to train, score or generate.
+
+    Attributes:
+        model: in evaluation mode; with an adapter a `PeftModel`.
+        processor: image processor and tokenizer.
+        device: where the model is.
+        dtype: of its weights.
+        context_length: tokens of one sample at most, image tokens included.
+        template: how conversations are written.
+        architecture: what is special about the model.
+    """
+
+    model: Any
+    processor: Any
+    device: torch.device
+    dtype: torch.dtype
+    context_length: int
+    template: ConversationTemplate
+    architecture: Architecture
+
+    @property
+    def bare_model(self) -> Any:
+        """The transformers model; adapter layers, if any, sit inside it and are active."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+
+    @property
+    def pad_token_id(self) -> int:
+        """Id that fills short rows up; it is masked wherever it stands."""
+        tokenizer = self.processor.tokenizer
+        return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
+
+
+def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> LoadedVlm:
+    """Load a model through transformers' Auto classes: safetensors only, no code from the Hub.
+
+    Args:
+        parameters: section `vlm` of the parameters.
+        adapter: folder of a peft adapter to put on the model.
+
+    Returns:
+        The model in evaluation mode.
+
+    Raises:
+        ModelError: the model, its revision, device or adapter is not there or not usable.
+        TemplateError: its chat template cannot be used.
+    """
+    _check_source(parameters)
+    device = resolve_device(parameters.device)
+    dtype = resolve_dtype(parameters.dtype, device)
+    options: dict[str, Any] = {"revision": parameters.revision, "trust_remote_code": False}
+    try:
+        config = AutoConfig.from_pretrained(parameters.model, **options)
+        _check_context_length(parameters, config)
+        processor = load_processor(parameters.model, parameters.revision, config)
+        model = AutoModelForImageTextToText.from_pretrained(
+            parameters.model, dtype=dtype, use_safetensors=True, **options
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"vlm.model {parameters.model!r} cannot be loaded: {error}") from error
+    template = _template(processor)
+    model.generation_config = _greedy(model.generation_config, processor.tokenizer, template)
+    if adapter is not None:
+        model = _load_adapter(model, adapter)
+    return LoadedVlm(
+        model=model.to(device).eval(),
+        processor=processor,
+        device=device,
+        dtype=dtype,
+        context_length=parameters.context_length,
+        template=template,
+        architecture=describe_architecture(config, processor),
+    )
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn the parameter `device` into a device: `auto` is the GPU where there is one.
+
+    Raises:
+        ModelError: a GPU is asked for and there is none.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"device {device!r}: no GPU is usable by torch here; set device to auto or cpu")
+    return torch.device(device)
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Turn the parameter `dtype` into a type: `auto` is bfloat16 on a GPU and float32 on a CPU."""
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return torch.bfloat16 if dtype == "bfloat16" else torch.float32
+
+
+def _check_source(parameters: VlmParameters) -> None:
+    model = parameters.model
+    if Path(model).is_dir():
+        if not (Path(model) / "config.json").is_file():
+            raise ModelError(f"vlm.model: the folder {model!r} has no config.json; it is not a transformers model")
+        return
+    if not _HUB_ID.fullmatch(model):
+        raise ModelError(f"vlm.model: there is no folder {model!r}, and it is not a Hugging Face id (owner/name)")
+    if parameters.revision is None:
+        raise ModelError(
+            f"vlm.model: there is no folder {model!r}; if it is a Hugging Face id, set vlm.revision to the git "
+            "revision to use, so that runs can be repeated"
+        )
+
+
+def _check_context_length(parameters: VlmParameters, config: Any) -> None:
+    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if longest is not None and parameters.context_length > longest:
+        raise ModelError(f"vlm.context_length {parameters.context_length} is above the model's {longest}")
+
+
+def _load_adapter(model: Any, adapter: Path) -> Any:
+    if not (adapter / ADAPTER_WEIGHTS).is_file():
+        raise ModelError(f"there is no adapter in {adapter}: {ADAPTER_WEIGHTS} is missing")
+    try:
+        return PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"the adapter in {adapter} does not fit the model: {error}") from error
+
+
+def _greedy(published: GenerationConfig, tokenizer: Any, template: ConversationTemplate) -> GenerationConfig:
+    """Greedy decoding that stops at any end the checkpoint, tokenizer or template knows.
+
+    A checkpoint may come with sampling or a penalty on repetition, which would make answers differ from run to run.
+    """
+    ends = published.eos_token_id if isinstance(published.eos_token_id, list) else [published.eos_token_id]
+    end_of_turn = tokenizer.convert_tokens_to_ids(template.end_of_turn.strip())
+    known = {int(end) for end in [*ends, tokenizer.eos_token_id, end_of_turn] if end is not None}
+    return GenerationConfig(do_sample=False, num_beams=1, use_cache=True, eos_token_id=sorted(known))
+
+
+def _template(processor: Any) -> ConversationTemplate:
+    tokenizer = processor.tokenizer
+
+    def render(messages: list[dict[str, object]], add_generation_prompt: bool) -> str:
+        return str(processor.apply_chat_template(messages, add_generation_prompt=add_generation_prompt))
+
+    def tokenize(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return ConversationTemplate(
+        render,
+        tokenize,
+        image_token=processor.image_token,
+        special_tokens=special,
+        end_of_sequence=tokenizer.eos_token,
+    )

@@ -1,0 +1,370 @@
+"""`params.yaml` parsed once into frozen models; every problem is reported together.
+
+Every key must be present: the files hold the values, this module only says what is allowed.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from components.instructions.spending.prices import find_price
+from components.parameters.instructions import InstructionParameters, PurchaseParameters
+from components.parameters.promotion import PromotionParameters
+from components.parameters.recuration import RecurateParameters
+from components.parameters.retention import RetentionParameters
+from components.parameters.section import Count, Device, Section
+from components.selection.budget import parse_budget
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Baseline = Literal["random", "full"]
+StrategyName = Literal["presel", "tive", "coincide", "random", "uniform_task", "size_balanced", "full"]
+MetricName = Literal["exact_match", "vqa_accuracy", "yes_no_f1", "relaxed_accuracy", "anls", "rouge_l"]
+
+
+# The ledger's URL may hold a password, the endpoint's a key; every other value is shown in messages.
+_MAY_HOLD_SECRETS = frozenset(
+    {"instructions", "instructions.ledger", "purchase", "purchase.base_url", "purchase.key_variable"}
+)
+
+
+# A key that does not belong here may be a secret that was put in the wrong place.
+_SECRET_NAME = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
+
+
+class ParameterError(ValueError):
+    """The parameters are not usable; the message lists every problem and where it is."""
+
+
+class TaskRule(Section):
+    """How a record's task is found: exactly one of the four."""
+
+    field: str | None = None
+    prefix: Literal[True] | None = None
+    pattern: str | None = None
+    constant: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "TaskRule":
+        given = [name for name in ("field", "prefix", "pattern", "constant") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of field, prefix, pattern, constant; got {given or 'none'}")
+        if self.pattern is not None and "(?P<task>" not in self.pattern:
+            raise ValueError(f"pattern {self.pattern!r} has no group (?P<task>...)")
+        return self
+
+
+class SourceParameters(Section):
+    """One source of records."""
+
+    kind: Literal["llava_json", "image_folder", "parquet", "jsonl", "webdataset"]
+    path: str
+    image_root: str
+    task: TaskRule
+
+
+class IngestParameters(Section):
+    """How images are validated."""
+
+    pixel_limit: Count
+    processes: Count
+    near_duplicate_bits: Annotated[int, Field(ge=-1, le=32)]
+    keep_near_duplicates: bool
+
+
+class EncoderParameters(Section):
+    """The model whose [CLS] vectors stand for the images."""
+
+    model: str
+    revision: str | None
+    batch_size: Count
+    decode_workers: Annotated[int, Field(ge=0)]
+    device: Device
+    dtype: Precision
+
+
+class VlmParameters(Section):
+    """The vision-language model that is tuned."""
+
+    model: str
+    revision: str | None
+    context_length: Annotated[int, Field(ge=32)]
+    device: Device
+    dtype: Precision
+
+
+class ReferenceParameters(Section):
+    """The reference set."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+
+
+class TuningParameters(Section):
+    """The LoRA trainer."""
+
+    lora_rank: Count
+    lora_alpha: Annotated[float, Field(gt=0)]
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
+    target_modules: Literal["all-linear"] | tuple[str, ...]
+    learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["cosine", "linear", "constant"]
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    batch_size: Count
+    gradient_accumulation: Count
+    gradient_checkpointing: bool
+    checkpoint_every: Count
+    log_every: Count
+
+
+class EpochParameters(Section):
+    """How long one tune lasts."""
+
+    epochs: Annotated[float, Field(gt=0)]
+
+
+class ScoreParameters(Section):
+    """How the Instruction Relevance Score is computed."""
+
+    batch_size: Count
+
+
+class ClusterParameters(Section):
+    """k-means per task."""
+
+    images_per_cluster: Count
+    iterations: Count
+    restarts: Count
+
+
+class AllocateParameters(Section):
+    """How Eq. 6 is rounded."""
+
+    rounding: Literal["exact", "paper", "released"]
+
+
+class SelectParameters(Section):
+    """Neighbour centrality."""
+
+    neighbours: Count
+
+
+class TiveParameters(Section):
+    """Strategy `tive`."""
+
+    warm_up_share: Annotated[float, Field(gt=0, lt=1)]
+    projection: Count
+    batch_size: Count
+    sampling_q: Annotated[float, Field(ge=0)]
+    self_influence: Literal["norm", "squared_norm"]
+    rounding: Literal["exact", "released"]
+
+
+class CoincideParameters(Section):
+    """Strategy `coincide`."""
+
+    model: str
+    revision: str | None
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    batch_size: Count
+    clusters: Count | Literal["auto"]
+    iterations: Count
+    temperature: Annotated[float, Field(gt=0)]
+    profile: Literal["paper", "released"]
+
+    @field_validator("layers")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError(f"list each layer once, in ascending order; got {list(value)}")
+        return value
+
+
+class BenchmarkSet(Section):
+    """A held-out set and how its answers are judged."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    path: str
+    image_root: str
+    metric: MetricName
+
+
+class BenchmarkParameters(Section):
+    """The benchmark."""
+
+    batch_size: Count
+    max_new_tokens: Count
+    sets: tuple[BenchmarkSet, ...]
+
+    @field_validator("sets")
+    @classmethod
+    def _distinct_names(cls, value: tuple[BenchmarkSet, ...]) -> tuple[BenchmarkSet, ...]:
+        names = [item.name for item in value]
+        if len(set(names)) != len(names):
+            raise ValueError(f"benchmark set names must differ; got {names}")
+        return value
+
+
+class RegistryParameters(Section):
+    """The MLflow model registry."""
+
+    model_name: Annotated[str, Field(min_length=1)]
+
+
+class ReportParameters(Section):
+    """How much the report shows."""
+
+    map_points: Count
+    grid_clusters: Annotated[int, Field(ge=0)]
+    grid_images: Count
+
+
+class VersioningParameters(Section):
+    """What happens to the versions of a run at its end."""
+
+    push_to_remote: bool
+    commit_to_git: bool
+
+
+class Parameters(Section):
+    """All of `params.yaml`."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    strategy: StrategyName
+    sources: Annotated[tuple[SourceParameters, ...], Field(min_length=1)]
+    ingest: IngestParameters
+    encoder: EncoderParameters
+    vlm: VlmParameters
+    budget: str | int | float
+    reference: ReferenceParameters
+    tuning: TuningParameters
+    reference_tune: EpochParameters
+    final_tune: EpochParameters
+    score: ScoreParameters
+    cluster: ClusterParameters
+    allocate: AllocateParameters
+    select: SelectParameters
+    recurate: RecurateParameters
+    tive: TiveParameters
+    coincide: CoincideParameters
+    instructions: InstructionParameters
+    purchase: PurchaseParameters
+    baselines: tuple[Baseline, ...]
+    benchmark: BenchmarkParameters
+    registry: RegistryParameters
+    promotion: PromotionParameters
+    retention: RetentionParameters
+    report: ReportParameters
+    versioning: VersioningParameters
+
+    @model_validator(mode="after")
+    def _priced_model(self) -> "Parameters":
+        # Said here, and not when the first instruction is bought, hours of computing later.
+        if self.instructions.provider in ("openai", "batch", "local"):
+            find_price(self.purchase.prices, self.instructions.model)
+        return self
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _readable_budget(cls, value: object) -> object:
+        if isinstance(value, str | int | float):  # before pydantic turns true into 1
+            parse_budget(value)
+        return value
+
+
+def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters:
+    """Check raw values and freeze them.
+
+    Args:
+        values: the YAML mapping.
+        origin: where it came from, for the message.
+
+    Returns:
+        The parameters.
+
+    Raises:
+        ParameterError: unknown, missing or out-of-range keys; all of them are listed.
+    """
+    try:
+        return Parameters.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{origin}: {error.error_count()} problem(s)"]
+        for item in error.errors():
+            where = ".".join(str(part) for part in item["loc"])
+            secret = where in _MAY_HOLD_SECRETS or (
+                item["type"] == "extra_forbidden" and _SECRET_NAME.search(where.rpartition(".")[2])
+            )
+            shown = item["type"] != "missing" and not secret
+            given = f" (got {item['input']!r})" if shown and where else ""
+            lines.append(f"  {where or 'all'}: {item['msg']}{given}{_meant(item)}")
+        raise ParameterError("\n".join(lines)) from None
+
+
+def _meant(problem: ErrorDetails) -> str:
+    """The key that an unknown one may be a slip of the pen for."""
+    if problem["type"] != "extra_forbidden":
+        return ""
+    section: Any = Parameters
+    for part in problem["loc"][:-1]:
+        known = getattr(section, "model_fields", {}).get(part)
+        section = known.annotation if known is not None else None
+    near = get_close_matches(str(problem["loc"][-1]), getattr(section, "model_fields", {}), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def merge_overlays(base: Path, overlays: Sequence[Path] = (), settings: Sequence[str] = ()) -> dict[str, object]:
+    """Read the base file, lay the overlays over it, then the `section.key=value` settings.
+
+    Mappings merge key by key; lists and scalars replace.
+
+    Raises:
+        ParameterError: a file is not a YAML mapping, or a setting is not `a.b=value` with a YAML value.
+    """
+    merged = _read_mapping(base)
+    for overlay in overlays:
+        merged = _merge(merged, _read_mapping(overlay))
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key:
+            raise ParameterError(f"--set {setting!r}: write section.key=value, e.g. tuning.learning_rate=0.001")
+        try:
+            nested: object = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
+            # The value is not repeated: it may be the ledger's URL with a password.
+            problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else type(error).__name__
+            raise ParameterError(f"--set {key}: its value is not YAML ({problem}); quote it") from None
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        assert isinstance(nested, dict)
+        merged = _merge(merged, nested)
+    return merged
+
+
+def load_parameters(path: Path) -> Parameters:
+    """Read and check one complete parameter file."""
+    return parse_parameters(_read_mapping(path), origin=str(path))
+
+
+def _read_mapping(path: Path) -> dict[str, object]:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParameterError(f"no parameter file {path}") from None
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{path} is not YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise ParameterError(f"{path} must be a mapping of sections, got {type(value).__name__}")
+    return value
+
+
+def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(base)
+    for key, value in over.items():
+        present = merged.get(key)
+        merged[key] = _merge(present, value) if isinstance(present, dict) and isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,53 @@
+"""What the readers of the sources yield."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from components.parameters.parameters import SourceParameters
+from components.pool.reasons import QuarantineReason
+
+
+class SourceError(ValueError):
+    """A whole source cannot be used; the message names the file, what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRecord:
+    """One usable entry of a source; whether its image is usable is not known yet.
+
+    Attributes:
+        source: file or folder that holds the entry.
+        record_id: its id, or one derived from where its image is.
+        image: the image as the entry names it, for messages.
+        task: the task.
+        uri: where the image is (`components.pool.locations`).
+        root: folder that the image must not leave; None for a member of a tar shard, which cannot.
+    """
+
+    source: str
+    record_id: str
+    image: str
+    task: str
+    uri: str
+    root: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """An entry that is left out, and why: a row of the quarantine."""
+
+    source: str
+    record_id: str
+    image: str
+    reason: QuarantineReason
+    detail: str
+
+
+Reader = Callable[[SourceParameters], Iterator[PoolRecord | RejectedRecord]]
+
+
+def reject(record: PoolRecord, reason: QuarantineReason, detail: str) -> RejectedRecord:
+    """Turn a record away."""
+    return RejectedRecord(
+        source=record.source, record_id=record.record_id, image=record.image, reason=reason, detail=detail
+    )

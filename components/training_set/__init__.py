@@ -1,0 +1,1 @@
+"""The training set: its samples, its notations, handing it to other trainers."""

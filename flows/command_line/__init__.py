@@ -1,0 +1,1 @@
+"""The `presel` command, a file per family of commands."""

@@ -1,0 +1,321 @@
+"""The `presel` command."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.command_line.annotate import annotate
+from flows.command_line.batches import batches
+from flows.command_line.deploy import deploy, worker
+from flows.command_line.lineage import add_lineage_commands
+from flows.command_line.options import (
+    AnnotatePool,
+    BudgetText,
+    Overlays,
+    Provider,
+    RunName,
+    Settings,
+    Strategy,
+    seen_from_root,
+)
+from flows.command_line.results import add_result_commands
+from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
+
+app = typer.Typer(
+    name="presel",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Decide which images of a large pool deserve an instruction, before any instruction is paid for.\n\n"
+    "Exit codes: 0 done, 1 a stage failed (finished stages are kept; run again to continue), "
+    "2 the command or the parameters are wrong, 3 a purchase was declined.",
+)
+
+
+@app.callback()
+def _in_project() -> None:
+    configure_environment(find_project_root(Path.cwd()))
+
+
+@app.command()
+def run(
+    params: Overlays = None,
+    strategy: Strategy = None,
+    budget: BudgetText = None,
+    provider: Provider = None,
+    settings: Settings = None,
+    name: RunName = None,
+    annotate_pool: AnnotatePool = False,
+    refresh: Annotated[bool, typer.Option(help="Run every stage, also those that are up to date.")] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Forget what earlier curations picked (`presel recurate` keeps it).")
+    ] = False,
+    traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
+) -> None:
+    """Run the pipeline: every stage that is not up to date, then the report and the registered model."""
+    from flows.prepare_workspace import prepare_workspace
+
+    workspace = prepare_workspace(
+        overlays=seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
+    )
+    _curate(
+        workspace.root, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, traceback=traceback
+    )
+
+
+@app.command()
+def recurate(
+    params: Overlays = None,
+    budget: BudgetText = None,
+    provider: Provider = None,
+    settings: Settings = None,
+    name: RunName = None,
+    traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
+) -> None:
+    """The pool has changed: keep what was picked and bought, and pick and buy the difference."""
+    from flows.prepare_workspace import prepare_workspace
+    from flows.recurate import UNCHANGED, check_recuration
+    from flows.recurate import recurate as recurate_flow
+
+    workspace = prepare_workspace(
+        overlays=seen_from_root(params), settings=_with_options(settings, None, budget, provider), name=name
+    )
+    check_recuration(workspace)
+    _prepare_console(traceback=traceback)
+    state = recurate_flow(workspace.root, return_state=True)
+    if state.name == UNCHANGED:
+        typer.echo(state.message)
+        return
+    _show(state)
+
+
+@app.command()
+def demo() -> None:
+    """Draw the demo pool (once), then run the pipeline on it."""
+    from demo.write_pool import write_demo_pool
+
+    write_demo_pool(Path("data/demo"), seed=17)
+    _curate(".", refresh=False)
+
+
+@app.command()
+def plan(
+    params: Overlays = None,
+    strategy: Strategy = None,
+    budget: BudgetText = None,
+    provider: Provider = None,
+    settings: Settings = None,
+    name: RunName = None,
+) -> None:
+    """Say what a run would do and buy, per task, without doing it."""
+    from flows.command_line.show import show_plan
+    from flows.plan import plan_workspace
+    from flows.prepare_workspace import discard_if_new, prepare_workspace
+
+    with discard_if_new():
+        workspace = prepare_workspace(
+            overlays=seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
+        )
+        show_plan(*plan_workspace(workspace))
+
+
+@app.command()
+def compare(
+    strategies: Annotated[
+        str, typer.Option(help="Names with commas between them; `full` is added unless --no-full is given.")
+    ] = "presel,random",
+    budget: BudgetText = None,
+    seeds: Annotated[int, typer.Option(help="Runs per strategy, with seed, seed + 1, ...", min=1)] = 1,
+    full: Annotated[bool, typer.Option(help="Also tune on the whole pool, which *Rel.* is measured against.")] = True,
+    params: Overlays = None,
+    settings: Settings = None,
+    name: Annotated[str, typer.Option(help="Folder under `runs/` for the table and the page.")] = "compare",
+    annotate_pool: AnnotatePool = False,
+    traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
+) -> None:
+    """Run several strategies over one pool at one budget, and put them side by side."""
+    from flows.command_line.show import show_comparison
+    from flows.compare import compare as compare_strategies
+    from flows.compare import plan_comparison
+    from flows.comparison import ComparisonOutcome
+
+    names = [part.strip() for part in strategies.split(",") if part.strip()]
+    names += ["full"] if full and "full" not in names else []
+    plan_comparison(
+        names, budget=budget, seeds=seeds, overlays=seen_from_root(params), settings=list(settings or [])
+    )  # what is wrong with the command is said before anything starts
+    _prepare_console(traceback=traceback)
+    state = compare_strategies(
+        tuple(names),
+        budget=budget or "",
+        seeds=seeds,
+        overlays=tuple(str(path) for path in seen_from_root(params)),
+        settings=tuple(settings or ()),
+        name=name,
+        annotate_pool=annotate_pool,
+        return_state=True,
+    )
+    outcome = _result(state)
+    assert isinstance(outcome, ComparisonOutcome)
+    show_comparison(outcome)
+
+
+@app.command()
+def sync(
+    discard: Annotated[bool, typer.Option("--discard", help="Delete what MLflow refused before.")] = False,
+) -> None:
+    """Tell MLflow what was kept in .presel/spool while it was away; every run does so too."""
+    from flows.sync import sync as send_kept
+
+    said, done = send_kept(discard=discard)
+    typer.echo(said)
+    if not done:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ui(
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+) -> None:
+    """Serve the Prefect and MLflow pages of this project's runs on 127.0.0.1 until interrupted."""
+    from flows.serve_ui import serve_ui
+
+    serve_ui(prefect_port=prefect_port, mlflow_port=mlflow_port)
+
+
+add_result_commands(app)
+app.add_typer(annotate, name="annotate")
+app.add_typer(batches, name="batches")
+add_lineage_commands(app)
+app.command()(deploy)
+app.command()(worker)
+
+
+def _with_options(
+    settings: list[str] | None, strategy: str | None, budget: str | None, provider: str | None
+) -> list[str]:
+    named = [("strategy", strategy), ("budget", budget), ("instructions.provider", provider)]
+    return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *(settings or [])]
+
+
+def _curate(
+    workspace: str,
+    *,
+    refresh: bool,
+    annotate_pool: bool = False,
+    from_scratch: bool = False,
+    traceback: bool = False,
+) -> None:
+    from flows.curate import curate
+
+    _prepare_console(traceback=traceback)
+    _show(curate(workspace, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, return_state=True))
+
+
+def _show(state: Any) -> None:
+    """Print what a curation ended with."""
+    from flows.command_line.show import show_outcome
+    from flows.outcome import CurationOutcome
+
+    outcome = _result(state)
+    assert isinstance(outcome, CurationOutcome)
+    show_outcome(outcome)
+
+
+def _prepare_console(*, traceback: bool) -> None:
+    """Make the terminal fit for a person; to be called when Prefect is imported and its log handlers are there."""
+    from flows.command_line.console import hide_tracebacks
+    from flows.embedded_server import end_on_signals, end_orphaned_servers
+    from tasks.platform.prefect_server import check_server
+
+    check_server()
+    end_on_signals()
+    end_orphaned_servers(os.environ["PREFECT_HOME"])
+    if not traceback:
+        hide_tracebacks()
+
+
+def _result(state: Any) -> object:
+    """What a flow returned; a failure ends the command with its message."""
+    if state.is_cancelled():
+        sys.stderr.write(f"presel: {state.message}\n")
+        raise typer.Exit(3)
+    if state.is_failed():
+        said = re.sub(r"^Flow run encountered an exception: \w+: ", "", state.message or "")
+        sys.stderr.write(f"presel: {said}\nFinished stages are kept; the same command continues from here.\n")
+        raise typer.Exit(1)
+    return state.result()
+
+
+def main() -> None:
+    """Entry point: what the user can act on is one message, not a traceback."""
+    try:
+        app()
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
+        if not isinstance(error, _user_errors()):
+            raise
+        sys.stderr.write(f"presel: {error}\n")
+        sys.exit(2)
+    finally:
+        if "flows.embedded_server" in sys.modules:
+            from flows.embedded_server import leave_if_interrupted
+
+            leave_if_interrupted()
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """Errors whose message says what is wrong and what to do; imported when there is one, to start fast."""
+    from components.benchmark.hold_out import HoldOutError
+    from components.instructions.image_streak import ImagesAwayError
+    from components.instructions.ledger.ledger import LedgerError
+    from components.instructions.people.written import WrittenFileError
+    from components.instructions.prompts import PromptError
+    from components.instructions.spending.prices import UnknownPriceError
+    from components.lineage.lock_file import LineageError
+    from components.models.embedding.vector_store import MissingVectorsError
+    from components.parameters.parameters import ParameterError
+    from components.pool.images import ImageError
+    from components.pool.records import SourceError
+    from components.strategies.find_sample import UnknownSampleError
+    from components.training_set.export import ExportError
+    from tasks.platform.collect_runs import PurgeError
+    from tasks.platform.prefect_server import PrefectServerError
+    from tasks.platform.run_files import SnapshotError
+    from tasks.platform.tracking import TrackingAwayError, TrackingRefusedError
+    from tasks.platform.versioning import MissingInputError
+    from tasks.platform.workspace import WorkspaceBusyError
+
+    return (
+        ExportError,
+        HoldOutError,
+        ImageError,
+        ImagesAwayError,
+        LedgerError,
+        LineageError,
+        MissingInputError,
+        MissingVectorsError,
+        ParameterError,
+        ProjectNotFoundError,
+        PromptError,
+        PrefectServerError,
+        PurgeError,
+        SnapshotError,
+        SourceError,
+        TrackingAwayError,
+        TrackingRefusedError,
+        UnknownPriceError,
+        UnknownSampleError,
+        WorkspaceBusyError,
+        WrittenFileError,
+    )
+
+
+if __name__ == "__main__":
+    main()

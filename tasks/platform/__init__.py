@@ -1,0 +1,1 @@
+"""What stages stand on: declaration and runner, DVC, MLflow, registry, run archive."""

@@ -1,0 +1,67 @@
+"""A comparison in MLflow: the run that the compared curation runs are nested in."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_link_artifact
+from prefect.runtime import flow_run
+
+from tasks.platform.git_commit import git_commit
+from tasks.platform.tracking import metric_name
+from tasks.platform.tracking_operations import MetricValue, RunStatus
+from tasks.platform.tracking_record import (
+    contact_at_start,
+    log_file,
+    log_values,
+    now_ms,
+    open_run,
+    send_spooled,
+    set_status,
+)
+
+
+@contextmanager
+def open_comparison_run(name: str, parameters: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """The parent run of a comparison; finished, failed or killed as the block ends.
+
+    Args:
+        name: of the comparison.
+        parameters: what was compared, as (name, value).
+
+    Yields:
+        Its id.
+    """
+    contact_at_start()
+    tags = [
+        ("presel.comparison", name),
+        ("presel.git_commit", git_commit()),
+        ("prefect.flow_run", flow_run.name or ""),
+        ("prefect.flow_run_id", flow_run.id or ""),
+    ]
+    run_id = open_run(flow_run.name or "compare", tags=tags)
+    status: RunStatus = "FAILED"
+    try:
+        log_values(run_id, params=parameters)
+        yield run_id
+        status = "FINISHED"
+    finally:
+        set_status(run_id, status)
+        send_spooled()
+
+
+@task(name="publish_comparison", persist_result=False, retries=2, retry_delay_seconds=5)
+def publish_comparison(run_id: str, metrics: Sequence[tuple[str, float]], page: Path, files: Sequence[Path]) -> None:
+    """Keep the numbers and the page with the MLflow run and link the page from the Prefect run."""
+    now = now_ms()
+    values = [MetricValue(name=metric_name(name), value=value, step=0, measured_ms=now) for name, value in metrics]
+    log_values(run_id, metrics=values)
+    for file in (page, *files):
+        log_file(run_id, str(file))
+    create_link_artifact(
+        key="comparison",
+        link=page.resolve().as_uri(),
+        link_text="comparison",
+        description=f"Also an artifact of MLflow run {run_id}.",
+    )

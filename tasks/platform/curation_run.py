@@ -1,0 +1,146 @@
+"""A curation run in MLflow: parameters, dataset inputs, lineage tags, and how it ended."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect.exceptions import Pause
+from prefect.runtime import flow_run
+
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_cost
+from components.parameters.parameters import Parameters
+from tasks.platform.approval import PurchaseDeclinedError
+from tasks.platform.git_commit import git_commit
+from tasks.platform.run_files import CODE_TAG, code_digest, run_files
+from tasks.platform.stage import CurationRun
+from tasks.platform.tracking import TrackingAwayError, experiment_id, mlflow_errors, tracking_client
+from tasks.platform.tracking_operations import LogDataset, RunStatus
+from tasks.platform.tracking_record import (
+    contact_at_start,
+    is_there,
+    log_file,
+    log_values,
+    open_run,
+    record,
+    send_spooled,
+    set_status,
+)
+from tasks.platform.versioning import Artifact
+from tasks.platform.workspace import Workspace
+
+# MLflow's word for a run that goes on later.
+_WAITING: RunStatus = "SCHEDULED"
+
+
+@contextmanager
+def open_curation_run(
+    workspace: Workspace, *, refresh: bool, annotate_pool: bool = False, parent_run_id: str | None = None
+) -> Iterator[CurationRun]:
+    """The parent run of one curation; finished, failed or killed as the block ends.
+
+    Args:
+        workspace: where it lives.
+        refresh: run every stage even when its result is cached.
+        annotate_pool: instructions may be bought for the whole pool.
+        parent_run_id: the MLflow run that this one is nested in, such as a comparison's.
+    """
+    contact_at_start()
+    parameters = workspace.parameters()
+    run_id = _resumed_run(parameters)
+    if run_id is None:
+        tags = [
+            ("presel.workspace", workspace.root),
+            ("presel.strategy", parameters.strategy),
+            ("presel.git_commit", git_commit()),
+            (CODE_TAG, code_digest()),
+            ("prefect.flow_run", flow_run.name or ""),
+            ("prefect.flow_run_id", flow_run.id or ""),
+            ("prefect.flow_run_url", flow_run.ui_url or ""),
+        ]
+        run_id = open_run(flow_run.name or "curate", parent=parent_run_id, tags=tags)
+        log_values(run_id, params=list(_flatten("", parameters.model_dump(mode="json"))))
+    label = flow_run.id or run_id
+    status: RunStatus = "FAILED"
+    try:
+        yield CurationRun(workspace, run_id, refresh, annotate_pool, label)
+        status = "FINISHED"
+    except Pause:
+        status = _WAITING
+        raise
+    except PurchaseDeclinedError:
+        status = "KILLED"
+        raise
+    finally:
+        _close(run_id, workspace, cost_usd=_cost(parameters, label), status=status)
+
+
+def _resumed_run(parameters: Parameters) -> str | None:
+    """The run that this flow run had before a person was asked or it was retried, when its parameters are the same.
+
+    While MLflow is away it cannot be found, and what follows becomes a run of its own with the same flow run's tags.
+    """
+    if not flow_run.id or not is_there():
+        return None
+    client = tracking_client()
+    query = f"tags.`prefect.flow_run_id` = '{flow_run.id}'"
+    try:
+        with mlflow_errors():
+            waiting = client.search_runs([experiment_id(client)], query)
+    except TrackingAwayError:
+        return None
+    for run in waiting:
+        if run.data.params == dict(_flatten("", parameters.model_dump(mode="json"))):
+            set_status(run.info.run_id, "RUNNING")
+            return str(run.info.run_id)
+    return None
+
+
+def _close(run_id: str, workspace: Workspace, *, cost_usd: float, status: RunStatus) -> None:
+    log_values(run_id, tags=[("presel.cost_usd", f"{cost_usd:.6f}")])
+    if workspace.lock_file.exists():
+        digest = hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()
+        log_values(run_id, tags=[("presel.dvc_lock_sha256", digest)])
+    with run_files(workspace) as files:
+        for file in files:
+            log_file(run_id, str(file))
+    set_status(run_id, status)
+    send_spooled()
+
+
+def _cost(parameters: Parameters, label: str) -> float:
+    with open_ledger(parameters.instructions.ledger) as ledger:
+        return ledger_cost(ledger, run=label)
+
+
+def log_dataset(run: CurationRun, artifact: Artifact, *, context: str) -> None:
+    """Name an artifact as an input of the curation run, with its version.
+
+    Args:
+        run: the curation run.
+        artifact: the pool's manifest, the training set.
+        context: what it is for, such as `pool` or `training`.
+    """
+    assert run.mlflow_run_id is not None
+    record(
+        LogDataset(
+            run=run.mlflow_run_id,
+            name=artifact.path,
+            digest=artifact.dvc_hash.removesuffix(".dir"),
+            source=json.dumps({"workspace": run.workspace.root, "path": artifact.path}),
+            profile=json.dumps({"rows": artifact.rows}),
+            context=context,
+        )
+    )
+
+
+def _flatten(prefix: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flatten(f"{prefix}.{key}" if prefix else str(key), inner)
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from _flatten(f"{prefix}.{index}", inner)
+    else:
+        yield prefix, str(value)

@@ -1,0 +1,68 @@
+"""The end of a run: the report in MLflow and linked from Prefect, the versions in the DVC remote and in git."""
+
+import subprocess
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_link_artifact
+from prefect.runtime import task_run
+
+from tasks.platform.failures import BACK_OFF_JITTER, BACK_OFF_SECONDS, failure_may_pass
+from tasks.platform.stage import CurationRun
+from tasks.platform.tracking_record import log_file
+from tasks.platform.unpushed import push_run, remember_run
+from tasks.platform.versioning import Artifact, RemoteAwayError
+
+_PUSH_RETRIES = 2  # what is not copied now is copied by the next run, so it is not worth waiting long for
+
+
+@task(name="publish_report", persist_result=False, retries=2, retry_delay_seconds=5)
+def publish_report(run: CurationRun, report: Artifact) -> None:
+    """Keep the report with the MLflow run and link it from the Prefect run."""
+    page = run.workspace.artifact("report") / "report.html"
+    assert run.mlflow_run_id is not None
+    log_file(run.mlflow_run_id, str(page))
+    create_link_artifact(
+        key="report",
+        link=page.resolve().as_uri(),
+        link_text="curation report",
+        description=f"Version {report.dvc_hash} of the report; also an artifact of MLflow run {run.mlflow_run_id}.",
+    )
+
+
+@task(
+    name="publish_versions",
+    persist_result=False,
+    retries=_PUSH_RETRIES,
+    retry_delay_seconds=list(BACK_OFF_SECONDS[:_PUSH_RETRIES]),
+    retry_jitter_factor=BACK_OFF_JITTER,
+    retry_condition_fn=failure_may_pass,
+)
+def publish_versions(run: CurationRun) -> None:
+    """Copy new versions to the DVC remote; commit the record to git when the parameters say so."""
+    parameters = run.workspace.parameters().versioning
+    if parameters.push_to_remote:
+        _push(run)
+    if parameters.commit_to_git:
+        place = run.workspace
+        files = [str(place.pipeline_file), str(place.lock_file), str(place.parameter_file)]
+        subprocess.run(["git", "add", "--", *files], check=True)
+        if subprocess.run(["git", "diff", "--cached", "--quiet", "--", *files], check=False).returncode:
+            message = f"Record curation run {run.mlflow_run_id}"
+            subprocess.run(["git", "commit", "-q", "-m", message, "--", *files], check=True)
+
+
+def _push(run: CurationRun) -> None:
+    try:
+        copied = push_run(run.workspace)
+    except RemoteAwayError as error:
+        if task_run.run_count <= _PUSH_RETRIES:
+            raise
+        # All of it is in the DVC cache: that a copy of it waits is no reason to fail a run that is done.
+        get_run_logger().warning(
+            "the DVC remote cannot be reached, so %d versions are in this machine's DVC cache alone (%s). See that the "
+            "store in .dvc/config is up and that its credentials are in the environment; the next run copies them",
+            remember_run(run.workspace),
+            error,
+        )
+    else:
+        get_run_logger().info("%d files copied to the DVC remote", copied)

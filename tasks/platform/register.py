@@ -1,0 +1,73 @@
+"""The tuned adapter as a version in the MLflow model registry."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import task
+
+from components.parameters.parameters import VlmParameters
+from components.schemas import METRICS
+from components.storage import read_table
+from tasks.platform.stage import CurationRun
+from tasks.platform.tracking import TrackingAwayError, mlflow_errors, tracking_client
+from tasks.platform.tracking_operations import RegisterAdapter
+from tasks.platform.tracking_record import is_there, record
+from tasks.platform.tracking_send import version_of_adapter
+from tasks.platform.versioning import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """A version of the registered model.
+
+    Attributes:
+        name: of the registered model.
+        version: its number; empty while MLflow is away, which gives the number when it is told.
+        created: whether this run made it; False when the same adapter was registered before.
+    """
+
+    name: str
+    version: str
+    created: bool
+
+
+@task(name="register_model", persist_result=False, retries=2, retry_delay_seconds=5)
+def register_model(run: CurationRun, model: Artifact, benchmark: Artifact) -> RegisteredVersion:
+    """Register the tuned adapter as `challenger`, once: an adapter that has a version keeps it."""
+    parameters = run.workspace.parameters()
+    name = parameters.registry.model_name
+    before = _version_before(name, model.dvc_hash)
+    metrics = read_table(run.workspace.artifact("benchmark/tuned") / "metrics.parquet", METRICS)
+    tags = {
+        "presel.benchmark": benchmark.dvc_hash,
+        "presel.workspace": run.workspace.root,
+        **{f"score.{row['set']}": f"{row['score']:.4f}" for row in metrics.to_pylist()},
+    }
+    assert run.mlflow_run_id is not None
+    version = record(
+        RegisterAdapter(
+            run=run.mlflow_run_id,
+            model_name=name,
+            adapter=str(run.workspace.artifact("model") / "adapter"),
+            adapter_hash=model.dvc_hash,
+            vlm=_portable(parameters.vlm).model_dump_json(),
+            tags=tuple(tags.items()),
+        )
+    )
+    return RegisteredVersion(name, version or "", created=before is None)
+
+
+def _version_before(name: str, adapter_hash: str) -> str | None:
+    if not is_there():
+        return None
+    try:
+        with mlflow_errors():
+            return version_of_adapter(tracking_client(), name, adapter_hash)
+    except TrackingAwayError:
+        return None
+
+
+def _portable(vlm: VlmParameters) -> VlmParameters:
+    """A local model folder by its absolute path, so that the registered model loads from any working directory."""
+    folder = Path(vlm.model)
+    return vlm.model_copy(update={"model": str(folder.resolve())}) if folder.is_dir() else vlm

@@ -1,0 +1,89 @@
+"""What an MLflow run carries so that it can be walked back, checked and made again, whether or not anyone committed."""
+
+import hashlib
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from components.lineage.machine import this_machine
+from components.storage import write_bytes, write_text
+from tasks.platform.git_commit import uncommitted_changes
+from tasks.platform.workspace import Workspace
+
+MACHINE_NAME = "machine.json"
+CODE_NAME = "code.diff"
+SNAPSHOTS_NAME = "snapshots.tar.gz"
+CODE_TAG = "presel.code_diff_sha256"
+# Below data/, what stages read and no stage writes: DVC does not keep it, so the run does.
+INPUTS = "inputs"
+# What a recuration goes on from is in the DVC store, as outputs of an earlier run, and this file says which; what a
+# curation from scratch goes on from, tables without rows, is in no store.
+EARLIER = "earlier"
+_EARLIER_RECORD = "earlier.json"
+
+
+class SnapshotError(ValueError):
+    """The snapshots that a run carries cannot be laid out."""
+
+
+@contextmanager
+def run_files(workspace: Workspace) -> Iterator[tuple[Path, ...]]:
+    """Write the files that go with a run into a temporary folder, for as long as the block lasts.
+
+    dvc.lock and params.yaml as they are; the pipeline; what differs from the commit; the machine; the snapshots.
+    """
+    with tempfile.TemporaryDirectory(prefix="presel-run-") as name:
+        folder = Path(name)
+        write_text(folder / MACHINE_NAME, this_machine().as_json())
+        write_bytes(folder / SNAPSHOTS_NAME, _packed(workspace))
+        changes = uncommitted_changes()
+        if changes:
+            write_bytes(folder / CODE_NAME, changes)
+        own = [workspace.lock_file, workspace.pipeline_file, workspace.parameter_file]
+        yield (*(file for file in own if file.exists()), *sorted(folder.iterdir()))
+
+
+def code_digest() -> str:
+    """sha256 of what differs from the checked-out commit; empty when nothing does."""
+    changes = uncommitted_changes()
+    return hashlib.sha256(changes).hexdigest() if changes else ""
+
+
+def unpack_snapshots(packed: bytes, workspace: Workspace) -> None:
+    """Lay the snapshots of a run out in a workspace.
+
+    Args:
+        packed: content of `SNAPSHOTS_NAME`.
+        workspace: whose `data/` they go to.
+
+    Raises:
+        SnapshotError: something in it is not a file below `data/`; nothing is written then.
+    """
+    target = Path(workspace.root) / "data"
+    # Not `extractall` with its filter, which Python has from 3.11.4 on: Debian 12 comes with 3.11.2.
+    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
+        members = [member for member in archive if not member.isdir()]
+        for member in members:
+            name = PurePosixPath(member.name)
+            if not member.isfile() or name.is_absolute() or ".." in name.parts:
+                raise SnapshotError(
+                    f"{SNAPSHOTS_NAME} of the run holds {member.name!r}, which is not a file below data/: it was not "
+                    "written by presel, and nothing of it is unpacked"
+                )
+        for member in members:
+            content = archive.extractfile(member)
+            assert content is not None
+            write_bytes(target / member.name, content.read())
+
+
+def _packed(workspace: Workspace) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6) as archive:
+        earlier = f"{EARLIER}/{_EARLIER_RECORD}"
+        for name in (INPUTS, earlier if workspace.artifact(earlier).exists() else EARLIER):
+            if workspace.artifact(name).exists():
+                archive.add(workspace.artifact(name), arcname=name)
+    return buffer.getvalue()

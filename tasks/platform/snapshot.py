@@ -1,0 +1,79 @@
+"""Snapshots of what lies outside the artifacts: they change when a source, model or annotation file may have."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from prefect import task
+
+from components.parameters.instructions import InstructionParameters
+from components.parameters.parameters import BenchmarkSet, SourceParameters, TaskRule
+from components.pool.snapshot import snapshot_files, snapshot_model, snapshot_sources
+from components.storage import write_text
+from tasks.platform.earlier import ensure_earlier
+from tasks.platform.workspace import Workspace
+
+
+def _images_of(item: BenchmarkSet) -> SourceParameters:
+    rule = TaskRule(constant=item.name)
+    return SourceParameters(kind="image_folder", path=item.image_root, image_root=item.image_root, task=rule)
+
+
+def _snapshot_instructions(parameters: InstructionParameters) -> str:
+    """What instructions are made of: the annotation files, or the prompt templates and the local model."""
+    if parameters.provider == "existing":
+        return snapshot_files([file.path for file in parameters.annotations])
+    templates = snapshot_files(sorted(Path(parameters.prompts).glob("*.yaml")))
+    if parameters.provider != "local":
+        return templates
+    return templates + snapshot_model(parameters.model, parameters.revision)
+
+
+@task(name="snapshot_inputs", persist_result=False)
+def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
+    """Bring `data/inputs/*.json` up to date, and make sure that there is something to go on from, if only nothing.
+
+    Returns:
+        Names of the snapshots that changed.
+    """
+    ensure_earlier(workspace)
+    snapshots = _snapshots(workspace)
+    changed = changed_inputs(workspace, snapshots)
+    for name in changed:
+        write_text(snapshot_file(workspace, name), snapshots[name])
+    return changed
+
+
+def changed_inputs(workspace: Workspace, snapshots: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Names of the snapshots that are not as they were when the workspace last ran; nothing is written.
+
+    Args:
+        workspace: with its parameters.
+        snapshots: name -> what it would be now; None: they are taken.
+    """
+    if snapshots is None:
+        snapshots = _snapshots(workspace)
+    files = {name: snapshot_file(workspace, name) for name in snapshots}
+    return tuple(
+        name for name, file in files.items() if not file.exists() or file.read_text(encoding="utf-8") != snapshots[name]
+    )
+
+
+def snapshot_file(workspace: Workspace, name: str) -> Path:
+    """Where a snapshot is kept."""
+    return workspace.artifact("inputs") / f"{name}.json"
+
+
+def _snapshots(workspace: Workspace) -> dict[str, str]:
+    parameters = workspace.parameters()
+    vlm, encoder = parameters.vlm, parameters.encoder
+    snapshots = {
+        "sources": snapshot_sources(parameters.sources),
+        "encoder": snapshot_model(encoder.model, encoder.revision),
+        "vlm": snapshot_model(vlm.model, vlm.revision),
+        "instructions": _snapshot_instructions(parameters.instructions),
+        "benchmark": snapshot_files([item.path for item in parameters.benchmark.sets])
+        + snapshot_sources([_images_of(item) for item in parameters.benchmark.sets]),
+    }
+    if parameters.strategy == "coincide":
+        snapshots["concept_model"] = snapshot_model(parameters.coincide.model, parameters.coincide.revision)
+    return snapshots

@@ -1,0 +1,339 @@
+"""One stage of the pipeline as a Prefect task: cached by content, verified or restored on a hit, committed to DVC."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from prefect import task
+from prefect.cache_policies import CachePolicy
+from prefect.filesystems import LocalFileSystem
+from prefect.results import ResultStore, get_result_store
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+
+from components.parameters.parameters import Parameters
+from components.schemas import SCHEMA_VERSION
+from components.storage import write_record
+from tasks.platform.failures import BACK_OFF_JITTER, BACK_OFF_SECONDS, explained, failure_may_pass
+from tasks.platform.prefect_server import when_it_is_there
+from tasks.platform.stage_page import LoggedProgress, publish_stage_page
+from tasks.platform.stage_tracker import StageTracker
+from tasks.platform.unpushed import push_stage_or_remember
+from tasks.platform.versioning import (
+    Artifact,
+    check_unchanged,
+    commit_stage,
+    open_stage,
+    output_hash,
+    output_path,
+    restore_output,
+    stage_key,
+)
+from tasks.platform.workspace import STATE, Workspace
+
+logger = logging.getLogger("presel.stage")
+# What a stage can need a share of: the tag of its task. Prefect waits for a slot of the global concurrency limit
+# `tag:gpu` or `tag:api` where one is defined, and for nothing where none is.
+Resource = Literal["gpu", "api"]
+Uses = Resource | Callable[[Parameters], Resource | None] | None
+
+
+class StageRefusedError(RuntimeError):
+    """A stage does not go on without a person's word; trying again would change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurationRun:
+    """What every stage of one run shares.
+
+    Attributes:
+        workspace: where it lives.
+        mlflow_run_id: the parent run in MLflow; None outside a flow (`dvc repro`).
+        refresh: run every stage even when its result is cached.
+        annotate_pool: instructions may be bought for the whole pool.
+        label: under which money is booked; retries of a run keep it, so a limit holds for all of them together.
+    """
+
+    workspace: Workspace
+    mlflow_run_id: str | None = None
+    refresh: bool = False
+    annotate_pool: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSummary:
+    """What a stage's body reports.
+
+    Attributes:
+        rows: rows of the artifact's main table.
+        note: one line for a person.
+        metrics: numbers worth keeping, as (name, value).
+    """
+
+    rows: int
+    note: str
+    metrics: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """What a stage's body may use.
+
+    Attributes:
+        workspace: where its inputs are.
+        parameters: all parameters; dvc.yaml says which of them the stage depends on.
+        item: which of several it is: the baseline or the benchmarked model; empty for a stage there is one of.
+        output: the directory to write.
+        scratch: a directory for checkpoints that survives a kill and belongs to exactly this work.
+        tracker: where metrics go while it runs.
+        log: where a line for a person goes.
+        annotate_pool: instructions may be bought for the whole pool.
+        run_label: under which money is booked.
+    """
+
+    workspace: Workspace
+    parameters: Parameters
+    item: str
+    output: Path
+    scratch: Path
+    tracker: StageTracker
+    log: Callable[[str], None]
+    annotate_pool: bool = False
+    run_label: str = ""
+
+    @property
+    def in_flow(self) -> bool:
+        """Whether a flow runs it, in which a person can be asked; `dvc repro` runs none."""
+        return self.tracker.parent_run_id is not None
+
+    def input(self, name: str) -> Path:
+        """The directory of an artifact that the stage reads."""
+        return self.workspace.artifact(name)
+
+    def progress(self, what: str) -> LoggedProgress:
+        """A progress listener that logs, and moves the bar in the Prefect UI, at most every two seconds."""
+        return LoggedProgress(what, self.log)
+
+
+StageBody = Callable[[StageContext], StageSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedStage:
+    """A stage whose identity is known, ready to run or to be found in the cache."""
+
+    name: str
+    key: str
+    run: CurationRun
+
+
+@dataclass
+class StageKeyPolicy(CachePolicy):
+    """The cache key is the stage's key, computed before submission: a failure there fails the run.
+
+    Prefect's own policies would see neither the content behind a path nor a changed helper, and a policy that raises
+    inside Prefect is logged and the result silently not kept.
+    """
+
+    def compute_key(
+        self,
+        task_ctx: Any,  # noqa: ARG002 -- Prefect's interface
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],  # noqa: ARG002
+        **_: Any,
+    ) -> str:
+        """The key that `StageTask` computed."""
+        stage = inputs["stage"]
+        assert isinstance(stage, PreparedStage)
+        return stage.key
+
+
+class StageTask:
+    """A stage. Call it in a flow; `fn` is the body alone.
+
+    Args:
+        name: the stage's name in dvc.yaml, without `@item`.
+        body: loads, calls a component, saves.
+        retries: times that a failure which may pass is tried again, with growing pauses.
+        uses: what it needs a share of, or how the parameters say so.
+    """
+
+    def __init__(self, name: str, body: StageBody, *, retries: int, uses: Uses) -> None:
+        self.name = name
+        self.fn = body
+        self._uses = uses
+
+        @task(
+            name=name,
+            task_run_name="{stage.name}",
+            cache_policy=StageKeyPolicy(),
+            persist_result=True,
+            result_serializer="json",
+            retries=retries,
+            retry_delay_seconds=list(BACK_OFF_SECONDS[:retries]) or None,
+            retry_jitter_factor=BACK_OFF_JITTER,
+            retry_condition_fn=failure_may_pass,
+        )
+        def execute(stage: PreparedStage, inputs: tuple[Artifact, ...]) -> Artifact:  # noqa: ARG001 -- inputs draw the graph
+            with explained(stage.run.workspace, stage.name):
+                return self._execute(stage)
+
+        self.task = execute
+
+    def __call__(self, run: CurationRun, *inputs: Artifact, item: str = "") -> Artifact:
+        """Run the stage, or find its result.
+
+        Args:
+            run: the curation run.
+            inputs: artifacts it reads, for the order and the graph; dvc.yaml says what is really read.
+            item: which of several.
+
+        Returns:
+            The artifact; its content is at its path in the workspace when this returns.
+        """
+        name = f"{self.name}@{item}" if item else self.name
+        store = _store_of(get_result_store(), self.task)
+        with open_stage(run.workspace, name) as stage:
+            key = stage_key(stage, run.workspace)
+            refresh = run.refresh or not _is_available(store, key, stage)
+        prepared = PreparedStage(name, key, run)
+        # A tag stands for a global concurrency limit: what is found in the cache must not wait for a GPU.
+        uses = self._uses(run.workspace.parameters()) if callable(self._uses) else self._uses
+        tags = [uses] if refresh and uses else []
+        execute = self.task.with_options(refresh_cache=refresh, tags=tags)
+        artifact = when_it_is_there(lambda: execute(prepared, inputs))
+        assert isinstance(artifact, Artifact)
+        with explained(run.workspace, name):
+            commit_stage(run.workspace, name, key)
+        if refresh and run.workspace.parameters().versioning.push_to_remote:
+            # At once, not at the end of the run: what is finished then outlives the machine it was computed on.
+            push_stage(run.workspace, name)
+        return artifact
+
+    def run_for_dvc(self, workspace: Workspace, name: str) -> Artifact:
+        """Run the body for `dvc repro`, and leave the result where the flow's task finds it.
+
+        DVC commits the output itself.
+        """
+        with workspace.exclusive():
+            return self._run_alone(workspace, name)[0]
+
+    def run_again(self, workspace: Workspace, name: str) -> Artifact:
+        """Run the body outside a flow and commit what it wrote."""
+        with workspace.exclusive():
+            artifact, key = self._run_alone(workspace, name)
+            commit_stage(workspace, name, key)
+        return artifact
+
+    def _run_alone(self, workspace: Workspace, name: str) -> tuple[Artifact, str]:
+        with open_stage(workspace, name) as stage:
+            key = stage_key(stage, workspace)
+        artifact = self._execute(PreparedStage(name, key, CurationRun(workspace, label=f"stage-{uuid4()}")))
+        storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
+        store = _store_of(ResultStore(result_storage=storage), self.task)
+        store.write(artifact, key=key)
+        return artifact, key
+
+    def _execute(self, stage: PreparedStage) -> Artifact:
+        workspace = stage.run.workspace
+        with open_stage(workspace, stage.name) as declared:
+            path = output_path(declared)
+        started = time.monotonic()
+        with StageTracker(stage.run.mlflow_run_id, stage.name) as tracker:
+            context = StageContext(
+                workspace=workspace,
+                parameters=workspace.parameters(),
+                item=stage.name.partition("@")[2],
+                output=Path(workspace.root) / path,
+                scratch=STATE / "scratch" / workspace.name / f"{stage.name}-{stage.key[:16]}",
+                tracker=tracker,
+                log=_log,
+                annotate_pool=stage.run.annotate_pool,
+                run_label=stage.run.label,
+            )
+            summary = self.fn(context)
+            write_record(context.output, stage=stage.name, rows=summary.rows, schema_version=SCHEMA_VERSION)
+            tracker.log_summary((*summary.metrics, ("seconds", time.monotonic() - started)), summary.note)
+        _log(f"{summary.note} ({time.monotonic() - started:.1f} s)")
+        with open_stage(workspace, stage.name) as declared:
+            check_unchanged(declared, workspace, stage.key)
+            dvc_hash = output_hash(declared)
+        assert dvc_hash is not None
+        publish_stage_page(stage.name, summary.note, context.output)
+        return Artifact(
+            stage=stage.name,
+            path=path,
+            dvc_hash=dvc_hash,
+            rows=summary.rows,
+            schema_version=SCHEMA_VERSION,
+            seconds=time.monotonic() - started,
+        )
+
+
+def stage_task(
+    name: str, *, retries: int = len(BACK_OFF_SECONDS), uses: Uses = None
+) -> Callable[[StageBody], StageTask]:
+    """Make a stage of a body.
+
+    Args:
+        name: the stage's name in dvc.yaml, without `@item`.
+        retries: times that a failure which may pass is tried again.
+        uses: `gpu` or `api`, when it needs a share of one, or a function of the parameters that says so.
+    """
+
+    def wrap(body: StageBody) -> StageTask:
+        return StageTask(name, body, retries=retries, uses=uses)
+
+    return wrap
+
+
+@task(
+    name="push",
+    task_run_name="push {stage}",
+    persist_result=False,
+    retries=len(BACK_OFF_SECONDS),
+    retry_delay_seconds=list(BACK_OFF_SECONDS),
+    retry_jitter_factor=BACK_OFF_JITTER,
+    retry_condition_fn=failure_may_pass,
+)
+def push_stage(workspace: Workspace, stage: str) -> None:
+    """Copy what a stage made to the DVC remote, or note that it has to be done."""
+    push_stage_or_remember(workspace, stage)
+
+
+def _store_of(base: ResultStore, execute: Any) -> ResultStore:
+    store = base.update_for_task(execute)
+    # Prefect's method returns a coroutine where an event loop runs; stages are called from synchronous flows.
+    assert isinstance(store, ResultStore)
+    return store
+
+
+def _is_available(store: ResultStore, key: str, stage: Any) -> bool:
+    """Whether a result is cached and its artifact is really there, restored when it has to be."""
+    if not store.exists(key):
+        return False
+    try:
+        artifact = store.read(key).result
+    except ValueError as error:
+        logger.warning("the cached result of %s is damaged (%s); it runs again", stage.addressing, error)
+        return False
+    assert isinstance(artifact, Artifact)
+    if output_hash(stage) == artifact.dvc_hash:
+        return True
+    restored = restore_output(stage, artifact.dvc_hash)
+    logger.info("%s %s", stage.addressing, "restored from the DVC cache" if restored else "is lost and runs again")
+    return restored
+
+
+def _log(line: str) -> None:
+    from prefect.context import FlowRunContext, TaskRunContext
+    from prefect.logging import get_run_logger
+
+    if TaskRunContext.get() or FlowRunContext.get():
+        get_run_logger().info(line)
+    else:
+        logger.info(line)

@@ -1,0 +1,162 @@
+"""The MLflow server: who it is, whether it is there, and what its errors mean for a run."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tasks.platform.workspace import STATE
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DEFAULT_EXPERIMENT = "presel"
+_ANSWER_SECONDS = 3
+_DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"})
+_AWAY = frozenset(
+    {
+        "INTERNAL_ERROR",  # also what MLflow calls a connection that could not be made
+        "TEMPORARILY_UNAVAILABLE",  # also a database that is locked
+        "DEADLINE_EXCEEDED",
+        "REQUEST_LIMIT_EXCEEDED",
+        "RESOURCE_EXHAUSTED",
+        "CANCELLED",
+    }
+)
+
+
+class TrackingAwayError(RuntimeError):
+    """MLflow does not answer; what it was to be told is kept and told later."""
+
+
+class TrackingRefusedError(RuntimeError):
+    """MLflow answers, and does not let this project in: a person has to change something."""
+
+
+def tracking_client() -> "MlflowClient":
+    """A client of the configured tracking server (`MLFLOW_TRACKING_URI`)."""
+    from mlflow import MlflowClient
+
+    return MlflowClient()
+
+
+def experiment_id(client: "MlflowClient") -> str:
+    """The experiment of all curation runs, created on first use."""
+    # MLflow's own variable; projects that share a server need one each, or they take each other's runs for theirs.
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", DEFAULT_EXPERIMENT)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    embedded = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
+    # A database backend without a server would put artifacts beside the working directory.
+    location = (Path.cwd() / STATE / "mlflow-artifacts").as_uri() if embedded else None
+    # The kind decides which of MLflow's pages opens first: runs and metrics, not traces of agents.
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(name, artifact_location=location, tags=kind))
+
+
+def metric_name(name: str) -> str:
+    """MLflow allows fewer characters than a task's name may have."""
+    return re.sub(r"[^\w./: -]", "_", name)
+
+
+def shown_address() -> str:
+    """The tracking server for a message: without a password."""
+    address = os.environ["MLFLOW_TRACKING_URI"]
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else address
+
+
+def check_answers() -> None:
+    """Ask a tracking server whether it is there, in seconds; MLflow's own requests would wait for minutes.
+
+    Raises:
+        TrackingAwayError: it is not.
+    """
+    address = os.environ["MLFLOW_TRACKING_URI"]
+    if not address.startswith("http"):
+        return
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    with mlflow_errors():
+        answer = http_request(
+            get_default_host_creds(address),
+            "/health",
+            "GET",
+            max_retries=0,
+            timeout=_ANSWER_SECONDS,
+            raise_on_status=False,
+        )
+    if answer.status_code >= 500:
+        raise TrackingAwayError(f"it answers {answer.status_code}")
+
+
+@contextmanager
+def answering_tracking() -> Iterator[None]:
+    """For a command that MLflow has to answer: what keeps it from that is said in words.
+
+    Raises:
+        TrackingAwayError: it does not answer.
+        TrackingRefusedError: it does not let this project in, or is not MLflow.
+    """
+    try:
+        with mlflow_errors():
+            check_answers()
+            yield
+    except TrackingAwayError as error:
+        raise TrackingAwayError(
+            f"MLflow at {shown_address()} (MLFLOW_TRACKING_URI) does not answer: start it, or correct the address. "
+            f"[{error}]"
+        ) from error
+
+
+@contextmanager
+def mlflow_errors() -> Iterator[None]:
+    """Tell the three kinds of failure apart.
+
+    Raises:
+        TrackingAwayError: MLflow, its database or its artifact store does not answer: it passes.
+        TrackingRefusedError: the credentials are wrong, or what answers is not MLflow.
+        mlflow.exceptions.MlflowException: anything else: MLflow does not accept what it was told.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import HTTPError, RequestException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code in _DENIED:
+            raise _denied(error) from None
+        if error.error_code == "ENDPOINT_NOT_FOUND":
+            raise TrackingRefusedError(
+                f"what answers at {shown_address()} is not MLflow: correct MLFLOW_TRACKING_URI. It says: "
+                f"{_short(error)}"
+            ) from None
+        if error.error_code in _AWAY:
+            raise TrackingAwayError(_short(error)) from error
+        raise
+    except HTTPError as error:  # of the artifact store
+        status = 0 if error.response is None else error.response.status_code
+        if status in {401, 403}:
+            raise _denied(error) from None
+        if 400 <= status < 500 and status not in {408, 429}:
+            raise
+        raise TrackingAwayError(_short(error)) from error
+    except RequestException as error:
+        raise TrackingAwayError(_short(error)) from error
+
+
+def _denied(error: Exception) -> TrackingRefusedError:
+    return TrackingRefusedError(
+        f"MLflow at {shown_address()} refuses this project's credentials: set MLFLOW_TRACKING_USERNAME and "
+        f"MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN) in the environment. It says: {_short(error)}"
+    )
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."

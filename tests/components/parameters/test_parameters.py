@@ -1,0 +1,199 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from components.parameters.parameters import ParameterError, load_parameters, merge_overlays, parse_parameters
+
+ROOT = Path(__file__).resolve().parents[3]
+PARAMS = ROOT / "params.yaml"
+OVERLAYS = sorted((ROOT / "conf").glob("*.yaml"))
+
+
+def parse_with(*settings: str):
+    return parse_parameters(merge_overlays(PARAMS, settings=settings), origin="params.yaml")
+
+
+def test_the_shipped_file_parses():
+    parameters = load_parameters(PARAMS)
+    assert parameters.strategy == "presel"
+    assert parameters.cluster.images_per_cluster == 100
+    assert parameters.select.neighbours == 5
+
+
+def test_parameters_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(load_parameters(PARAMS).tuning, "lora_rank", 1)  # noqa: B010 - a plain assignment fails mypy
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_every_overlay_parses_on_top_of_the_shipped_file(overlay: Path):
+    parse_parameters(merge_overlays(PARAMS, [overlay]), origin=overlay.name)
+    changed = yaml.safe_load(overlay.read_text())
+    assert set(changed) < set(yaml.safe_load(PARAMS.read_text())), "an overlay names only what it changes"
+
+
+def test_the_published_llava_recipe():
+    parameters = parse_parameters(merge_overlays(PARAMS, [ROOT / "conf/llava-1.5-7b.yaml"]), origin="overlay")
+    tuning = parameters.tuning
+    assert (tuning.lora_rank, tuning.lora_alpha, tuning.learning_rate) == (128, 256, 2e-4)
+    assert (tuning.schedule, tuning.warmup_ratio) == ("cosine", 0.03)
+    assert tuning.batch_size * tuning.gradient_accumulation == 128
+    assert (parameters.final_tune.epochs, parameters.vlm.context_length) == (1, 2048)
+    assert parameters.select.neighbours == 5  # what the overlay does not name stays
+
+
+@pytest.mark.parametrize("name", ["llava-1.5-7b", "qwen2.5-vl-7b"])
+def test_real_models_buy_no_control_unasked(name: str):
+    overlay = ROOT / f"conf/{name}.yaml"
+    assert parse_parameters(merge_overlays(PARAMS, [overlay]), origin=name).baselines == ()
+
+
+def test_all_problems_are_reported_together():
+    with pytest.raises(ParameterError) as caught:
+        parse_with("tuning.lora_rank=0", "encoder.device=tpu", "reference.shear=0.1", "vlm.model=null", "seed=-1")
+    message = str(caught.value)
+    assert message.startswith("params.yaml: 5 problem(s)")
+    assert "tuning.lora_rank: Input should be greater than or equal to 1 (got 0)" in message
+    assert "encoder.device" in message
+    assert "'tpu'" in message
+    assert "reference.shear: Extra inputs are not permitted (got 0.1)" in message
+    assert "vlm.model" in message
+    assert "seed" in message
+
+
+def test_a_missing_key_is_named():
+    values = merge_overlays(PARAMS)
+    del values["tuning"]["schedule"]  # type: ignore[attr-defined]
+    del values["budget"]
+    with pytest.raises(ParameterError, match=r"2 problem\(s\)") as caught:
+        parse_parameters(values, origin="mine.yaml")
+    assert "tuning.schedule: Field required" in str(caught.value)
+    assert "budget: Field required" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "where"),
+    [
+        ("reference.share=1", "reference.share"),
+        ("reference.share=0", "reference.share"),
+        ("tuning.lora_dropout=1.0", "tuning.lora_dropout"),
+        ("tuning.learning_rate=-0.1", "tuning.learning_rate"),
+        ("tuning.schedule=step", "tuning.schedule"),
+        ("encoder.dtype=float16", "encoder.dtype"),
+        ("encoder.decode_workers=-1", "encoder.decode_workers"),
+        ("vlm.context_length=1", "vlm.context_length"),
+        ("final_tune.epochs=0", "final_tune.epochs"),
+        ("allocate.rounding=up", "allocate.rounding"),
+        ("strategy=magic", "strategy"),
+        ("baselines=[best]", "baselines.0"),
+        ("sources=[]", "sources"),
+        ("instructions.ledger=ledger.sqlite", "instructions.ledger"),
+        ("budget=150%", "budget: .*more than the whole pool"),
+        ("budget=0", "budget: .*buys nothing"),
+        ("budget=true", "budget: .*not understood"),
+        ("budget=[1]", "budget"),
+    ],
+)
+def test_values_out_of_range_are_refused(setting: str, where: str):
+    with pytest.raises(ParameterError, match=where):
+        parse_with(setting)
+
+
+def test_a_budget_nobody_can_read_is_reported_with_the_other_problems():
+    with pytest.raises(ParameterError, match=r"2 problem\(s\)") as caught:
+        parse_with("budget=plenty", "seed=-1")
+    assert "budget: Value error, budget 'plenty' is not understood" in str(caught.value)
+    assert "seed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://user:hunter2@host/base",
+        "postgresql://user:hunter2%40x@host/base",
+        "postgresql://:hunter2@host/base",
+        "postgresql://host/base?user=me&password=hunter2",
+        "mysql://host/base?Passwd=hunter2",
+    ],
+)
+def test_a_password_in_the_ledger_address_is_refused_without_repeating_it(address: str):
+    with pytest.raises(ParameterError, match="the ledger URL holds a password") as caught:
+        parse_with(f"instructions.ledger={address}")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_address_that_is_no_url_is_not_repeated_either():
+    with pytest.raises(ParameterError, match="not an SQLAlchemy URL") as caught:
+        parse_with("instructions.ledger=user:hunter2@host/base")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql://user@host:5432/base", "sqlite:////a:b@c.sqlite", "sqlite:///.presel/ledger.sqlite"]
+)
+def test_an_address_without_password_is_allowed(address: str):
+    assert parse_with(f"instructions.ledger={address}").instructions.ledger == address
+
+
+@pytest.mark.parametrize(
+    "rule", [{}, {"field": "a", "constant": "b"}, {"pattern": "no group"}], ids=["none", "two", "group"]
+)
+def test_a_source_names_its_task_in_exactly_one_way(rule: dict[str, str]):
+    values = merge_overlays(PARAMS)
+    values["sources"] = [{"kind": "jsonl", "path": "p", "image_root": ".", "task": rule}]
+    with pytest.raises(ParameterError, match=r"sources\.0\.task"):
+        parse_parameters(values, origin="params.yaml")
+
+
+def test_benchmark_sets_have_different_names():
+    values = merge_overlays(PARAMS)
+    one = {"name": "a", "path": "p", "image_root": ".", "metric": "exact_match"}
+    values["benchmark"] = {"batch_size": 1, "max_new_tokens": 1, "sets": [one, one]}
+    with pytest.raises(ParameterError, match="names must differ"):
+        parse_parameters(values, origin="params.yaml")
+
+
+def test_overlays_merge_mappings_and_replace_lists(tmp_path: Path):
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("tuning: {lora_rank: 8, learning_rate: 0.5}\nbaselines: [random, full]\n")
+    second.write_text("tuning: {lora_rank: 16}\nbaselines: [full]\n")
+    merged = merge_overlays(PARAMS, [first, second], ["tuning.learning_rate=0.25", "seed=3"])
+    parameters = parse_parameters(merged, origin="merged")
+    assert (parameters.tuning.lora_rank, parameters.tuning.learning_rate) == (16, 0.25)
+    assert parameters.tuning.lora_alpha == load_parameters(PARAMS).tuning.lora_alpha
+    assert parameters.baselines == ("full",)
+    assert parameters.seed == 3
+
+
+@pytest.mark.parametrize("setting", ["tuning.lora_rank", "=3", ""])
+def test_a_setting_that_is_no_assignment_is_refused(setting: str):
+    with pytest.raises(ParameterError, match=r"write section\.key=value"):
+        merge_overlays(PARAMS, settings=[setting])
+
+
+@pytest.mark.parametrize("value", ["[hunter2", "2026-13-01", "{[hunter2]: 1}", "\x07"])
+def test_a_setting_whose_value_is_not_yaml_is_named(value: str):
+    with pytest.raises(ParameterError, match=r"--set tuning\.lora_rank: its value is not YAML \(.+\)") as caught:
+        merge_overlays(PARAMS, settings=[f"tuning.lora_rank={value}"])
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_setting_keeps_equals_signs_and_reads_yaml():
+    parameters = parse_with("instructions.ledger=sqlite:///a?b=c", "baselines=[]", "tuning.target_modules=[q, v]")
+    assert parameters.instructions.ledger == "sqlite:///a?b=c"
+    assert parameters.baselines == ()
+    assert parameters.tuning.target_modules == ("q", "v")
+
+
+def test_unusable_files_say_so(tmp_path: Path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [")
+    with pytest.raises(ParameterError, match=r"broken\.yaml is not YAML"):
+        load_parameters(broken)
+    broken.write_text("- a")
+    with pytest.raises(ParameterError, match="must be a mapping of sections, got list"):
+        load_parameters(broken)
+    with pytest.raises(ParameterError, match="no parameter file"):
+        load_parameters(tmp_path / "absent.yaml")

@@ -1,0 +1,121 @@
+import errno
+import sqlite3
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.instructions.spending.purse import EndpointFailsError, PurchaseStoppedError
+from components.parameters.parameters import ParameterError, Parameters, parse_parameters
+from tasks.platform.failure_advice import advise, may_pass
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def parameters() -> Parameters:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return parse_parameters(values, origin="params.yaml")
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's is."""
+
+
+class RemoteAwayError(RuntimeError):
+    """Named as the tasks' is."""
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    try:
+        raise error from cause
+    except type(error) as raised:
+        return raised
+
+
+MEMORY = [
+    ("tune", OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "tuning.batch_size (now 16)"),
+    ("reference_tune", RuntimeError("CUDA error: out of memory"), "tuning.gradient_checkpointing: true (now false)"),
+    ("baseline_tune@random", MemoryError(), "tuning.gradient_accumulation raised by the same factor"),
+    ("tune", RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "vlm.context_length (now 512)"),
+    ("embed", OSError(errno.ENOMEM, "Cannot allocate memory"), "encoder.batch_size (now 64)"),
+    ("score", OutOfMemoryError("CUDA out of memory"), "score.batch_size (now 32)"),
+    ("benchmark_tuned", OutOfMemoryError("CUDA out of memory"), "benchmark.batch_size (now 64)"),
+    ("instruct_selection", OutOfMemoryError("CUDA out of memory"), "purchase.local.batch_size (now 8)"),
+    ("cluster", MemoryError(), "a machine with more memory"),
+]
+
+
+@pytest.mark.parametrize(("stage", "error", "advice"), MEMORY)
+def test_out_of_memory_names_what_to_lower(stage, error, advice, parameters):
+    found = advise(error, during=stage, parameters=parameters)
+    assert found is not None
+    assert found.cause in ("gpu_memory", "memory")
+    assert found.message.startswith(f"{stage} ran out of ")
+    assert advice in found.message
+    assert "press Retry" in found.message
+    assert not may_pass(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        RuntimeError("lance error: LanceError(IO): No space left on device (os error 28)"),
+        sqlite3.OperationalError("database or disk is full"),
+        caused(RuntimeError("the table could not be written"), OSError(errno.ENOSPC, "No space left on device")),
+        caused(RemoteAwayError("OSError"), OSError(errno.ENOSPC, "No space left on device")),
+    ],
+)
+def test_a_full_disk(error, parameters):
+    found = advise(error, during="embed", parameters=parameters)
+    assert found is not None
+    assert found.cause == "disk"
+    assert "embed found the disk full. Free space" in found.message
+    assert not may_pass(error)
+
+
+def test_an_endpoint_that_is_down(parameters):
+    found = advise(EndpointFailsError("50 failures"), during="instruct_selection", parameters=parameters)
+    assert found is not None
+    assert "the endpoint https://api.openai.com/v1 that writes instructions does not answer" in found.message
+    assert "nothing that was bought is bought again" in found.message
+    assert found.message.endswith("[EndpointFailsError: 50 failures]")
+
+
+def test_a_remote_that_is_away(parameters):
+    found = advise(RemoteAwayError("EndpointConnectionError: ..."), during="push embed", parameters=parameters)
+    assert found is not None
+    assert "push embed: the DVC remote cannot be reached" in found.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ParameterError("budget"), ValueError("quotes: No space left on device"), RuntimeError("anything"), KeyError("x")],
+)
+def test_no_advice_where_the_error_itself_has_to_do(error, parameters):
+    assert advise(error, during="tune", parameters=parameters) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (ConnectionResetError("peer"), True),
+        (TimeoutError("60 s"), True),
+        (OSError(errno.EIO, "Input/output error"), True),
+        (OSError(errno.ESTALE, "Stale file handle"), True),
+        (EndpointFailsError("503"), True),
+        (RemoteAwayError("no route"), True),
+        (sqlite3.OperationalError("database is locked"), True),
+        (caused(RuntimeError("a wrapper"), ConnectionError("refused")), True),
+        (FileNotFoundError("gone for good"), False),
+        (PermissionError(errno.EACCES, "denied"), False),
+        (OSError(errno.EROFS, "Read-only file system"), False),
+        (caused(ParameterError("bad"), ConnectionError("refused")), False),
+        (PurchaseStoppedError("declined"), False),
+        (RuntimeError("who knows"), False),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(error, passes):
+    assert may_pass(error) is passes
