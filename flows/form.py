@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
-from components.parameters.instructions import ProviderName
+from components.instructions.open_provider import PROVIDERS
 from components.parameters.parameters import ParameterError, StrategyName
 from components.selection.budget import budget_text, parse_budget
 from flows.prepare_workspace import NAME, find_workspace, prepare_workspace, resolve_workspace
@@ -27,10 +27,20 @@ def _readable(value: str) -> str:
     return value
 
 
+def _configured_or_provider(value: str) -> str:
+    if value not in (AS_CONFIGURED, *PROVIDERS):
+        raise ValueError(f"no provider is called {value!r}, there are {', '.join(PROVIDERS)}")
+    return value
+
+
 # An empty text or "as configured" leaves a parameter as params.yaml and the overlays say: a field that may be null
 # would be drawn as a choice between types.
 StrategyChoice = Literal["as configured", StrategyName]
-ProviderChoice = Literal["as configured", ProviderName]
+ProviderChoice = Annotated[
+    str,
+    AfterValidator(_configured_or_provider),
+    Field(json_schema_extra={"enum": [AS_CONFIGURED, *PROVIDERS]}),
+]
 # The pattern says in JSON schema what `parse_budget` accepts; a test holds the two together.
 _NUMBER = r"\d+(?:[,_]\d{3})*"
 BUDGET_PATTERN = (

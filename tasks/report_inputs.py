@@ -8,6 +8,7 @@ import yaml
 from components import schemas
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
+from components.instructions.open_provider import PROVIDERS
 from components.instructions.spending.costs import control_costs, paid_costs, purchase_costs
 from components.instructions.spending.estimate import provider_price
 from components.models.embedding.vector_store import encoder_fingerprint, read_vectors
@@ -200,7 +201,7 @@ def _purchase(context: StageContext, samples: pa.Table, instructions: tuple[Inst
         parameters=own,
         purchase=purchase,
     )
-    return Purchase(by_task, provider_price(own, purchase), in_batches=own.provider == "batch")
+    return Purchase(by_task, provider_price(own, purchase), in_batches=PROVIDERS[own.provider].in_batches)
 
 
 def _drops(context: StageContext) -> tuple[DropCount, ...]:

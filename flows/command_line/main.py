@@ -273,7 +273,7 @@ def main() -> None:
 def _user_errors() -> tuple[type[Exception], ...]:
     """Errors whose message says what is wrong and what to do; imported when there is one, to start fast."""
     from components.benchmark.hold_out import HoldOutError
-    from components.instructions.image_streak import ImagesAwayError
+    from components.instructions.images_away import ImagesAwayError
     from components.instructions.ledger.ledger import LedgerError
     from components.instructions.people.written import WrittenFileError
     from components.instructions.prompts import PromptError

@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 from prefect import flow, get_client
 
-from components.instructions.spending.purse import EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError
 from components.storage import fresh_directory, read_record, write_json
 from flows.deploy import set_limit
 from tasks.platform.failures import StageFailedError

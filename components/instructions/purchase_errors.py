@@ -1,0 +1,13 @@
+"""How a purchase can end before everything is bought."""
+
+
+class PurchaseStoppedError(RuntimeError):
+    """A purchase stopped between two requests; trying again by itself would change nothing."""
+
+
+class BudgetSpentError(PurchaseStoppedError):
+    """The run has spent what it may."""
+
+
+class EndpointFailsError(RuntimeError):
+    """The endpoint only fails; it may recover."""
