@@ -8,6 +8,7 @@ from typing import Annotated
 from prefect import flow, get_run_logger
 from pydantic import Field
 
+from components.errors import UserError
 from components.parameters.parameters import ParameterError, StrategyName
 from components.strategies.strategy import STRATEGIES
 from flows.comparison import ComparisonOutcome, Run, describe_comparison
@@ -19,7 +20,7 @@ from tasks.platform.comparison_run import open_comparison_run, publish_compariso
 from tasks.platform.workspace import Workspace
 
 
-class ComparisonError(RuntimeError):
+class ComparisonError(UserError, RuntimeError):
     """Some of the runs of a comparison failed."""
 
 

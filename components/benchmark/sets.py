@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from components.benchmark.metrics import METRICS
+from components.errors import UserError
 from components.instructions.replies.conversation import ConversationError, conversation_turns
 from components.parameters.parameters import BenchmarkSet, MetricName
 from components.pool.images import ImageError, load_image, open_image
@@ -13,7 +14,7 @@ from components.pool.locations import join_root, leaves_root, open_binary, sha25
 from components.pool.samples import Dropped, Turn
 
 
-class BenchmarkSetError(ValueError):
+class BenchmarkSetError(UserError, ValueError):
     """A benchmark set as a whole cannot be used."""
 
 

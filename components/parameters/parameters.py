@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from components.errors import UserError
 from components.instructions.spending.prices import find_price
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.parameters.promotion import PromotionParameters
@@ -37,7 +38,7 @@ _MAY_HOLD_SECRETS = frozenset(
 _SECRET_NAME = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 
 
-class ParameterError(ValueError):
+class ParameterError(UserError, ValueError):
     """The parameters are not usable; the message lists every problem and where it is."""
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.benchmark.metrics_yes_no import read_yes_no
+from components.errors import UserError
 from components.promotion.paired_bootstrap import PairedScores
 
 Question = tuple[str, str, int, str, str]  # set, record, turn, question, references
@@ -16,7 +17,7 @@ Question = tuple[str, str, int, str, str]  # set, record, turn, question, refere
 LEAST_COMMON_SHARE = 0.9
 
 
-class NotComparableError(ValueError):
+class NotComparableError(UserError, ValueError):
     """Two models were benchmarked on different questions, so their scores say nothing about each other."""
 
 

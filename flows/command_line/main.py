@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from components.errors import UserError
 from flows.command_line.annotate import annotate
 from flows.command_line.batches import batches
 from flows.command_line.deploy import deploy, worker
@@ -24,7 +25,7 @@ from flows.command_line.options import (
     seen_from_root,
 )
 from flows.command_line.results import add_result_commands
-from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
+from flows.environment import configure_environment, find_project_root
 
 app = typer.Typer(
     name="presel",
@@ -258,9 +259,7 @@ def main() -> None:
     """Entry point: what the user can act on is one message, not a traceback."""
     try:
         app()
-    except (ValueError, RuntimeError, FileNotFoundError) as error:
-        if not isinstance(error, _user_errors()):
-            raise
+    except UserError as error:
         sys.stderr.write(f"presel: {error}\n")
         sys.exit(2)
     finally:
@@ -268,53 +267,6 @@ def main() -> None:
             from flows.embedded_server import leave_if_interrupted
 
             leave_if_interrupted()
-
-
-def _user_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message says what is wrong and what to do; imported when there is one, to start fast."""
-    from components.benchmark.hold_out import HoldOutError
-    from components.instructions.image_streak import ImagesAwayError
-    from components.instructions.ledger.ledger import LedgerError
-    from components.instructions.people.written import WrittenFileError
-    from components.instructions.prompts import PromptError
-    from components.instructions.spending.prices import UnknownPriceError
-    from components.lineage.lock_file import LineageError
-    from components.models.embedding.vector_store import MissingVectorsError
-    from components.parameters.parameters import ParameterError
-    from components.pool.images import ImageError
-    from components.pool.records import SourceError
-    from components.strategies.find_sample import UnknownSampleError
-    from components.training_set.export import ExportError
-    from tasks.platform.collect_runs import PurgeError
-    from tasks.platform.prefect_server import PrefectServerError
-    from tasks.platform.run_files import SnapshotError
-    from tasks.platform.tracking import TrackingAwayError, TrackingRefusedError
-    from tasks.platform.versioning import MissingInputError
-    from tasks.platform.workspace import WorkspaceBusyError
-
-    return (
-        ExportError,
-        HoldOutError,
-        ImageError,
-        ImagesAwayError,
-        LedgerError,
-        LineageError,
-        MissingInputError,
-        MissingVectorsError,
-        ParameterError,
-        ProjectNotFoundError,
-        PromptError,
-        PrefectServerError,
-        PurgeError,
-        SnapshotError,
-        SourceError,
-        TrackingAwayError,
-        TrackingRefusedError,
-        UnknownPriceError,
-        UnknownSampleError,
-        WorkspaceBusyError,
-        WrittenFileError,
-    )
 
 
 if __name__ == "__main__":
