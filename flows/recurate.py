@@ -17,7 +17,7 @@ from flows.form import (
     ProviderChoice,
     SettingFields,
     asked_workspace,
-    chosen_settings,
+    form_settings,
     run_name,
 )
 from flows.outcome import CurationOutcome
@@ -67,7 +67,7 @@ def recurate(
     Raises:
         ParameterError: strategy or rounding do not allow it.
     """
-    chosen = chosen_settings(settings, budget=budget, provider=provider)
+    chosen = form_settings(settings, budget=budget, provider=provider)
     place = asked_workspace(workspace, overlays=overlays, settings=chosen, name=name)
     with place.exclusive(), explained(place, "the run"):
         snapshot_inputs(place)

@@ -1,6 +1,5 @@
 """The `presel` command."""
 
-import json
 import os
 import re
 import sys
@@ -60,10 +59,12 @@ def run(
     traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
     """Run the pipeline: every stage that is not up to date, then the report and the registered model."""
-    from flows.prepare_workspace import prepare_workspace
+    from flows.prepare_workspace import chosen_settings, prepare_workspace
 
     workspace = prepare_workspace(
-        overlays=seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
+        overlays=seen_from_root(params),
+        settings=chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider),
+        name=name,
     )
     _curate(
         workspace.root, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, traceback=traceback
@@ -80,12 +81,14 @@ def recurate(
     traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
     """The pool has changed: keep what was picked and bought, and pick and buy the difference."""
-    from flows.prepare_workspace import prepare_workspace
+    from flows.prepare_workspace import chosen_settings, prepare_workspace
     from flows.recurate import UNCHANGED, check_recuration
     from flows.recurate import recurate as recurate_flow
 
     workspace = prepare_workspace(
-        overlays=seen_from_root(params), settings=_with_options(settings, None, budget, provider), name=name
+        overlays=seen_from_root(params),
+        settings=chosen_settings(settings or (), budget=budget, provider=provider),
+        name=name,
     )
     check_recuration(workspace)
     _prepare_console(traceback=traceback)
@@ -117,11 +120,13 @@ def plan(
     """Say what a run would do and buy, per task, without doing it."""
     from flows.command_line.show import show_plan
     from flows.plan import plan_workspace
-    from flows.prepare_workspace import discard_if_new, prepare_workspace
+    from flows.prepare_workspace import chosen_settings, discard_if_new, prepare_workspace
 
     with discard_if_new():
         workspace = prepare_workspace(
-            overlays=seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
+            overlays=seen_from_root(params),
+            settings=chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider),
+            name=name,
         )
         show_plan(*plan_workspace(workspace))
 
@@ -197,13 +202,6 @@ app.add_typer(batches, name="batches")
 add_lineage_commands(app)
 app.command()(deploy)
 app.command()(worker)
-
-
-def _with_options(
-    settings: list[str] | None, strategy: str | None, budget: str | None, provider: str | None
-) -> list[str]:
-    named = [("strategy", strategy), ("budget", budget), ("instructions.provider", provider)]
-    return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *(settings or [])]
 
 
 def _curate(
