@@ -1,0 +1,1 @@
+"""The control that takes the whole pool."""

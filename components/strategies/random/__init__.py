@@ -1,0 +1,1 @@
+"""The control that draws uniformly from the pool."""

@@ -1,0 +1,1 @@
+"""PreSel without task importance: every task its share of the pool."""

@@ -1,0 +1,1 @@
+"""The control that draws the same number from every task."""
