@@ -1,1 +1,1 @@
-"""The control that takes the whole pool."""
+"""Control: the whole pool, whatever the budget."""

@@ -1,1 +1,1 @@
-"""The control that draws uniformly from the pool."""
+"""Control: uniformly from the pool."""

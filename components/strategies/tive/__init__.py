@@ -1,1 +1,1 @@
-"""TIVE (arXiv 2403.09559): gradient influence of the instructions of the whole pool."""
+"""TIVE (arXiv 2403.09559): gradient influence."""

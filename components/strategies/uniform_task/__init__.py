@@ -1,1 +1,1 @@
-"""The control that draws the same number from every task."""
+"""Control: the same number from every task, at random."""
