@@ -4,9 +4,9 @@ import pyarrow.compute as pc
 
 from components.models.features.feature_store import read_features
 from components.schemas import CONCEPT_CENTROIDS, CONCEPTS
-from components.selection.select_coincide import concept_share_table
 from components.storage import fresh_directory, read_table, write_table
 from components.strategies.coincide.parameters import CoincideParameters
+from components.strategies.coincide.select import concept_share_table
 from tasks.budget import budget_of
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 

@@ -5,10 +5,10 @@ import pyarrow.compute as pc
 from components.models.features.feature_store import read_features, stored_samples
 from components.pool.manifest import read_samples
 from components.schemas import CHOSEN
-from components.selection.select_coincide import cluster_concepts
-from components.selection.spherical_k_means import concept_count
 from components.storage import fresh_directory, write_table
 from components.strategies.coincide.parameters import CoincideParameters
+from components.strategies.coincide.select import cluster_concepts
+from components.strategies.coincide.spherical_k_means import concept_count
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 

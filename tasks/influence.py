@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from components.models.features.feature_store import read_norms, scan_features, stored_samples
 from components.schemas import CHOSEN, INSTRUCTIONS
-from components.selection.influence import instance_influence
-from components.selection.select_tive import influence_tables
 from components.storage import fresh_directory, read_table, write_table
+from components.strategies.tive.influence import instance_influence
 from components.strategies.tive.parameters import TiveParameters
+from components.strategies.tive.select import influence_tables
 from tasks.budget import budget_of
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 

@@ -3,9 +3,9 @@
 import pyarrow as pa
 
 from components.schemas import CHOSEN, INSTRUCTIONS
-from components.selection.warm_up_set import choose_warm_up_set
 from components.storage import fresh_directory, read_table, write_table
 from components.strategies.tive.parameters import TiveParameters
+from components.strategies.tive.warm_up_set import choose_warm_up_set
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 

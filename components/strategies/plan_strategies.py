@@ -10,12 +10,13 @@ import pyarrow as pa
 from components.instructions.spending.estimate import UnitCost
 from components.money import dollars
 from components.selection.allocation import allocate
+from components.selection.allocation_rounding import even_quotas
 from components.selection.budget import parse_budget, resolve_budget
 from components.selection.cluster_cells import count_cluster_cells
-from components.selection.even_quotas import even_quotas
-from components.selection.select_controls import select_everything, select_uniformly
-from components.selection.tive_quota import QuotaRounding, tive_quotas
+from components.strategies.full.select import select_everything
 from components.strategies.load import load_strategy
+from components.strategies.random.select import select_uniformly
+from components.strategies.tive.task_difficulty import QuotaRounding, tive_quotas
 from components.text_table import aligned_rows
 
 _BASIS: dict[str, str] = {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from components.selection.gaussian_kernel import gaussian_kernel, kernel_column, kernel_row_sums
+from components.strategies.coincide.gaussian_kernel import gaussian_kernel, kernel_column, kernel_row_sums
 
 _SMALL = 2048  # members; their kernel takes 32 MiB
 

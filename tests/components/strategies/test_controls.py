@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.schemas import SAMPLES
-from components.selection.even_quotas import even_quotas
-from components.selection.select_controls import select_everything, select_uniform_task, select_uniformly
+from components.selection.allocation_rounding import even_quotas
+from components.strategies.full.select import select_everything
+from components.strategies.random.select import select_uniformly
+from components.strategies.uniform_task.select import select_uniform_task
 
 
 def make_samples(sizes):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.selection.task_importance import importance_temperature, task_importance
+from components.strategies.presel.task_importance import importance_temperature, task_importance
 
 SCORES = st.lists(st.floats(0.01, 3), min_size=1, max_size=20)
 

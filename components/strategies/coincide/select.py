@@ -8,13 +8,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.schemas import CHOSEN, CONCEPT_CENTROIDS, CONCEPT_SHARES, CONCEPTS, SELECTION
-from components.selection.concept_density import concept_density
-from components.selection.concept_shares import concept_quotas, concept_shares
-from components.selection.gaussian_kernel import GAMMA, CoincideProfile, kernel_row_sums
-from components.selection.greedy_mmd import greedy_mmd
-from components.selection.spherical_k_means import spherical_k_means
-from components.selection.transferability import transferability
 from components.selection.vectors import normalise
+from components.strategies.coincide.concept_shares import (
+    concept_density,
+    concept_quotas,
+    concept_shares,
+    transferability,
+)
+from components.strategies.coincide.gaussian_kernel import GAMMA, CoincideProfile, kernel_row_sums
+from components.strategies.coincide.greedy_mmd import greedy_mmd
+from components.strategies.coincide.spherical_k_means import spherical_k_means
 
 
 @dataclass(frozen=True, slots=True, eq=False)

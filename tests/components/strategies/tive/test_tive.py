@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.schemas import CHOSEN
-from components.selection.influence import instance_influence
-from components.selection.influence_sampling import distance_from_uniform, draw_copies, sampling_probabilities
-from components.selection.select_tive import influence_tables, select_by_influence
-from components.selection.task_difficulty import task_difficulty
-from components.selection.tive_quota import tive_quotas
-from components.selection.warm_up_set import choose_warm_up_set
+from components.strategies.tive.influence import instance_influence
+from components.strategies.tive.influence_sampling import distance_from_uniform, draw_copies, sampling_probabilities
+from components.strategies.tive.select import influence_tables, select_by_influence
+from components.strategies.tive.task_difficulty import task_difficulty, tive_quotas
+from components.strategies.tive.warm_up_set import choose_warm_up_set
 from tests.components.selection.golden import GOLDEN
 
 

@@ -8,7 +8,7 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from components.selection.even_quotas import even_quotas
+from components.selection.allocation_rounding import even_quotas
 from components.selection.reference_set import reference_order
 
 

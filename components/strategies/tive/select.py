@@ -7,10 +7,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.schemas import CHOSEN, DIFFICULTY, INFLUENCE, SELECTION
-from components.selection.cluster_tasks import task_seed, tasks_of
-from components.selection.influence_sampling import distance_from_uniform, draw_copies, sampling_probabilities
-from components.selection.task_difficulty import SelfInfluence, task_difficulty
-from components.selection.tive_quota import QuotaRounding, tive_quotas
+from components.selection.by_task import task_seed, tasks_of
+from components.strategies.tive.influence_sampling import distance_from_uniform, draw_copies, sampling_probabilities
+from components.strategies.tive.task_difficulty import QuotaRounding, SelfInfluence, task_difficulty, tive_quotas
 
 
 @dataclass(frozen=True, slots=True)
