@@ -13,8 +13,9 @@ from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
 from components.parameters.instructions import ProviderName
-from components.parameters.parameters import ParameterError, StrategyName
+from components.parameters.parameters import ParameterError
 from components.selection.budget import budget_text, parse_budget
+from components.strategies.names import STRATEGY_NAMES, check_strategy_name
 from flows.prepare_workspace import NAME, find_workspace, prepare_workspace, resolve_workspace
 from tasks.platform.workspace import Workspace
 
@@ -27,9 +28,20 @@ def _readable(value: str) -> str:
     return value
 
 
+def _configured_or_strategy(value: str) -> str:
+    return value if value == AS_CONFIGURED else check_strategy_name(value)
+
+
 # An empty text or "as configured" leaves a parameter as params.yaml and the overlays say: a field that may be null
 # would be drawn as a choice between types.
-StrategyChoice = Literal["as configured", StrategyName]
+StrategyChoice = Annotated[
+    str,
+    AfterValidator(_configured_or_strategy),
+    Field(json_schema_extra={"enum": [AS_CONFIGURED, *STRATEGY_NAMES]}),
+]
+StrategyField = Annotated[
+    str, AfterValidator(check_strategy_name), Field(json_schema_extra={"enum": list(STRATEGY_NAMES)})
+]
 ProviderChoice = Literal["as configured", ProviderName]
 # The pattern says in JSON schema what `parse_budget` accepts; a test holds the two together.
 _NUMBER = r"\d+(?:[,_]\d{3})*"
