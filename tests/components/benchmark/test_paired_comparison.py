@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.promotion.paired_bootstrap import PairedScores, paired_bootstrap
+from components.benchmark.paired_answers import PairedAnswers
+from components.benchmark.paired_comparison import paired_bootstrap
 
 
-def scores(name: str, challenger: list[float], champion: list[float]) -> PairedScores:
-    return PairedScores(name, len(challenger), _with_ones(challenger), _with_ones(champion))
+def scores(name: str, challenger: list[float], champion: list[float]) -> PairedAnswers:
+    return PairedAnswers(name, len(challenger), _averaged(challenger), _averaged(champion))
 
 
-def _with_ones(values: list[float]) -> NDArray[np.float64]:
-    return np.stack([np.array(values, dtype=np.float64), np.ones(len(values))], axis=1)
+def _averaged(values: list[float]) -> NDArray[np.float64]:
+    return np.stack([np.array(values), np.ones(len(values)), 1 - np.array(values)], axis=1)
 
 
 def test_scores_and_difference_are_means_over_sets_not_over_questions() -> None:
     sets = [scores("long", [1, 1, 0, 0], [1, 0, 0, 0]), scores("short", [0], [1])]
     average, by_set = paired_bootstrap(sets, resamples=1000, confidence=0.95, seed=0)
-    assert [(one.name, one.challenger, one.champion) for one in by_set] == [("long", 0.5, 0.25), ("short", 0.0, 1.0)]
+    assert [(one.name, one.first, one.second) for one in by_set] == [("long", 0.5, 0.25), ("short", 0.0, 1.0)]
     assert average.difference == pytest.approx((0.25 - 1.0) / 2)
     assert average.questions == 5
     assert (by_set[1].low, by_set[1].high) == (-1.0, -1.0), "one question gives the same draw every time"
@@ -62,7 +63,7 @@ def test_same_seed_same_interval_whatever_the_order_of_the_sets() -> None:
 
 
 def test_a_set_too_large_for_one_block_gives_as_many_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.promotion import paired_bootstrap as module
+    from components.benchmark import paired_comparison as module
 
     one = scores("set", [1, 0, 1, 0, 1], [0, 0, 1, 0, 1])
     monkeypatch.setattr(module, "_DRAWS_PER_BLOCK", 7)
@@ -75,4 +76,4 @@ def test_no_set_and_unpaired_records_are_errors() -> None:
     with pytest.raises(ValueError, match="at least one benchmark set"):
         paired_bootstrap([], resamples=1000, confidence=0.95, seed=0)
     with pytest.raises(ValueError, match="same n >= 1 records"):
-        PairedScores("set", 2, np.ones((2, 2)), np.ones((3, 2)))
+        PairedAnswers("set", 2, np.ones((2, 3)), np.ones((3, 3)))
