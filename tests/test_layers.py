@@ -15,6 +15,7 @@ FORBIDDEN = {
 }
 # Declarations and plumbing: they say how values travel, not which values come out.
 NOT_DECIDING = {
+    "components/errors.py",
     "tasks/platform/failure_advice.py",
     "components/parameters/instructions.py",
     "components/lineage/lock_file.py",
