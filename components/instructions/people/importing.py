@@ -12,9 +12,8 @@ from sqlalchemy import select
 
 from components.instructions.chat import prompt_of
 from components.instructions.ledger.book import LedgerBook
-from components.instructions.ledger.ledger import IDS_PER_QUERY, Ledger, LedgerEntry, find_entries
-from components.instructions.ledger.rows import identified_request_of
-from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
+from components.instructions.ledger.ledger import Ledger, LedgerEntry, chunks, find_entries
+from components.instructions.ledger.tables import ATTEMPTS, REQUESTS, identified_request_of
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.people.provider import PEOPLE
 from components.instructions.people.written import Written, read_written
@@ -229,8 +228,8 @@ def _handed_out(ledger: Ledger, ids: Sequence[str]) -> dict[str, IdentifiedReque
     """The requests that were handed out to people at some time."""
     found = {}
     with ledger.engine.connect() as connection:
-        for start in range(0, len(ids), IDS_PER_QUERY):
-            known = REQUESTS.c.request_id.in_(ids[start : start + IDS_PER_QUERY])
+        for some in chunks(ids):
+            known = REQUESTS.c.request_id.in_(some)
             for row in connection.execute(select(REQUESTS).where(known, REQUESTS.c.provider == PEOPLE)):
                 found[row.request_id] = identified_request_of(row)
     return found
@@ -250,8 +249,8 @@ def _hand_outs(ledger: Ledger, ids: Sequence[str]) -> set[int]:
     """The numbers of the batches that requests have been in."""
     numbers: set[int] = set()
     with ledger.engine.connect() as connection:
-        for start in range(0, len(ids), IDS_PER_QUERY):
-            known = ATTEMPTS.c.request_id.in_(ids[start : start + IDS_PER_QUERY])
+        for some in chunks(ids):
+            known = ATTEMPTS.c.request_id.in_(some)
             numbers |= set(connection.execute(select(ATTEMPTS.c.batch).where(known, ATTEMPTS.c.batch > 0)).scalars())
     return numbers
 

@@ -19,7 +19,8 @@ from sqlalchemy import update
 
 from components.instructions.buy import BuyResult, buy_instructions
 from components.instructions.image_streak import ImagesAwayError
-from components.instructions.ledger.book import LedgerBook, open_batches_of
+from components.instructions.ledger.batches import open_batches_of
+from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import Ledger, find_entries
 from components.instructions.ledger.tables import ATTEMPTS, BATCHES
 from components.instructions.ledger.totals import ledger_cost
