@@ -39,8 +39,9 @@ def with_retries(action: Callable[[], T]) -> T:
             waited = time.monotonic() - began
             if waited >= _LONGEST_SECONDS:
                 raise LedgerError(
-                    f"the ledger could not be written for {waited:,.0f} s ({cause_of(error)}). What is recorded is "
-                    "kept; what was in flight is named lost and bought again, so run again when the ledger is there"
+                    f"the ledger could not be written for {waited:,.0f} s ({cause_of(error)}). Run again when it is "
+                    "there: what is recorded is kept, batches are collected, other requests in flight are named lost "
+                    "and bought again"
                 ) from error
             if pause == _FIRST_PAUSE_SECONDS:
                 _LOG.warning("the ledger is away, waiting for it: %s", cause_of(error))
