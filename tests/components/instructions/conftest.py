@@ -123,23 +123,23 @@ def ledger(url: str) -> Iterator[Ledger]:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """One server for all tests; every test makes a database of its own in it."""
+    """One server for all tests."""
     with running_server() as url:
         yield url
 
 
 @pytest.fixture
 def postgresql_url(postgresql_server: str) -> str:
-    """An empty database."""
-    return made_database(postgresql_server, template="template1")
+    """A new database."""
+    return new_database(postgresql_server)
 
 
-def made_database(server: str, *, template: str) -> str:
-    """A new database of a server, like another one; returns its URL."""
+def new_database(server: str) -> str:
+    """Make a database; returns its URL."""
     name = f"ledger_{uuid.uuid4().hex[:12]}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
     engine.dispose()
     return server.rpartition("/")[0] + f"/{name}"
 

@@ -302,12 +302,12 @@ def test_the_migrations_make_the_tables_that_the_program_declares(ledger):
         assert {index["name"] for index in found.get_indexes(table.name)} == {index.name for index in table.indexes}
 
 
-def test_a_ledger_of_a_newer_program_is_refused(url):
-    with open_ledger(url) as ledger, ledger.engine.begin() as connection:
+def test_a_ledger_of_a_newer_program_is_refused(new_url):
+    with open_ledger(new_url) as ledger, ledger.engine.begin() as connection:
         connection.exec_driver_sql("update alembic_version set version_num = '0099'")
     with (
         pytest.raises(LedgerError, match=f"version 0099, this program knows versions up to {LATEST}"),
-        open_ledger(url),
+        open_ledger(new_url),
     ):
         pass
 
