@@ -18,8 +18,16 @@ from components.instructions.endpoint.endpoint import (
 )
 from components.instructions.endpoint.limits import RateLimits
 from components.instructions.image_streak import ImageStreak
-from components.instructions.ledger.grouped_book import GroupedBook, grouped
-from components.instructions.provider import Answer, Failure, PurchaseBook, Send, SendKind, Setback, UnusableReply
+from components.instructions.provider import (
+    Answer,
+    Failure,
+    Outcome,
+    PurchaseBook,
+    Send,
+    SendKind,
+    Setback,
+    UnusableReply,
+)
 from components.instructions.replies.judge import Bill, Judgement, bill_of, judge_reply, repair_of
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
 from components.instructions.sent_image import ImageUnavailableError, SentImage, prepare_image
@@ -81,14 +89,8 @@ class OpenAIProvider:
     async def _ask(self, requests: Sequence[IdentifiedRequest], book: PurchaseBook) -> None:
         purchase = self._purchase
         async with open_endpoint(purchase) as endpoint:
-            with grouped(book) as writer:
-                desk = _Desk(
-                    endpoint,
-                    writer,
-                    purse=Purse(purchase.spend_at_most_usd, book.run_spent_usd),
-                    provider=self,
-                )
-                await desk.serve_all(requests, book.unusable_replies([one.request_id for one in requests]))
+            desk = _Desk(endpoint, book, purse=Purse(purchase.spend_at_most_usd, book.run_spent_usd), provider=self)
+            await desk.serve_all(requests, book.unusable_replies([one.request_id for one in requests]))
 
     async def prepare(self, identified: IdentifiedRequest) -> SentImage:
         """The image as it is sent."""
@@ -128,7 +130,7 @@ class _Held:
 class _Desk:
     """One purchase at one endpoint: what all requests in flight share."""
 
-    def __init__(self, endpoint: Endpoint, book: GroupedBook, *, purse: Purse, provider: OpenAIProvider) -> None:
+    def __init__(self, endpoint: Endpoint, book: PurchaseBook, *, purse: Purse, provider: OpenAIProvider) -> None:
         limits = provider.purchase
         self._endpoint = endpoint
         self._book = book
@@ -192,8 +194,8 @@ class _Desk:
             self._images.unavailable(identified.request.uri, error)
             return
         except ImageError as error:
-            if await self._book.announce(Send(identified)):
-                await self._book.settle(Failure(identified.request_id, error.reason, error.detail))
+            if await self._announce(Send(identified)):
+                await self._settle(Failure(identified.request_id, error.reason, error.detail))
             return
         self._images.available()
         kind: SendKind = "first"
@@ -210,7 +212,7 @@ class _Desk:
             body = chat_body(identified, image, repair=repair)
             send_key = f"{identified.request_id}-{len(replies)}"
             judged, retry_after = await self._send(identified, body, send_key, bill, repairs_left)
-            await self._book.settle(judged.outcome)
+            await self._settle(judged.outcome)
             self._note(judged, bill)
             if not isinstance(judged.outcome, Setback) or judged.outcome.reason == _HELD:
                 return
@@ -235,10 +237,17 @@ class _Desk:
             # What is in flight mostly takes less than was set aside for it.
             if not await self._unless_stopped(self._booked.wait()):
                 return False
-        granted = await self._book.announce(send)
+        granted = await self._announce(send)
         if not granted:
             self._settle_up(bill.may_cost_usd, 0.0)
         return granted
+
+    async def _announce(self, send: Send) -> bool:
+        [granted] = await asyncio.to_thread(self._book.announce, [send])
+        return granted
+
+    async def _settle(self, outcome: Outcome) -> None:
+        await asyncio.to_thread(self._book.settle, [outcome])
 
     def _settle_up(self, reserved_usd: float, paid_usd: float) -> None:
         self._purse.book(reserved_usd, paid_usd)
