@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.schemas import CHOSEN
@@ -111,7 +111,6 @@ def slow_greedy_mmd(vectors, count, gamma):
     return picks
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 25), st.integers(0, 1000), st.sampled_from([0.5, 1.0]), st.data())
 def test_incremental_picks_are_those_of_the_slow_form(size, seed, gamma, data):
     count = data.draw(st.integers(0, size))
