@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from components.parameters.parameters import StrategyName
 from components.schemas import COMPARISON, SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import load_strategy
 from flows.compare import ComparisonError, compare
 from flows.comparison import ComparisonOutcome
 from flows.curate import curate
@@ -31,8 +30,8 @@ pytestmark = pytest.mark.slow(80)
 
 # PreSel runs in every other test. Those with features, tunes and a selection of their own are compared from the pool to
 # the benchmark; the others differ from them in the choice alone, and are compared so in `make soak`.
-OF_THEIR_OWN_KIND: tuple[StrategyName, ...] = ("tive", "coincide")
-OTHERS: tuple[StrategyName, ...] = ("size_balanced", "uniform_task", "random", "full")
+OF_THEIR_OWN_KIND: tuple[str, ...] = ("tive", "coincide")
+OTHERS: tuple[str, ...] = ("size_balanced", "uniform_task", "random", "full")
 POOL, BUDGET = 120, 36  # tests/flows/small_project.py: two tasks of 60, 30 %
 WORDS = {
     "tive": ("difficulty", "influence", "probability", "gradient"),
@@ -44,7 +43,7 @@ WORDS = {
 }
 
 
-def workspace_of(strategy: StrategyName) -> Workspace:
+def workspace_of(strategy: str) -> Workspace:
     return Workspace(f"runs/all-{strategy}-17")
 
 
@@ -60,7 +59,7 @@ def test_one_row_per_strategy(comparison: ComparisonOutcome) -> None:
     rows = {row["strategy"]: row for row in read_table(comparison.table, COMPARISON).to_pylist()}
     assert list(rows) == [row.strategy for row in comparison.rows]
     for strategy, row in rows.items():
-        needed = POOL if strategy == "full" or STRATEGIES[strategy].reads_pool_instructions else BUDGET
+        needed = POOL if strategy == "full" or load_strategy(strategy).reads_pool_instructions else BUDGET
         assert row["instructions"] == needed, strategy
         assert row["images"] == (POOL if strategy == "full" else BUDGET), strategy
         assert row["tuning_seconds"] > 0
@@ -117,7 +116,7 @@ def check_explanations(place: Workspace, strategy: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", OTHERS)
-def test_the_choice_of_the_others(project: Path, strategy: StrategyName) -> None:
+def test_the_choice_of_the_others(project: Path, strategy: str) -> None:
     """By the bodies of the stages that PreSel has not, on what PreSel's run has made."""
     place = prepare_workspace(settings=[f"strategy={strategy}", "baselines=[]"], name=f"choice-{strategy}")
     shutil.copytree(project / "data", place.artifact("."), ignore=shutil.ignore_patterns("selection"))
@@ -135,7 +134,7 @@ def test_the_plan_after_a_run(comparison: ComparisonOutcome) -> None:
     for row in comparison.rows:
         text, outdated = plan_workspace(workspace_of(row.strategy))
         assert outdated == ()
-        if STRATEGIES[row.strategy].reads_pool_instructions:
+        if load_strategy(row.strategy).reads_pool_instructions:
             assert f"the instruction of every sample: {POOL} of {POOL}" in text
 
 
