@@ -9,13 +9,14 @@ from contextlib import ExitStack
 
 import typer
 
+from components.errors import UserError
 from flows.embedded_server import end_on_termination
 
 HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.5
 
 
-class ServerEndedError(RuntimeError):
+class ServerEndedError(UserError, RuntimeError):
     """One of the two servers ended by itself."""
 
 

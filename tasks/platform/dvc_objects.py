@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.errors import UserError
 from components.lineage.lock_file import LineageError
 from components.lineage.objects import FOLDER_SUFFIX, FindObject, file_hash, read_listing
 
 logger = logging.getLogger(__name__)
 
 
-class RemoteAwayError(RuntimeError):
+class RemoteAwayError(UserError, RuntimeError):
     """The DVC remote cannot be reached, or did not take everything."""
 
 

@@ -14,6 +14,7 @@ from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore, get_result_store
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
+from components.errors import UserError
 from components.parameters.parameters import Parameters
 from components.schemas import SCHEMA_VERSION
 from components.storage import write_record
@@ -41,7 +42,7 @@ Resource = Literal["gpu", "api"]
 Uses = Resource | Callable[[Parameters], Resource | None] | None
 
 
-class StageRefusedError(RuntimeError):
+class StageRefusedError(UserError, RuntimeError):
     """A stage does not go on without a person's word; trying again would change nothing."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from components.errors import UserError
 from tasks.platform.dvc_objects import fetch_artifact, open_repository
 from tasks.platform.workspace import Workspace
 
@@ -47,7 +48,7 @@ class StageChangedError(RuntimeError):
     """What a stage reads changed while it ran."""
 
 
-class MissingInputError(FileNotFoundError):
+class MissingInputError(UserError, FileNotFoundError):
     """A stage was asked for before what it reads exists."""
 
 
