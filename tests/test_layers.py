@@ -17,6 +17,7 @@ FORBIDDEN = {
 NOT_DECIDING = {
     "tasks/platform/failure_advice.py",
     "components/parameters/instructions.py",
+    "components/errors.py",
     "components/lineage/lock_file.py",
     "components/lineage/objects.py",
     "components/money.py",
