@@ -11,7 +11,7 @@ from components.benchmark.relative import average_score
 from components.schemas import METRICS
 from components.storage import fresh_directory, read_table, write_table
 from tasks.benchmark import evaluate_adapter
-from tasks.platform.journal import PATIENCE_SECONDS, log_file, log_values, open_run, send, set_status, start_telling
+from tasks.platform.journal import log_file, log_values, open_run, set_status, start_telling
 from tasks.platform.stage_page import LoggedProgress
 from tasks.platform.tag_names import BENCHMARKED_TAG, FLOW_RUN_ID_TAG
 from tasks.platform.tracking import metric_name
@@ -79,12 +79,11 @@ def benchmark_model(workspace: Workspace, adapter: Path, *, model: str) -> Model
 def _track(folder: Path, model: str) -> str:
     metrics: pa.Table = read_table(folder / "metrics.parquet", METRICS)
     tags = [(BENCHMARKED_TAG, model), (FLOW_RUN_ID_TAG, str(flow_run.id))]
-    run_id = open_run(str(flow_run.name), tags=tags, patience=PATIENCE_SECONDS)
+    run_id = open_run(str(flow_run.name), tags=tags)
     scores = [(f"score/{row['set']}", row["score"]) for row in metrics.to_pylist()]
     values = [("average", average_score(metrics)), *scores]
     log_values(run_id, metrics=[(metric_name(name), value) for name, value in values])
     for file in sorted(folder.iterdir()):
         log_file(run_id, str(file))
     set_status(run_id, "FINISHED")
-    send(patience=PATIENCE_SECONDS)
     return run_id

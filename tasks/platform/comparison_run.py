@@ -10,11 +10,9 @@ from prefect.runtime import flow_run
 
 from tasks.platform.git_commit import git_commit
 from tasks.platform.journal import (
-    PATIENCE_SECONDS,
     log_file,
     log_values,
     open_run,
-    send,
     set_status,
     start_telling,
 )
@@ -41,7 +39,7 @@ def open_comparison_run(name: str, parameters: Sequence[tuple[str, str]]) -> Ite
         (FLOW_RUN_TAG, flow_run.name or ""),
         (FLOW_RUN_ID_TAG, flow_run.id or ""),
     ]
-    run_id = open_run(flow_run.name or "compare", tags=tags, patience=PATIENCE_SECONDS)
+    run_id = open_run(flow_run.name or "compare", tags=tags)
     status: RunStatus = "FAILED"
     try:
         log_values(run_id, params=parameters)
@@ -49,7 +47,6 @@ def open_comparison_run(name: str, parameters: Sequence[tuple[str, str]]) -> Ite
         status = "FINISHED"
     finally:
         set_status(run_id, status)
-        send(patience=PATIENCE_SECONDS)
 
 
 @task(name="publish_comparison", persist_result=False, retries=2, retry_delay_seconds=5)

@@ -13,8 +13,7 @@ from components.instructions.ledger.totals import ledger_cost
 from components.parameters.parameters import Parameters
 from tasks.platform.approval import PurchaseDeclinedError
 from tasks.platform.journal import (
-    PATIENCE_SECONDS,
-    is_there,
+    ask,
     log_file,
     log_values,
     open_run,
@@ -37,7 +36,7 @@ from tasks.platform.tag_names import (
     STRATEGY_TAG,
     WORKSPACE_TAG,
 )
-from tasks.platform.tracking import TrackingAwayError, experiment_id, mlflow_errors, tracking_client
+from tasks.platform.tracking import experiment_id, tracking_client
 from tasks.platform.versioning import Artifact
 from tasks.platform.workspace import Workspace
 
@@ -71,7 +70,7 @@ def open_curation_run(
             (FLOW_RUN_ID_TAG, flow_run.id or ""),
             (FLOW_RUN_URL_TAG, flow_run.ui_url or ""),
         ]
-        run_id = open_run(flow_run.name or "curate", parent=parent_run_id, tags=tags, patience=PATIENCE_SECONDS)
+        run_id = open_run(flow_run.name or "curate", parent=parent_run_id, tags=tags)
         log_values(run_id, params=list(_flatten("", parameters.model_dump(mode="json"))))
         if code.changes:
             with code_file(code) as file:
@@ -96,17 +95,12 @@ def _resumed_run(parameters: Parameters, code: RunningCode) -> str | None:
 
     While MLflow is away it cannot be found, and what follows becomes a run of its own with the same flow run's tags.
     """
-    if not flow_run.id or not is_there():
+    if not flow_run.id:
         return None
-    client = tracking_client()
     query = f"tags.`{FLOW_RUN_ID_TAG}` = '{flow_run.id}'"
-    try:
-        with mlflow_errors():
-            waiting = client.search_runs([experiment_id(client)], query)
-    except TrackingAwayError:
-        return None
+    runs = ask(lambda: tracking_client().search_runs([experiment_id(tracking_client())], query))
     flat, told = dict(_flatten("", parameters.model_dump(mode="json"))), (code.commit, code.digest)
-    for run in waiting:
+    for run in runs or ():
         if run.data.params == flat and (run.data.tags.get(COMMIT_TAG), run.data.tags.get(CODE_TAG)) == told:
             set_status(run.info.run_id, "RUNNING")
             return str(run.info.run_id)
@@ -114,15 +108,15 @@ def _resumed_run(parameters: Parameters, code: RunningCode) -> str | None:
 
 
 def _close(run_id: str, workspace: Workspace, *, cost_usd: float, status: RunStatus) -> None:
-    log_values(run_id, tags=[(COST_TAG, f"{cost_usd:.6f}")])
+    tags = [(COST_TAG, f"{cost_usd:.6f}")]
     if workspace.lock_file.exists():
-        digest = hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()
-        log_values(run_id, tags=[(LOCK_TAG, digest)])
+        tags.append((LOCK_TAG, hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()))
+    log_values(run_id, tags=tags)
     with run_files(workspace) as files:
         for file in files:
             log_file(run_id, str(file))
     set_status(run_id, status)
-    send(patience=PATIENCE_SECONDS)
+    send()  # also where MLflow was away a moment ago
 
 
 def _cost(parameters: Parameters, label: str) -> float:

@@ -6,9 +6,10 @@ the next one, or by `presel sync`. An entry that MLflow does not take is put asi
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeVar
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from tasks.platform.journal_entries import (
     MetricValue,
     OpenRun,
     Operation,
+    RegisterAdapter,
     RunStatus,
     SetStatus,
     joined,
@@ -35,6 +37,7 @@ from tasks.platform.journal_store import (
     waiting_elsewhere,
 )
 from tasks.platform.journal_telling import LOCAL, UnknownRunError, known_id, tell
+from tasks.platform.tag_names import RUN_TAG
 from tasks.platform.tracking import (
     TrackingAwayError,
     TrackingRefusedError,
@@ -46,10 +49,12 @@ from tasks.platform.tracking import (
 )
 
 logger = logging.getLogger("presel.tracking")
+T = TypeVar("T")
 _ASK_AGAIN_SECONDS = 30.0
 _TRUST_SECONDS = 5.0  # after an answer, the server is taken to be there
-# Another process that sends is waited for where its id in MLflow, or the model's version, is wanted at once.
-PATIENCE_SECONDS = 20.0
+# Another process that sends is waited for so long where MLflow's answer is wanted at once: a run's id, a version.
+_PATIENCE_SECONDS = 5.0
+_WANTED_AT_ONCE = (OpenRun, RegisterAdapter, SetStatus)
 
 
 @dataclass
@@ -70,13 +75,11 @@ class Sent:
 
     Attributes:
         sent: entries that MLflow has now.
-        refused: entries that it did not take; they are kept with their reasons.
         left: entries that still wait for this server.
         away: why sending stopped; empty when MLflow was there.
     """
 
     sent: int
-    refused: int
     left: int
     away: str = ""
 
@@ -86,24 +89,20 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_run(
-    name: str, *, parent: str | None = None, tags: Sequence[tuple[str, str]] = (), patience: float = 0.0
-) -> str:
+def open_run(name: str, *, parent: str | None = None, tags: Sequence[tuple[str, str]] = ()) -> str:
     """Begin a run.
 
     Args:
         name: for people.
         parent: the run it is nested in.
         tags: as (name, value).
-        patience: seconds to wait for another process that is telling MLflow.
 
     Returns:
         Its id in MLflow; where MLflow has not been told yet, its identity in the journal, which every function here
         takes in the id's place.
     """
     identity = f"{LOCAL}{uuid4().hex}"
-    operation = OpenRun(run=identity, name=name, parent=parent, tags=tuple(tags), started_ms=now_ms())
-    record(operation, patience=patience)
+    record(OpenRun(run=identity, name=name, parent=parent, tags=tuple(tags), started_ms=now_ms()))
     return known_id(identity)
 
 
@@ -131,25 +130,25 @@ def set_status(run: str, status: RunStatus) -> None:
     record(SetStatus(run=run, status=status, at_ms=now_ms()))
 
 
-def record(operation: Operation, *, patience: float = 0.0) -> None:
+def record(operation: Operation) -> None:
     """Write an operation down durably, then tell MLflow of it and of what waits before it, if MLflow answers."""
     append(operation)
     if time.monotonic() >= _contact.ask_from:
-        send(patience=patience)
+        send(wait=isinstance(operation, _WANTED_AT_ONCE))
 
 
-def send(*, patience: float = 0.0) -> Sent:
+def send(*, wait: bool = True) -> Sent:
     """Tell the configured server what waits for it, in order.
 
     Args:
-        patience: seconds to wait for another process that is sending.
+        wait: a moment for another process that is sending.
 
     Returns:
         How it went; MLflow being away, or another process sending, is no error.
     """
-    with only_sender(patience=patience) as mine:
+    with only_sender(patience=_PATIENCE_SECONDS if wait else 0.0) as mine:
         if not mine:
-            return Sent(0, 0, count_waiting(), "another process is sending")
+            return Sent(0, count_waiting(), "another process is sending")
         sent = put_aside = 0
         away = ""
         try:
@@ -161,7 +160,7 @@ def send(*, patience: float = 0.0) -> Sent:
             away = str(error)
     if put_aside:
         logger.warning("MLflow did not take %d entries of the journal; `presel sync` lists them", put_aside)
-    return Sent(sent, put_aside, count_waiting(), away)
+    return Sent(sent, count_waiting(), away)
 
 
 def start_telling() -> Sent:
@@ -183,34 +182,30 @@ def start_telling() -> Sent:
             experiment_id(tracking_client())
     except TrackingAwayError as error:
         _note_away(error)
-        return Sent(0, 0, count_waiting(), str(error))
-    return send(patience=PATIENCE_SECONDS)
+        return Sent(0, count_waiting(), str(error))
+    return send()
 
 
-def is_there() -> bool:
-    """Whether MLflow answers, as far as this process knows."""
+def ask(question: Callable[[], T]) -> T | None:
+    """What MLflow answers to a question; None while it is away."""
     if time.monotonic() < _contact.ask_from:
-        return False
+        return None
     try:
         _check_contact()
+        with mlflow_errors():
+            return question()
     except (TrackingAwayError, TrackingRefusedError) as error:
         _note_away(error)
-        return False
-    return True
+        return None
 
 
 def run_page(run: str) -> str:
     """Where a run's page is; for a database without a server, and while MLflow is away, its name."""
-    address = shown_address()
     if run.startswith(LOCAL):
-        return f"run {run} (tag presel.run; MLflow was away)"
-    if not address.startswith("http") or not is_there():
-        return f"run {run}"
-    try:
-        with mlflow_errors():
-            return f"{address}/#/experiments/{experiment_id(tracking_client())}/runs/{run}"
-    except TrackingAwayError:
-        return f"run {run}"
+        return f"run {run} (tag {RUN_TAG}; MLflow was away)"
+    address = shown_address()
+    experiment = ask(lambda: experiment_id(tracking_client())) if address.startswith("http") else None
+    return f"run {run}" if experiment is None else f"{address}/#/experiments/{experiment}/runs/{run}"
 
 
 def _check_contact() -> None:

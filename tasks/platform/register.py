@@ -8,12 +8,12 @@ from prefect import task
 from components.parameters.parameters import VlmParameters
 from components.schemas import METRICS
 from components.storage import read_table
-from tasks.platform.journal import PATIENCE_SECONDS, is_there, record
+from tasks.platform.journal import ask, record
 from tasks.platform.journal_entries import RegisterAdapter
 from tasks.platform.journal_telling import version_of_adapter
 from tasks.platform.stage import CurationRun
 from tasks.platform.tag_names import BENCHMARK_TAG, WORKSPACE_TAG
-from tasks.platform.tracking import TrackingAwayError, mlflow_errors, tracking_client
+from tasks.platform.tracking import tracking_client
 from tasks.platform.versioning import Artifact
 
 
@@ -54,19 +54,12 @@ def register_model(run: CurationRun, model: Artifact, benchmark: Artifact) -> Re
             vlm=_portable(parameters.vlm).model_dump_json(),
             tags=tuple(tags.items()),
         ),
-        patience=PATIENCE_SECONDS,
     )
     return RegisteredVersion(name, _version_of(name, model.dvc_hash) or "", created=before is None)
 
 
 def _version_of(name: str, adapter_hash: str) -> str | None:
-    if not is_there():
-        return None
-    try:
-        with mlflow_errors():
-            return version_of_adapter(tracking_client(), name, adapter_hash)
-    except TrackingAwayError:
-        return None
+    return ask(lambda: version_of_adapter(tracking_client(), name, adapter_hash))
 
 
 def _portable(vlm: VlmParameters) -> VlmParameters:

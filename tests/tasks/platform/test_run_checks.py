@@ -43,5 +43,5 @@ def test_another_change_of_the_code_than_the_recorded_one_is_found(
     if code_digest == digest(PATCH) and files:
         assert run.code_changes() == PATCH
     elif code_digest:
-        with pytest.raises(LineageError, match="cannot be made again|is not the change"):
+        with pytest.raises(LineageError, match=r"cannot be made again|is not the change"):
             run.code_changes()
