@@ -19,6 +19,7 @@ NOT_DECIDING = {
     "tasks/platform/failure_advice.py",
     "components/parameters/instructions.py",
     "components/lineage/lock_file.py",
+    "components/lineage/objects.py",
     "components/money.py",
     "components/parameters/section.py",
     "components/parameters/parameters.py",

@@ -175,11 +175,14 @@ def compare(
 @app.command()
 def sync(
     discard: Annotated[bool, typer.Option("--discard", help="Delete what MLflow refused before.")] = False,
+    discard_for: Annotated[
+        str | None, typer.Option(help="Delete what waits for this server, named as `presel sync` names it.")
+    ] = None,
 ) -> None:
-    """Tell MLflow what was kept in .presel/spool while it was away; every run does so too."""
+    """Tell MLflow what waits in the journal (.presel/spool); every run does so too."""
     from flows.sync import sync as send_kept
 
-    said, done = send_kept(discard=discard)
+    said, done = send_kept(discard=discard, discard_for=discard_for)
     typer.echo(said)
     if not done:
         raise typer.Exit(1)

@@ -250,7 +250,7 @@ class StageTask:
                 parameters=workspace.parameters(),
                 item=stage.name.partition("@")[2],
                 output=Path(workspace.root) / path,
-                scratch=STATE / "scratch" / workspace.name / f"{stage.name}-{stage.key[:16]}",
+                scratch=STATE / "scratch" / workspace.key / f"{stage.name}-{stage.key[:16]}",
                 tracker=tracker,
                 log=_log,
                 annotate_pool=stage.run.annotate_pool,

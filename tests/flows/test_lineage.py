@@ -1,6 +1,7 @@
 """Lineage and trust on a real project: walk back, tamper and see it found, the gate, collect, make again."""
 
 import json
+import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -242,7 +243,12 @@ def test_collecting_leaves_every_registered_model_whole(project: Path, second: C
     assert "would be freed" in planned.output
     assert set((project / ".dvc/cache/files").rglob("*")) == objects, "without --delete nothing happens"
 
+    awkward = project / "runs/project"  # a name that the project's own workspace goes by in messages
+    awkward.mkdir(parents=True)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(project / name, awkward)
     done = presel("gc", "--delete")
+    shutil.rmtree(awkward)
     assert done.code == 0, done.output
     assert "freed" in done.output
     ids = {run.info.run_id for run in _runs()}

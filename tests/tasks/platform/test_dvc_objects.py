@@ -1,10 +1,14 @@
-"""A damaged object of the DVC cache is never used: it is fetched from the remote, or the stage runs again."""
+"""A damaged object of the DVC cache is never used: it is fetched again, or the stage runs again."""
 
+import hashlib
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from components.lineage.lock_file import LineageError
+from tasks.platform.dvc_objects import open_objects, push_hashes
 from tasks.platform.versioning import open_stage
 from tasks.platform.workspace import Workspace
 from tests.tasks.platform.test_stage import Pipeline, run
@@ -19,8 +23,6 @@ def pipeline(two_stages: Path) -> Pipeline:
 
 def damage(folder: Path, content: bytes) -> int:
     """Flip a byte of every object that holds this content, as a bad disk does: size, time and mode stay."""
-    import os
-
     found = [path for path in folder.rglob("*") if path.is_file() and path.read_bytes() == content]
     for path in found:
         before = path.stat()
@@ -99,3 +101,56 @@ def test_a_changed_artifact_is_replaced(pipeline: Pipeline, two_stages: Path) ->
     path.chmod(0o444)
     assert run(pipeline) == []
     assert path.read_bytes() == content
+
+
+@pytest.fixture
+def content(two_stages: Path) -> bytes:
+    """Of an object that cache and remote hold."""
+    run(Pipeline())
+    return (two_stages / "data/count/count.json").read_bytes()
+
+
+def found(content: bytes, **options: bool) -> bytes | None:
+    with open_objects(**options) as find:
+        path = find(hashlib.md5(content).hexdigest())
+        return None if path is None else path.read_bytes()
+
+
+def test_a_damaged_object_is_fetched_again(two_stages: Path, content: bytes) -> None:
+    assert damage(two_stages / ".dvc/cache", content) == 1
+    assert found(content) == content
+
+
+@pytest.mark.parametrize("remote", ["lost", "damaged"])
+def test_without_a_whole_one_in_the_remote_it_is_said(two_stages: Path, content: bytes, remote: str) -> None:
+    if remote == "lost":
+        lose_the_remote(two_stages)
+    else:
+        assert damage(two_stages / ".presel/dvc-remote", content) == 1
+    assert damage(two_stages / ".dvc/cache", content) == 1
+    with pytest.raises(LineageError, match="no whole one"):
+        found(content)
+
+
+def test_a_damaged_object_of_the_remote_alone_is_not_taken(two_stages: Path, content: bytes) -> None:
+    assert damage(two_stages / ".presel/dvc-remote", content) == 1
+    shutil.rmtree(two_stages / ".dvc/cache")
+    with pytest.raises(LineageError, match="no whole one"):
+        found(content)
+
+
+def test_who_hashes_himself_sees_the_damage(two_stages: Path, content: bytes) -> None:
+    assert damage(two_stages / ".dvc/cache", content) == 1
+    seen = found(content, check=False)
+    assert seen is not None
+    assert seen != content
+
+
+def test_a_version_is_copied_to_the_remote_with_its_files_and_once(two_stages: Path, content: bytes) -> None:
+    lose_the_remote(two_stages)
+    with open_stage(HERE, "count") as stage:
+        version = str(stage.outs[0].hash_info.value)
+    assert push_hashes([version, "f" * 32 + ".dir"]) >= 2, "the listing and its files; what the cache lacks is left out"
+    assert push_hashes([version]) == 0
+    shutil.rmtree(two_stages / ".dvc/cache")
+    assert found(content) == content

@@ -1,5 +1,6 @@
-"""What can be told to MLflow, one record per call: what is kept on disk while MLflow is away."""
+"""What can be told to MLflow: one entry of the journal for each."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -9,7 +10,7 @@ class _Operation(BaseModel):
     """Common to all.
 
     Attributes:
-        run: id of the run in MLflow, or the local identity of one that MLflow has not heard of yet.
+        run: id of the run in MLflow, or its identity in the journal (`local-...`), which MLflow keeps as a tag.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,7 +87,7 @@ class LogFile(_Operation):
     """A file to keep with the run.
 
     Attributes:
-        file: where it is now.
+        file: where it is; in the journal, a copy of its own.
     """
 
     kind: Literal["log_file"] = "log_file"
@@ -132,3 +133,13 @@ Operation = Annotated[
     OpenRun | LogValues | LogDataset | LogFile | SetStatus | RegisterAdapter, Field(discriminator="kind")
 ]
 OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation)
+
+
+def joined(operations: Sequence[LogValues]) -> LogValues:
+    """Values of one run as one operation; of a tag the last word counts."""
+    return LogValues(
+        run=operations[0].run,
+        metrics=tuple(metric for one in operations for metric in one.metrics),
+        params=tuple(param for one in operations for param in one.params),
+        tags=tuple(dict(tag for one in operations for tag in one.tags).items()),
+    )

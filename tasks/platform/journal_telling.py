@@ -1,15 +1,12 @@
-"""Telling MLflow one operation. Telling it twice is telling it once, so a replay may be interrupted anywhere."""
+"""Telling MLflow one operation. Telling it twice is telling it once, so the sender may be interrupted anywhere."""
 
-import os
 import warnings
-from functools import lru_cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.parameters.parameters import VlmParameters
-from tasks.platform.tracking import experiment_id, tracking_client
-from tasks.platform.tracking_operations import (
+from tasks.platform.journal_entries import (
     LogDataset,
     LogFile,
     LogValues,
@@ -18,38 +15,39 @@ from tasks.platform.tracking_operations import (
     RegisterAdapter,
     SetStatus,
 )
+from tasks.platform.tag_names import ADAPTER_TAG, MODEL_TAG, PARENT_TAG, RUN_TAG
+from tasks.platform.tracking import experiment_id, server_name, tracking_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-RUN_TAG = "presel.run"
-ADAPTER_TAG = "presel.adapter"
 LOCAL = "local-"
 REQUIREMENTS = ("mlflow", "torch", "transformers", "peft", "pillow", "pyarrow", "pydantic", "fsspec")
 # What the server takes in one request.
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
+# Ids that servers gave to runs of the journal, by server and identity, as far as this process knows.
+_ids: dict[tuple[str, str], str] = {}
 
 
 class UnknownRunError(LookupError):
-    """A run that was begun while MLflow was away was never told, or was deleted in MLflow."""
+    """MLflow does not know a run of the journal: its beginning was not taken, or it was deleted in MLflow."""
 
 
-def tell(operation: Operation) -> str:
+def tell(operation: Operation) -> None:
     """Tell MLflow.
 
-    Args:
-        operation: what.
-
-    Returns:
-        The id of the run in MLflow; of `RegisterAdapter`, the version of the registered model.
+    Raises:
+        UnknownRunError: MLflow does not know the run.
+        FileNotFoundError: the operation's file is gone.
     """
     client = tracking_client()
     if isinstance(operation, OpenRun):
-        return _open_run(client, operation)
+        _open_run(client, operation)
+        return
     run_id = mlflow_id(operation.run)
     if isinstance(operation, RegisterAdapter):
-        return _register_once(client, run_id, operation)
-    if isinstance(operation, LogValues):
+        _register_once(client, run_id, operation)
+    elif isinstance(operation, LogValues):
         _log_values(client, run_id, operation)
     elif isinstance(operation, LogDataset):
         _log_dataset(client, run_id, operation)
@@ -57,26 +55,29 @@ def tell(operation: Operation) -> str:
         client.log_artifact(run_id, operation.file)
     else:
         _set_status(client, run_id, operation)
-    return run_id
+
+
+def known_id(run: str) -> str:
+    """The id in MLflow where this process has told MLflow of the run, else the run's identity in the journal."""
+    return _ids.get((server_name(), run), run)
 
 
 def mlflow_id(run: str) -> str:
-    """The id that MLflow gave a run.
+    """The id that MLflow gave a run, asked for where this process does not know it.
 
     Args:
-        run: that id, or the local identity of a run that was begun while MLflow was away.
+        run: that id, or the run's identity in the journal.
 
     Raises:
         UnknownRunError: MLflow has no such run.
     """
-    return _told_id(os.environ["MLFLOW_TRACKING_URI"], run) if run.startswith(LOCAL) else run
-
-
-@lru_cache(maxsize=10_000)
-def _told_id(_address: str, identity: str) -> str:
-    found = _find_run(tracking_client(), identity)
+    known = known_id(run)
+    if not known.startswith(LOCAL):
+        return known
+    found = _find_run(tracking_client(), run)
     if found is None:
-        raise UnknownRunError(f"MLflow has no run with the tag {RUN_TAG} = {identity}")
+        raise UnknownRunError(f"MLflow has no run with the tag {RUN_TAG} = {run}")
+    _ids[server_name(), run] = found
     return found
 
 
@@ -88,17 +89,17 @@ def version_of_adapter(client: "MlflowClient", name: str, adapter_hash: str) -> 
     return None
 
 
-def _open_run(client: "MlflowClient", operation: OpenRun) -> str:
+def _open_run(client: "MlflowClient", operation: OpenRun) -> None:
     found = _find_run(client, operation.run)
-    if found is not None:
-        return found
-    tags = dict(operation.tags) | {RUN_TAG: operation.run}
-    if operation.parent is not None:
-        tags["mlflow.parentRunId"] = mlflow_id(operation.parent)
-    run: Any = client.create_run(
-        experiment_id(client), start_time=operation.started_ms, run_name=operation.name, tags=tags
-    )
-    return str(run.info.run_id)
+    if found is None:
+        tags = dict(operation.tags) | {RUN_TAG: operation.run}
+        if operation.parent is not None:
+            tags[PARENT_TAG] = mlflow_id(operation.parent)
+        run: Any = client.create_run(
+            experiment_id(client), start_time=operation.started_ms, run_name=operation.name, tags=tags
+        )
+        found = str(run.info.run_id)
+    _ids[server_name(), operation.run] = found
 
 
 def _find_run(client: "MlflowClient", identity: str) -> str | None:
@@ -140,13 +141,12 @@ def _set_status(client: "MlflowClient", run_id: str, operation: SetStatus) -> No
         client.set_terminated(run_id, operation.status, end_time=operation.at_ms)
 
 
-def _register_once(client: "MlflowClient", run_id: str, operation: RegisterAdapter) -> str:
+def _register_once(client: "MlflowClient", run_id: str, operation: RegisterAdapter) -> None:
     version = version_of_adapter(client, operation.model_name, operation.adapter_hash)
     if version is None:
         version = _register(client, run_id, operation)
     client.set_registered_model_alias(operation.model_name, "challenger", version)
-    client.set_tag(run_id, "presel.model_version", f"{operation.model_name}/{version}")
-    return version
+    client.set_tag(run_id, MODEL_TAG, f"{operation.model_name}/{version}")
 
 
 def _register(client: "MlflowClient", run_id: str, operation: RegisterAdapter) -> str:

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from components.recuration.finished import FinishedCuration, write_finished
-from tasks.platform.collect_hashes import hashes_at_hand
+from tasks.platform.collect_runs import hashes_at_hand
 from tasks.platform.unpushed import remember
 from tasks.platform.workspace import Workspace
 
