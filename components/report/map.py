@@ -1,15 +1,14 @@
 """The image vectors in the plane: paths that show without JavaScript, and the data that hovering reads."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.report.geometry import dot_path
 from components.report.inputs import ReportInputs
-from components.report.number_text import count, quantity
 from components.report.task_rows import TaskRow
 
 WIDTH = 1000
@@ -27,15 +26,18 @@ class MapTask:
     passed: str
     picked: str
     reference: str
-    shown: str
+    shown: int
 
 
 @dataclass(frozen=True, slots=True)
-class MapData:
-    """What the page's script knows of the points.
+class PoolMap:
+    """The map.
 
     Attributes:
-        names: the tasks.
+        width: of the drawing, in its own unit.
+        height: of the drawing.
+        drawn: the points as paths, per task that has any.
+        names: all tasks.
         ids: the sample of every point.
         tasks: index of its task.
         states: 0 passed over, 1 picked, 2 reference set.
@@ -43,6 +45,9 @@ class MapData:
         y: place from the top.
     """
 
+    width: int
+    height: int
+    drawn: tuple[MapTask, ...]
     names: tuple[str, ...]
     ids: tuple[str, ...]
     tasks: tuple[int, ...]
@@ -51,77 +56,53 @@ class MapData:
     y: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MapView:
-    """The map.
+def shown_on_map(sample_ids: Sequence[str], limit: int) -> list[int]:
+    """Which samples the map shows: those with the smallest hashes of their ids.
 
-    Attributes:
-        width: of the drawing, in its own unit.
-        height: of the drawing.
-        tasks: the points, per task.
-        others: tasks that share the grey.
-        data: the points for the script.
-        extent: how many of the pool's samples are shown.
+    Picked ones are among them in the proportion they have, and the same ones come whatever the order.
+
+    Returns:
+        Indices in ascending order, `limit` at most.
     """
-
-    width: int
-    height: int
-    tasks: tuple[MapTask, ...]
-    others: int
-    data: MapData
-    extent: str
+    if len(sample_ids) <= limit:
+        return list(range(len(sample_ids)))
+    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in sample_ids]
+    return sorted(sorted(range(len(sample_ids)), key=lambda index: digests[index])[:limit])
 
 
-def map_view(inputs: ReportInputs, tasks: tuple[TaskRow, ...], *, map_points: int) -> MapView | None:
+def pool_map(inputs: ReportInputs, tasks: tuple[TaskRow, ...]) -> PoolMap | None:
     """Lay out the map; None when no sample has a place on it.
 
     Args:
         inputs: the run.
         tasks: the tasks, in the order of the legend.
-        map_points: points to show at most. Which are shown is decided by a hash of the sample id, so the
-            picked ones are shown in the proportion they have.
-
-    Returns:
-        The map.
     """
     coordinates = inputs.map_coordinates
-    if coordinates is None or not coordinates.sample_ids:
+    if coordinates is None:
         return None
-    kept = _thin(coordinates.sample_ids, map_points)
-    ids = [coordinates.sample_ids[index] for index in kept]
-    places, height = _fit(np.asarray(coordinates.points, dtype=np.float64)[kept])
-    task_of = _column(inputs.samples, "task")
-    known = [index for index, sample_id in enumerate(ids) if sample_id in task_of]
+    task_of = dict(zip(inputs.samples["sample_id"].to_pylist(), inputs.samples["task"].to_pylist(), strict=True))
+    known = [index for index, sample_id in enumerate(coordinates.sample_ids) if sample_id in task_of]
     if not known:
         return None
-    ids, places = [ids[index] for index in known], places[known]
+    ids = [coordinates.sample_ids[index] for index in known]
+    places, height = _fit(np.asarray(coordinates.points, dtype=np.float64)[known])
     states = _states(inputs, ids)
     order = {row.task: index for index, row in enumerate(tasks)}
     task_indices = [order[task_of[sample_id]] for sample_id in ids]
-    shown = set(task_indices)
-    present = [row for index, row in enumerate(tasks) if index in shown]
-    return MapView(
+    present = set(task_indices)
+    return PoolMap(
         width=WIDTH,
         height=height,
-        tasks=tuple(_map_task(row, order[row.task], task_indices, states, places) for row in present),
-        others=sum(row.colour < 0 for row in present),
-        data=MapData(
-            names=tuple(row.task for row in tasks),
-            ids=tuple(ids),
-            tasks=tuple(task_indices),
-            states=tuple(states),
-            x=tuple(int(value) for value in places[:, 0]),
-            y=tuple(int(value) for value in places[:, 1]),
+        drawn=tuple(
+            _map_task(row, index, task_indices, states, places) for index, row in enumerate(tasks) if index in present
         ),
-        extent=_extent(len(ids), inputs.samples.num_rows),
+        names=tuple(row.task for row in tasks),
+        ids=tuple(ids),
+        tasks=tuple(task_indices),
+        states=tuple(states),
+        x=tuple(places[:, 0].tolist()),
+        y=tuple(places[:, 1].tolist()),
     )
-
-
-def _thin(sample_ids: tuple[str, ...], limit: int) -> list[int]:
-    if len(sample_ids) <= limit:
-        return list(range(len(sample_ids)))
-    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in sample_ids]
-    return sorted(sorted(range(len(sample_ids)), key=lambda index: digests[index])[:limit])
 
 
 def _fit(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:
@@ -133,10 +114,6 @@ def _fit(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:
     scale = min(inner / span[0], (height - 2 * MARGIN) / span[1])
     centred = (points - (low + high) / 2) * scale * (1, -1)
     return np.rint(centred + np.array([WIDTH / 2, height / 2])).astype(np.int64), height
-
-
-def _column(table: pa.Table, name: str) -> dict[str, str]:
-    return dict(zip(table["sample_id"].to_pylist(), table[name].to_pylist(), strict=True))
 
 
 def _states(inputs: ReportInputs, ids: list[str]) -> list[int]:
@@ -154,11 +131,4 @@ def _map_task(
         if task == index:
             groups[state].append((x, y))
     paths = [dot_path(group) for group in groups]
-    shown = sum(map(len, groups))
-    return MapTask(row.task, row.colour, paths[PASSED], paths[PICKED], paths[REFERENCE], count(shown))
-
-
-def _extent(shown: int, samples: int) -> str:
-    if shown == samples:
-        return f"All {quantity(samples, 'sample')} are shown."
-    return f"{count(shown)} of {quantity(samples, 'sample')} are shown, drawn by a hash of their ids."
+    return MapTask(row.task, row.colour, paths[PASSED], paths[PICKED], paths[REFERENCE], sum(map(len, groups)))

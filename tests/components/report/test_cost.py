@@ -8,9 +8,8 @@ import pytest
 
 from components import schemas
 from components.money import dollars
-from components.report.cost_view import cost_view
+from components.report.cost import OUTCOMES, Sends, TaskCost, all_sends, purpose_costs
 from components.report.inputs import InstructionTable, Purchase, ReportInputs
-from components.report.purchase_view import OUTCOMES, PurchaseView, purchase_view
 from components.report.report import build_report
 from tests.components.report.html_page import Page
 from tests.components.report.synthetic import make_inputs
@@ -39,14 +38,12 @@ def purchase_of(*rows: dict[str, Any], **changes: Any) -> Purchase:
     return replace(Purchase(by_task, PRICE, in_batches=False), **changes)
 
 
-def view_of(purchase: Purchase, *tables: InstructionTable) -> PurchaseView:
-    view = purchase_view(purchase, tables)
-    assert view is not None
-    return view
+def sends_of(purchase: Purchase | None, *tables: InstructionTable) -> Sends | None:
+    return all_sends(replace(make_inputs().costs, purchase=purchase), tables)
 
 
 def page_of(inputs: ReportInputs) -> str:
-    page = build_report(inputs, map_points=100, grid_clusters=0, grid_images=4, image_loader=draw_image)
+    page = build_report(inputs, grid_clusters=0, grid_images=4, image_loader=draw_image)
     return Page(page).words()
 
 
@@ -55,13 +52,11 @@ def test_the_total_is_the_sum_of_the_tasks():
         costs_row("color", requests=2, attempts=3, input_tokens=1500, estimated_input_tokens=1000, price_usd=1.25),
         costs_row("shape", requests=1, attempts=1, output_tokens=7, estimated_output_tokens=9, estimated_usd=0.5),
     )
-    view = view_of(purchase_of(*rows), table_of(send("a")))
-    assert [row.task for row in view.rows] == ["color", "shape"]
-    total = view.total
-    assert (total.requests, total.sends, total.price, total.estimated_price) == ("3", "4", "$1.25", "$0.50")
-    assert (total.input_tokens, total.estimated_input_tokens) == ("1,500", "1,000")
-    assert (total.output_tokens, total.estimated_output_tokens) == ("7", "9")
-    assert view.has_tokens
+    sends = sends_of(purchase_of(*rows), table_of(send("a")))
+    assert sends is not None
+    assert [row.task for row in sends.tasks] == ["color", "shape"]
+    assert sends.total == TaskCost("", 3, 4, 1500, 1000, 7, 9, 1.25, 0.5)
+    assert sends.has_tokens
 
 
 def test_sends_are_counted_by_outcome_each_once_with_their_reasons():
@@ -74,24 +69,27 @@ def test_sends_are_counted_by_outcome_each_once_with_their_reasons():
         send("c", 1, "lost", may_cost_usd=0.75),
         send("c", 2),
     )
-    view = view_of(purchase_of(costs_row("color")), table_of(*own), table_of(*own[2:5], origin="random"))
-    found = [(row.outcome, row.sends, row.charged, row.reasons) for row in view.outcomes]
-    assert found == [
-        ("answered", "2", "$1.00", ""),
-        ("unusable", "3", "$0.75", "not_json 2, too_short 1"),
-        ("lost", "1", "up to $0.75", ""),
-        ("failed", "1", "$0.50", "not_json 1"),
+    sends = sends_of(purchase_of(costs_row("color")), table_of(*own), table_of(*own[2:5], origin="random"))
+    assert sends is not None
+    assert [(row.outcome, row.sends, row.usd, row.at_most_usd, row.reasons) for row in sends.outcomes] == [
+        ("answered", 2, 1.0, 0.0, ()),
+        ("unusable", 3, 0.75, 0.0, (("not_json", 2), ("too_short", 1))),
+        ("lost", 1, 0.0, 0.75, ()),
+        ("failed", 1, 0.5, 0.0, (("not_json", 1),)),
     ]
 
 
-def test_every_outcome_says_what_it_means_and_whether_it_was_charged():
-    sends = [send(outcome, outcome=outcome) for outcome in OUTCOMES]
-    meanings = {row.outcome: row.meaning for row in view_of(purchase_of(costs_row("color")), table_of(*sends)).outcomes}
-    assert list(meanings) == ["answered", "unusable", "refused", "unknown", "lost", "failed", "asked"]
-    assert meanings["refused"] == "The endpoint said no or could not be reached, and nothing was charged."
-    assert all("charged" in meaning for meaning in meanings.values())
-    free = view_of(purchase_of(costs_row("color"), price=None), table_of(*sends))
-    assert not any("charged" in row.meaning for row in free.outcomes), "nothing is charged by the token"
+@pytest.mark.parametrize("price", [PRICE, None], ids=["by the token", "free"])
+def test_every_outcome_says_what_it_means_and_whether_it_was_charged(price):
+    inputs = make_inputs()
+    table = table_of(*(send(outcome, outcome=outcome, may_cost_usd=0.5) for outcome in OUTCOMES))
+    costs = replace(inputs.costs, purchase=purchase_of(costs_row("color", uncertain_usd=1.5), price=price))
+    words = page_of(replace(inputs, instructions=(table,), costs=costs)).split("What became of the sends")[1]
+    for outcome, uncertain in OUTCOMES.items():
+        assert f"{outcome} 1 {'up to $0.50' if uncertain else '$0.00'} " in words
+    said = ("and it was charged.", "and nothing was charged.", "and it may have been charged.")
+    assert [words.count(text) for text in said] == ([2, 1, 3] if price else [0, 0, 0])
+    assert "Up to $1.50 more may have been charged" in words
 
 
 @pytest.mark.parametrize(
@@ -105,37 +103,30 @@ def test_every_outcome_says_what_it_means_and_whether_it_was_charged():
     ids=["answered at once", "failed", "lost", "sent again"],
 )
 def test_without_a_price_it_is_there_only_when_something_went_wrong(sends, shown):
-    view = purchase_view(purchase_of(costs_row("color"), price=None), (table_of(*sends),))
-    assert (view is not None) == shown
-    assert purchase_view(purchase_of(costs_row("color")), (table_of(*sends),)) is not None
+    assert (sends_of(purchase_of(costs_row("color"), price=None), table_of(*sends)) is not None) == shown
+    assert sends_of(purchase_of(costs_row("color")), table_of(*sends)) is not None
 
 
 def test_nothing_bought_is_nothing_to_say():
-    assert purchase_view(None, (table_of(send("a")),)) is None
-    assert purchase_view(purchase_of(), ()) is None
+    assert sends_of(None, table_of(send("a"))) is None
+    assert sends_of(purchase_of()) is None
 
 
-def test_the_price_says_its_model_and_its_date():
-    row, sends = costs_row("color"), table_of(send("a"))
-    said = view_of(purchase_of(row), sends).price
-    assert said.startswith("Estimated at the price of gpt-4.1-mini as of 2026-06-21: $0.40 per million tokens in and ")
-    assert "$1.60 out;" in said
-    batch = PRICE.model_copy(update={"input_usd": 0.15})
-    assert "$0.075 per million" in view_of(purchase_of(row, price=batch, in_batches=True), sends).price
-    assert view_of(purchase_of(row, price=None), table_of(send("a", 2))).price == ""
-
-
-def test_what_may_have_been_charged_is_said_when_there_is_any():
-    sends = table_of(send("a"))
-    uncertain = purchase_of(costs_row("color", uncertain_usd=1.5), costs_row("shape", uncertain_usd=0.75))
-    assert view_of(uncertain, sends).uncertain.startswith("Up to $2.25 more may have been charged")
-    assert view_of(purchase_of(costs_row("color")), sends).uncertain == ""
+def test_the_price_says_its_model_its_date_and_the_batches():
+    inputs = make_inputs()
+    purchase = purchase_of(costs_row("color"), price=PRICE.model_copy(update={"input_usd": 0.15}), in_batches=True)
+    costs = replace(inputs.costs, purchase=purchase)
+    words = page_of(replace(inputs, instructions=(table_of(send("a")),), costs=costs))
+    assert (
+        "Estimated at the price of gpt-4.1-mini as of 2026-06-21: $0.075 per million tokens in and $0.80 out" in words
+    )
+    assert "out in batches;" in words
 
 
 def test_failures_are_in_the_price_of_their_purpose():
     table = table_of(send("a", price_usd=1.0, input_tokens=5), send("b", 1, "failed", price_usd=0.5, input_tokens=7))
-    (row,) = cost_view(make_inputs().costs, (table,)).rows
-    assert (row.price, row.input_tokens) == ("$1.50", "12")
+    (row,) = purpose_costs((table,))
+    assert (row.usd, row.input_tokens) == (1.5, 12)
 
 
 def test_the_page_of_a_run_that_paid_by_the_token():
@@ -169,7 +160,7 @@ def test_reasons_are_escaped():
     table = table_of(send("a", 1, "failed", error=f"{hostile}: detail"))
     costs = replace(inputs.costs, purchase=purchase_of(costs_row(hostile), price=None))
     inputs = replace(inputs, instructions=(table,), costs=costs)
-    page = build_report(inputs, map_points=100, grid_clusters=0, grid_images=4, image_loader=draw_image)
+    page = build_report(inputs, grid_clusters=0, grid_images=4, image_loader=draw_image)
     assert hostile not in page
     assert Page(page).words().count(hostile) == 2
     assert "tokens in" not in Page(page).words(), "none are counted"
