@@ -54,8 +54,8 @@ def tune_samples(
     from components.models.training.tune import tune as tune_adapter  # imports torch, which a cached run does without
 
     def on_log(row: TrainingLogRow) -> None:
-        for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second"):
-            context.tracker.log_metric(name, getattr(row, name), step=row.step)
+        names = ("loss", "learning_rate", "gradient_norm", "samples_per_second")
+        context.tracker.log_metrics([(name, getattr(row, name)) for name in names], step=row.step)
         progress(round(row.epoch * len(samples)), round(duration.epochs * len(samples)))
 
     parameters, progress = context.parameters, context.progress("trained on samples:")

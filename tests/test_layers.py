@@ -15,9 +15,11 @@ FORBIDDEN = {
 }
 # Declarations and plumbing: they say how values travel, not which values come out.
 NOT_DECIDING = {
+    "components/errors.py",
     "tasks/platform/failure_advice.py",
     "components/parameters/instructions.py",
     "components/lineage/lock_file.py",
+    "components/lineage/objects.py",
     "components/money.py",
     "components/parameters/section.py",
     "components/parameters/parameters.py",
@@ -28,6 +30,8 @@ NOT_DECIDING = {
     "components/parameters/retention.py",
     "tasks/platform/stage_tables.py",
     "components/storage.py",
+    "components/strategies/coincide/parameters.py",
+    "components/strategies/tive/parameters.py",
     "components/text_table.py",
 }
 

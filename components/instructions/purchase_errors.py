@@ -1,7 +1,9 @@
 """How a purchase can end before everything is bought."""
 
+from components.errors import UserError
 
-class PurchaseStoppedError(RuntimeError):
+
+class PurchaseStoppedError(UserError, RuntimeError):
     """A purchase stopped between two requests; trying again by itself would change nothing."""
 
 
@@ -9,5 +11,5 @@ class BudgetSpentError(PurchaseStoppedError):
     """The run has spent what it may."""
 
 
-class EndpointFailsError(RuntimeError):
+class EndpointFailsError(UserError, RuntimeError):
     """The endpoint only fails; it may recover."""

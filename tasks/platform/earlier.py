@@ -5,23 +5,20 @@ from pathlib import Path
 
 from prefect import get_run_logger, task
 
-from components.lineage.content_hash import file_hash, folder_listing, listing_hash
 from components.lineage.lock_file import LockedPath
-from components.lineage.objects import FindObject, check_out
+from components.lineage.objects import FindObject, check_out, file_hash, folder_listing, listing_hash
 from components.pool.manifest import read_quarantine, read_samples
 from components.recuration.earlier import EARLIER_ARTIFACTS, write_nothing_earlier
 from components.recuration.finished import POOL, FinishedCuration
 from components.recuration.pool_changes import PoolChanges, pool_changes
 from components.schemas import SAMPLES
 from components.storage import fresh_directory, read_table, write_json
+from tasks.platform.dvc_objects import open_objects
 from tasks.platform.finished import chooses_alike, has_same_pool, reads_alike
-from tasks.platform.object_store import open_objects
+from tasks.platform.journal import log_values
 from tasks.platform.stage import CurationRun
-from tasks.platform.tracking_operations import MetricValue
-from tasks.platform.tracking_record import log_values, now_ms
+from tasks.platform.tag_names import GOES_ON_FROM_TAG
 from tasks.platform.workspace import Workspace
-
-GOES_ON_FROM_TAG = "presel.goes_on_from"
 
 
 def start_from_nothing(place: Workspace) -> None:
@@ -90,8 +87,6 @@ def _tell_mlflow(run: CurationRun, finished: FinishedCuration, changes: PoolChan
     counts = {"images_new": len(changes.new), "images_changed": len(changes.changed), "images_gone": len(changes.gone)}
     log_values(
         run.mlflow_run_id,
-        metrics=[
-            MetricValue(name=name, value=float(count), step=0, measured_ms=now_ms()) for name, count in counts.items()
-        ],
+        metrics=[(name, float(count)) for name, count in counts.items()],
         tags=[(GOES_ON_FROM_TAG, finished.run)],
     )

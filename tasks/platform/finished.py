@@ -2,12 +2,14 @@
 
 from prefect import get_run_logger, task
 
-from components.lineage.content_hash import file_hash
+from components.lineage.objects import file_hash
 from components.recuration.finished import POOL, FinishedCuration, read_finished, write_finished
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import strategies_that
+from tasks.platform.dvc_objects import open_repository
 from tasks.platform.run_archive import curation_runs, open_archive
 from tasks.platform.stage import CurationRun
-from tasks.platform.versioning import open_repository, outdated_stages
+from tasks.platform.tag_names import STRATEGY_TAG, WORKSPACE_TAG
+from tasks.platform.versioning import outdated_stages
 from tasks.platform.workspace import Workspace
 
 _RECORD = "finished.json"
@@ -44,9 +46,9 @@ def find_finished(place: Workspace) -> FinishedCuration | None:
     if known is not None:
         return known
     for run in curation_runs():
-        if run.info.status == "FINISHED" and run.data.tags["presel.workspace"] == place.root:
+        if run.info.status == "FINISHED" and run.data.tags[WORKSPACE_TAG] == place.root:
             archive = open_archive(run.info.run_id)
-            return FinishedCuration(archive.run_id, archive.tags["presel.strategy"], archive.lock_text)
+            return FinishedCuration(archive.run_id, archive.tags[STRATEGY_TAG], archive.lock_text)
     return None
 
 
@@ -100,7 +102,7 @@ def reads_alike(place: Workspace, finished: FinishedCuration) -> bool:
 def warn_of_changed_pool(place: Workspace) -> None:
     """Say what `presel run` does not do: go on from a curation of another pool."""
     finished = last_finished(place)
-    able = [name for name, strategy in STRATEGIES.items() if strategy.can_recurate]
+    able = strategies_that("can_recurate")
     if finished is not None and finished.strategy in able and not has_same_pool(place, finished):
         get_run_logger().warning(
             "the pool is not that of the last curation (run %s): this run does not keep what that one picked, "

@@ -14,6 +14,7 @@ from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore, get_result_store
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
+from components.errors import UserError
 from components.parameters.parameters import Parameters
 from components.schemas import SCHEMA_VERSION
 from components.storage import write_record
@@ -41,7 +42,7 @@ Resource = Literal["gpu", "api"]
 Uses = Resource | Callable[[Parameters], Resource | None] | None
 
 
-class StageRefusedError(RuntimeError):
+class StageRefusedError(UserError, RuntimeError):
     """A stage does not go on without a person's word; trying again would change nothing."""
 
 
@@ -249,7 +250,7 @@ class StageTask:
                 parameters=workspace.parameters(),
                 item=stage.name.partition("@")[2],
                 output=Path(workspace.root) / path,
-                scratch=STATE / "scratch" / workspace.name / f"{stage.name}-{stage.key[:16]}",
+                scratch=STATE / "scratch" / workspace.key / f"{stage.name}-{stage.key[:16]}",
                 tracker=tracker,
                 log=_log,
                 annotate_pool=stage.run.annotate_pool,

@@ -8,14 +8,15 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.platform.dvc_cache import remove_damaged
+from components.errors import UserError
+from tasks.platform.dvc_objects import fetch_artifact, open_repository
 from tasks.platform.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -47,11 +48,7 @@ class StageChangedError(RuntimeError):
     """What a stage reads changed while it ran."""
 
 
-class RemoteAwayError(RuntimeError):
-    """The DVC remote cannot be reached, or did not take everything."""
-
-
-class MissingInputError(FileNotFoundError):
+class MissingInputError(UserError, FileNotFoundError):
     """A stage was asked for before what it reads exists."""
 
 
@@ -109,24 +106,15 @@ def restore_output(stage: Any, dvc_hash: str) -> bool:
     Returns:
         Whether it is there now.
     """
-    from dvc.config import NoRemoteError
-    from dvc.exceptions import CheckoutError, DvcException
+    from dvc.exceptions import DvcException
     from dvc_data.hashfile.hash_info import HashInfo
 
     output = _single_output(stage)
-    output.hash_info = HashInfo("md5", dvc_hash)
-    remove_damaged(output)
-    try:
-        if output.changed_cache():
-            objects = {item for found in output.get_used_objs().values() for item in found}
-            stage.repo.cloud.pull(objects)
-            if remove_damaged(output):
-                logger.warning("%s %s is damaged in the remote too", output, dvc_hash)
-                return False
-        output.checkout(force=True)
-    except (CheckoutError, NoRemoteError, FileNotFoundError) as error:
-        logger.warning("%s %s is neither in the DVC cache nor in the remote: %s", output, dvc_hash, error)
+    if not fetch_artifact(stage.repo, dvc_hash):
         return False
+    output.hash_info = HashInfo("md5", dvc_hash)
+    try:
+        output.checkout(force=True)
     except DvcException as error:
         logger.warning("%s %s could not be restored: %s", output, dvc_hash, error)
         return False
@@ -158,89 +146,6 @@ def commit_stage(workspace: Workspace, name: str, key: str) -> None:
             changed = stage.changed()
         if changed:
             stage.repo.commit(f"{workspace.pipeline_file}:{name}", force=True)
-
-
-def push_output(workspace: Workspace, name: str) -> int:
-    """Copy the version of one stage's output that dvc.lock names to the DVC remote.
-
-    Returns:
-        Files copied; 0 where no remote is configured.
-
-    Raises:
-        RemoteAwayError: the remote cannot be reached, or did not take everything.
-    """
-    with open_stage(workspace, name) as stage, remote_errors():
-        if not stage.repo.config["core"].get("remote"):
-            return 0
-        objects = {item for found in _single_output(stage).get_used_objs().values() for item in found}
-        result = stage.repo.cloud.push(objects)
-        if result.failed:
-            raise RemoteAwayError(f"{len(result.failed)} files were not taken")
-        return len(result.transferred)
-
-
-@contextmanager
-def remote_errors() -> Iterator[None]:
-    """Give every failure of the DVC remote one name.
-
-    Raises:
-        RemoteAwayError: from whatever DVC or the store's own library raised.
-    """
-    try:
-        yield
-    except Exception as error:
-        raise RemoteAwayError(f"{type(error).__name__}: {error}") from error
-
-
-def push_outputs(workspace: Workspace) -> int:
-    """Copy the versions that dvc.lock names to the DVC remote.
-
-    Returns:
-        Files copied.
-
-    Raises:
-        RemoteAwayError: the remote cannot be reached, or did not take everything.
-    """
-    with open_repository() as repo, remote_errors():
-        return int(repo.push(targets=[str(workspace.pipeline_file)]))
-
-
-def push_hashes(hashes: Collection[str]) -> int:
-    """Copy versions of outputs to the DVC remote; those that the DVC cache no longer holds are left out.
-
-    Args:
-        hashes: DVC's md5 of directories.
-
-    Returns:
-        Files copied.
-
-    Raises:
-        RemoteAwayError: the remote cannot be reached, or did not take everything.
-    """
-    from dvc_data.hashfile import load
-    from dvc_data.hashfile.hash_info import HashInfo
-
-    if not hashes:
-        return 0
-    with open_repository() as repo, remote_errors():
-        cache = repo.cache.local
-        there = [HashInfo("md5", value) for value in hashes if cache.exists(value)]
-        files = {oid for version in there for _, _, oid in load(cache, version)}
-        result = repo.cloud.push({*there, *files})
-        if result.failed:
-            raise RemoteAwayError(f"{len(result.failed)} files were not taken")
-        return len(result.transferred)
-
-
-def open_repository() -> Any:
-    """The project's DVC repository; waits for DVC's lock where DVC by itself would fail at once."""
-    from dvc.repo import Repo
-
-    # DVC raises its own logger to INFO when it is imported; a stage reports itself.
-    logging.getLogger("dvc").setLevel(logging.WARNING)
-    # A line for every file that a remote did not take or give; those who asked for it say it once.
-    logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
-    return Repo(str(Path.cwd()), _wait_for_lock=True)
 
 
 def _overlap(path: str, other: str) -> bool:

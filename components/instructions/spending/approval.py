@@ -126,7 +126,7 @@ def record_decision(ledger: Ledger, *, run: str, stage: str, needed_usd: float, 
         approved_usd: dollars that it may spend; 0: declined.
     """
     row = {"run": run, "stage": stage, "needed_usd": needed_usd, "approved_usd": approved_usd}
-    with ledger.engine.begin() as connection:
+    with ledger.writer.begin() as connection:
         connection.execute(insert(DECISIONS), {**row, "decided_at": now_text()})
 
 

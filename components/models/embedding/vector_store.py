@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.errors import UserError
 from components.models.lance import open_tables, primary_key, remove_unborn
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ FINGERPRINTED = ("config.json", "preprocessor_config.json", "*.safetensors", "*.
 logger = logging.getLogger(__name__)
 
 
-class MissingVectorsError(ValueError):
+class MissingVectorsError(UserError, ValueError):
     """Vectors were asked for that have not been computed."""
 
 

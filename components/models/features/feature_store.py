@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.errors import UserError
 from components.models.lance import open_tables, primary_key, remove_unborn
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ TABLE_NAME = "features"
 _BYTES_PER_BLOCK = 2**28  # of vectors read at a time; bounds memory beside the result
 
 
-class MissingFeaturesError(ValueError):
+class MissingFeaturesError(UserError, ValueError):
     """Features were asked for that have not been computed."""
 
 

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
 
+from components.errors import UserError
 from components.models.vlm.conversation import ConversationTemplate
 from components.models.vlm.special_cases import Architecture, describe_architecture, load_processor
 from components.parameters.parameters import VlmParameters
@@ -17,7 +18,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
-class ModelError(ValueError):
+class ModelError(UserError, ValueError):
     """A model cannot be loaded; the message says what to change."""
 
 

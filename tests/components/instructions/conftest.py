@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -108,36 +109,49 @@ class RecordingBook:
 
 
 @pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite ledger with its tables and nothing in it, to be copied: making one takes longer than most tests."""
+    file = tmp_path_factory.mktemp("empty") / "ledger.sqlite"
+    with open_ledger(f"sqlite:///{file}"):
+        return file
+
+
+@pytest.fixture
+def url(tmp_path: Path, empty_ledger: Path) -> str:
+    """A ledger. SQLite alone: what buys through it does not know where it is kept; `ledger/` has one of each kind."""
+    file = tmp_path / "ledger.sqlite"
+    shutil.copy(empty_ledger, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """The same, open."""
+    with open_ledger(url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """One server for all tests; every test makes a database of its own in it."""
+    """One server for all tests."""
     with running_server() as url:
         yield url
 
 
 @pytest.fixture
 def postgresql_url(postgresql_server: str) -> str:
-    """An empty database."""
+    """A new database."""
+    return new_database(postgresql_server)
+
+
+def new_database(server: str) -> str:
+    """Make a database; returns its URL."""
     name = f"ledger_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(postgresql_server, isolation_level="AUTOCOMMIT")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     engine.dispose()
-    return postgresql_server.rpartition("/")[0] + f"/{name}"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A ledger of each kind, not made yet."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/new/folder/ledger.sqlite"
-    return str(request.getfixturevalue("postgresql_url"))
-
-
-@pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    """An open ledger of each kind."""
-    with open_ledger(url) as opened:
-        yield opened
+    return server.rpartition("/")[0] + f"/{name}"
 
 
 def instruction_parameters(**changes: object) -> InstructionParameters:

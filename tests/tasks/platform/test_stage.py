@@ -7,13 +7,15 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect import flow, get_client
+from prefect.client.orchestration import PrefectClient
 
 from components.instructions.purchase_errors import EndpointFailsError
 from components.storage import fresh_directory, read_record, write_json
@@ -294,12 +296,31 @@ def run_with_tag(tag: Resource | None, moments: list[str]) -> None:
     one()
 
 
-def test_a_stage_waits_for_a_slot_of_its_limit_and_a_cached_one_does_not(two_stages: Path, only_gpu_slot: UUID) -> None:
+@pytest.fixture
+def refused_a_slot(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when the server had no slot to give."""
+    refused = threading.Event()
+    increment = PrefectClient.increment_concurrency_slots_with_lease
+
+    async def noticed(*arguments: Any, **options: Any) -> Any:
+        try:
+            return await increment(*arguments, **options)
+        except httpx.HTTPStatusError:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(PrefectClient, "increment_concurrency_slots_with_lease", noticed)
+    return refused
+
+
+def test_a_stage_waits_for_a_slot_of_its_limit_and_a_cached_one_does_not(
+    two_stages: Path, only_gpu_slot: UUID, refused_a_slot: threading.Event
+) -> None:
     moments: list[str] = []
 
     def release() -> None:
-        time.sleep(2)
-        moments.append("released")
+        if refused_a_slot.wait(120):
+            moments.append("released")
         with get_client(sync_client=True) as client:
             client.release_concurrency_slots_with_lease(only_gpu_slot)
 
