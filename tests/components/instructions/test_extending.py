@@ -1,5 +1,6 @@
 """Another provider is one file, here this one, and one line in the dict of providers."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from components.instructions.buy import buy_instructions
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.open_provider import PROVIDERS, ProviderKind, open_provider
 from components.instructions.provider import Answer, InstructionProvider, PurchaseBook, Send
+from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
 from components.instructions.spending.estimate import provider_price
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
@@ -23,13 +25,13 @@ class FileNames:
 
     name = "file_names"
 
-    def specify(self, requests: list[InstructionRequest]) -> list[RequestSpecification]:
+    def specify(self, requests: Sequence[InstructionRequest]) -> list[RequestSpecification]:
         return [RequestSpecification(model=self.name) for _ in requests]
 
-    def at_hand(self, requests: list[InstructionRequest]) -> list[bool]:
+    def at_hand(self, requests: Sequence[InstructionRequest]) -> list[bool]:
         return [True] * len(requests)
 
-    def ask(self, requests: list[IdentifiedRequest], *, book: PurchaseBook) -> None:
+    def ask(self, requests: Sequence[IdentifiedRequest], *, book: PurchaseBook) -> None:
         may = book.announce([Send(one) for one in requests])
         turns = [(Turn("What is the file called?", Path(one.request.uri).name),) for one in requests]
         book.settle(
@@ -47,7 +49,7 @@ def open_toy_model(
     """A toy provider that is paid by the token: every first reply breaks a rule."""
     sent: set[str] = set()
 
-    def script(_: int, name: str) -> object:
+    def script(_: int, name: str) -> Reply | SendFailure:
         again = name in sent
         sent.add(name)
         return GOOD if again else BROKEN
@@ -56,7 +58,7 @@ def open_toy_model(
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite") as opened:
         yield opened
 

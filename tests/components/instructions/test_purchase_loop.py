@@ -243,7 +243,7 @@ def test_a_purchase_that_ended_after_a_broken_reply_goes_on_with_its_repair(
 
 
 def test_an_interrupt_settles_the_replies_in_hand_and_names_the_rest(
-    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while some replies have come and others have not."""
     sender = make(lambda *_: GOOD, groups_in_flight=4)
@@ -256,7 +256,7 @@ def test_an_interrupt_settles_the_replies_in_hand_and_names_the_rest(
             await asyncio.sleep(60)
         return result
 
-    sender.send = slow_after_four  # type: ignore[method-assign]
+    monkeypatch.setattr(sender, "send", slow_after_four)
     with pytest.raises(KeyboardInterrupt):
         buy(sender, 12)
     found = sends(ledger)
