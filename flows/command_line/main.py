@@ -273,6 +273,7 @@ def main() -> None:
 def _user_errors() -> tuple[type[Exception], ...]:
     """Errors whose message says what is wrong and what to do; imported when there is one, to start fast."""
     from components.benchmark.hold_out import HoldOutError
+    from components.explain.find_sample import UnknownSampleError
     from components.instructions.image_streak import ImagesAwayError
     from components.instructions.ledger.ledger import LedgerError
     from components.instructions.people.written import WrittenFileError
@@ -283,7 +284,6 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from components.parameters.parameters import ParameterError
     from components.pool.images import ImageError
     from components.pool.records import SourceError
-    from components.strategies.find_sample import UnknownSampleError
     from components.training_set.export import ExportError
     from tasks.platform.collect_runs import PurgeError
     from tasks.platform.prefect_server import PrefectServerError

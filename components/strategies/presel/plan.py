@@ -1,25 +1,28 @@
-"""What a run would do and buy, worked out before anything is bought."""
+"""What a run of PreSel would do and buy, worked out before anything is bought."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.instructions.spending.estimate import UnitCost
 from components.money import dollars
-from components.parameters.parameters import Baseline
-from components.selection.allocation import RoundingProfile, TaskAllocation, allocate
-from components.selection.budget import images_to_select, parse_budget, resolve_budget
+from components.plan.request import PlanRequest
+from components.schemas import CLUSTERS, IMPORTANCE
+from components.selection.allocation import TaskAllocation, allocate
+from components.selection.budget import images_to_select
 from components.selection.cluster_cells import count_cluster_cells
 from components.selection.reference_set import choose_reference_set
 from components.selection.select_random import select_random
+from components.strategies.load import load_strategy
 from components.text_table import aligned_rows
 
 # What the split of the selection over the tasks rests on.
 Basis = Literal["allocation", "importance", "size"]
+# A reference sample's score is that of one model on one instruction.
+_SCORES_DEPEND_ON = ("instructions", "vlm", "reference", "reference_tune", "tuning", "seed")
 
 _BASIS_TEXT: dict[Basis, str] = {
     "allocation": "The split over the tasks is exact: their importance and clusters are known.",
@@ -74,20 +77,20 @@ class BaselinePlan:
     """What a control takes.
 
     Attributes:
-        name: `random` or `full`.
+        name: of the strategy that chooses its images.
         images: it is tuned on.
         to_buy_at_most: of them neither in the reference set nor bought; picks of the selection lower it further.
         cost_at_most_usd: dollars for these.
     """
 
-    name: Baseline
+    name: str
     images: int
     to_buy_at_most: int
     cost_at_most_usd: float
 
 
 @dataclass(frozen=True, slots=True)
-class RunPlan:
+class PreselPlan:
     """What a run would do.
 
     Attributes:
@@ -96,6 +99,7 @@ class RunPlan:
         basis: what the split over the tasks rests on.
         tasks: sorted by task.
         baselines: controls.
+        spend_at_most_usd: dollars where a run stops buying; None where the provider asks for no money.
     """
 
     pool: int
@@ -103,6 +107,7 @@ class RunPlan:
     basis: Basis
     tasks: tuple[TaskPlan, ...]
     baselines: tuple[BaselinePlan, ...]
+    spend_at_most_usd: float | None
 
     @property
     def cost_at_least_usd(self) -> float:
@@ -124,56 +129,73 @@ class RunPlan:
         """Dollars that annotating the whole pool would take."""
         return sum(task.unit.price_usd * task.images for task in self.tasks)
 
+    def text(self) -> str:
+        """One line per task, then the sums."""
+        by_token = any(task.unit.input_tokens for task in self.tasks)
+        tokens = ("tokens in, out",) if by_token else ()
+        header = ("task", "images", "reference", "bought", "select", "range", *tokens, "dollars")
+        rows = [
+            (
+                task.task,
+                f"{task.images:,}",
+                f"{task.reference:,}",
+                f"{task.reference_bought + task.others_bought:,}",
+                f"{task.selected:,}",
+                _range(task.selected_at_least, task.selected_at_most),
+                *(_token_cells(task) if by_token else ()),
+                f"{task.unit.price_usd * task.to_buy_at_most:,.2f}",
+            )
+            for task in self.tasks
+        ]
+        return "\n".join([*aligned_rows([header, *rows]), "", *self._sentences()])
 
-def plan_run(
-    samples: pa.Table,
-    *,
-    budget: str | int | float,
-    reference_share: float,
-    seed: int,
-    rounding: RoundingProfile,
-    price_per_instruction_usd: float,
-    unit_costs: Mapping[str, UnitCost],
-    baselines: Sequence[Baseline] = (),
-    bought: frozenset[str] = frozenset(),
-    importance: pa.Table | None = None,
-    clusters: pa.Table | None = None,
-) -> RunPlan:
+    def _sentences(self) -> tuple[str, ...]:
+        reference = sum(task.reference for task in self.tasks)
+        selected = sum(task.selected for task in self.tasks)
+        at_most = dollars(self.baselines_at_most_usd)
+        controls = f", and those of the controls up to {at_most} more" if self.baselines else ""
+        sentences = [
+            f"{self.budget:,} of {self.pool:,} images may carry an instruction: {reference:,} of the reference set and "
+            f"{selected:,} to select.",
+            _BASIS_TEXT[self.basis],
+            f"Instructions would cost {_dollars(self.cost_at_least_usd, self.cost_at_most_usd)}{controls}; annotating "
+            f"all {self.pool:,} images would take {dollars(self.full_cost_usd)}.",
+        ]
+        sentences += [
+            f"Baseline {one.name}: {one.images:,} images, up to {one.to_buy_at_most:,} more instructions, "
+            f"{dollars(one.cost_at_most_usd)} (`--set baselines=[]` runs without controls)."
+            for one in self.baselines
+        ]
+        limit = self.spend_at_most_usd
+        if limit is not None and self.cost_at_most_usd + self.baselines_at_most_usd > limit:
+            sentences.append(
+                f"That can come to more than purchase.spend_at_most_usd ({dollars(limit)}), where a run stops with "
+                "everything kept: raise it, or lower the budget."
+            )
+        return tuple(sentences)
+
+
+def plan(request: PlanRequest) -> PreselPlan:
     """Work out what a run would take.
 
-    Args:
-        samples: the pool, columns of `components.schemas.SAMPLES`.
-        budget: as in the parameters.
-        reference_share: r.
-        seed: of the run.
-        rounding: profile of Eq. 6.
-        price_per_instruction_usd: dollars that a budget in dollars is divided by.
-        unit_costs: what one instruction of each task takes.
-        baselines: controls that are tuned as well.
-        bought: sample ids with an instruction in the ledger.
-        importance: of an earlier run, columns of `components.schemas.IMPORTANCE`; ignored unless it covers
-            exactly the pool's tasks.
-        clusters: of an earlier run, columns of `components.schemas.CLUSTERS`; ignored unless they are of exactly
-            the pool's samples and the importance is used.
-
-    Returns:
-        The plan.
+    What an earlier run found of the tasks' importance and clusters is used where it is of exactly these tasks and
+    samples; of the project's own run the importance only where this run will score as it did.
 
     Raises:
-        ValueError: the budget is not understood, or leaves nothing to select.
+        ValueError: the budget leaves nothing to select.
     """
+    parameters, samples = request.parameters, request.samples
     ids, names = samples["sample_id"].to_pylist(), samples["task"].to_pylist()
-    is_reference = choose_reference_set(ids, names, share=reference_share, seed=seed)  # (n,)
-    images = resolve_budget(parse_budget(budget), pool_size=len(ids), dollars_per_image=price_per_instruction_usd)
-    to_select = images_to_select(images, int(is_reference.sum()))
+    is_reference = choose_reference_set(ids, names, share=parameters.reference.share, seed=parameters.seed)  # (n,)
+    to_select = images_to_select(request.images, int(is_reference.sum()))
+    bought = request.find_bought()
     is_bought = np.array([sample_id in bought for sample_id in ids], dtype=np.bool_)  # (n,)
-    basis, quotas = _task_quotas(ids, names, is_reference, importance, clusters, to_select, rounding)
+    basis, quotas = _task_quotas(request, ids, names, is_reference, to_select)
     task_of_row = np.asarray(names, dtype=object)  # (n,)
-    cost_of_row = np.array([unit_costs[name].price_usd for name in names])  # (n,), dollars
-    free = {quota.task: int(((task_of_row == quota.task) & ~is_reference).sum()) for quota in quotas}
-    return RunPlan(
+    cost_of_row = np.array([request.unit_costs[name].price_usd for name in names])  # (n,), dollars
+    return PreselPlan(
         pool=len(ids),
-        budget=images,
+        budget=request.images,
         basis=basis,
         tasks=tuple(
             _task_plan(
@@ -181,38 +203,18 @@ def plan_run(
                 task_of_row == quota.task,
                 is_reference,
                 is_bought,
-                basis,
-                free,
-                to_select,
-                unit_costs[quota.task],
+                # Until the importance is known a task can get all there is, or what the others have no room for.
+                to_select if basis == "size" else None,
+                request.unit_costs[quota.task],
             )
             for quota in quotas
         ),
         baselines=tuple(
-            _baseline(name, ids, is_reference | is_bought, cost_of_row, images=images, seed=seed) for name in baselines
+            _baseline(name, ids, is_reference | is_bought, cost_of_row, images=request.images, seed=parameters.seed)
+            for name in parameters.baselines
         ),
+        spend_at_most_usd=request.spend_at_most_usd,
     )
-
-
-def plan_text(plan: RunPlan) -> str:
-    """Render a plan as plain text: one line per task, then the sums."""
-    by_token = any(task.unit.input_tokens for task in plan.tasks)
-    tokens = ("tokens in, out",) if by_token else ()
-    header = ("task", "images", "reference", "bought", "select", "range", *tokens, "dollars")
-    rows = [
-        (
-            task.task,
-            f"{task.images:,}",
-            f"{task.reference:,}",
-            f"{task.reference_bought + task.others_bought:,}",
-            f"{task.selected:,}",
-            _range(task.selected_at_least, task.selected_at_most),
-            *(_token_cells(task) if by_token else ()),
-            f"{task.unit.price_usd * task.to_buy_at_most:,.2f}",
-        )
-        for task in plan.tasks
-    ]
-    return "\n".join([*aligned_rows([header, *rows]), "", *plan_sentences(plan)])
 
 
 def _token_cells(task: TaskPlan) -> tuple[str]:
@@ -220,35 +222,10 @@ def _token_cells(task: TaskPlan) -> tuple[str]:
     return (f"{sent:,.1f}k, {received:,.1f}k",)
 
 
-def plan_sentences(plan: RunPlan) -> tuple[str, ...]:
-    """What the table of a plan does not say by itself."""
-    reference = sum(task.reference for task in plan.tasks)
-    selected = sum(task.selected for task in plan.tasks)
-    sentences = [
-        f"{plan.budget:,} of {plan.pool:,} images may carry an instruction: {reference:,} of the reference set and "
-        f"{selected:,} to select.",
-        _BASIS_TEXT[plan.basis],
-        f"Instructions would cost {_dollars(plan.cost_at_least_usd, plan.cost_at_most_usd)}"
-        + (f", and those of the controls up to {dollars(plan.baselines_at_most_usd)} more" if plan.baselines else "")
-        + f"; annotating all {plan.pool:,} images would take {dollars(plan.full_cost_usd)}.",
-    ]
-    sentences += [
-        f"Baseline {one.name}: {one.images:,} images, up to {one.to_buy_at_most:,} more instructions, "
-        f"{dollars(one.cost_at_most_usd)} (`--set baselines=[]` runs without controls)."
-        for one in plan.baselines
-    ]
-    return tuple(sentences)
-
-
 def _task_quotas(
-    ids: Sequence[str],
-    names: Sequence[str],
-    is_reference: NDArray[np.bool_],
-    importance: pa.Table | None,
-    clusters: pa.Table | None,
-    to_select: int,
-    rounding: RoundingProfile,
+    request: PlanRequest, ids: Sequence[str], names: Sequence[str], is_reference: NDArray[np.bool_], to_select: int
 ) -> tuple[Basis, list[TaskAllocation]]:
+    importance = request.earlier("scores/importance.parquet", IMPORTANCE, alike=_SCORES_DEPEND_ON)
     tasks = sorted(set(names))
     # Without clusters every task is one.
     cells = count_cluster_cells(names, np.zeros(len(ids), dtype=np.int64), is_reference)
@@ -259,6 +236,7 @@ def _task_quotas(
     else:
         basis = "importance"
         weights = dict(zip(importance["task"].to_pylist(), importance["weight"].to_pylist(), strict=True))
+        clusters = request.earlier("clusters/clusters.parquet", CLUSTERS)
         if clusters is not None and sorted(clusters["sample_id"].to_pylist()) == sorted(ids):
             basis = "allocation"
             row_of = {sample_id: row for row, sample_id in enumerate(ids)}
@@ -266,7 +244,14 @@ def _task_quotas(
             cells = count_cluster_cells(
                 clusters["task"].to_pylist(), clusters["cluster"].to_numpy(), is_reference[rows]
             )
-    allocation = allocate(cells.tasks, cells.sizes, cells.available, weights, budget=to_select, profile=rounding)
+    allocation = allocate(
+        cells.tasks,
+        cells.sizes,
+        cells.available,
+        weights,
+        budget=to_select,
+        profile=request.parameters.allocate.rounding,
+    )
     return basis, sorted(allocation.tasks, key=lambda one: one.task)
 
 
@@ -275,16 +260,15 @@ def _task_plan(
     in_task: NDArray[np.bool_],
     is_reference: NDArray[np.bool_],
     is_bought: NDArray[np.bool_],
-    basis: Basis,
-    free: Mapping[str, int],
-    to_select: int,
+    undecided: int | None,
     unit: UnitCost,
 ) -> TaskPlan:
+    """One task's part; `undecided` images are still to be split over the tasks, None: the quota is final."""
     least = most = quota.quota
-    if basis == "size":
-        elsewhere = sum(free.values()) - free[quota.task]
-        least = min(free[quota.task], max(0, to_select - elsewhere))
-        most = min(free[quota.task], to_select)
+    if undecided is not None:
+        elsewhere = int((~in_task & ~is_reference).sum())
+        most = min(int((in_task & ~is_reference).sum()), undecided)
+        least = min(most, max(0, undecided - elsewhere))
     return TaskPlan(
         task=quota.task,
         images=int(in_task.sum()),
@@ -299,7 +283,7 @@ def _task_plan(
 
 
 def _baseline(
-    name: Baseline,
+    name: str,
     ids: Sequence[str],
     has_instruction: NDArray[np.bool_],
     cost_of_row: NDArray[np.float64],
@@ -308,7 +292,7 @@ def _baseline(
     seed: int,
 ) -> BaselinePlan:
     taken = np.ones(len(ids), dtype=np.bool_)  # (n,)
-    if name == "random":
+    if not load_strategy(name).takes_whole_pool:
         nobody = np.zeros(len(ids), dtype=np.bool_)
         taken = select_random(ids, nobody, budget=min(images, len(ids)), rng=np.random.default_rng(seed))
     to_buy = taken & ~has_instruction  # (n,)

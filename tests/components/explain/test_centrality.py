@@ -1,10 +1,14 @@
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from components.explain import centrality
+from components.explain.explain import explain_sample
+from components.explain.find_sample import UnknownSampleError
+from components.parameters.parameters import ParameterError
 from components.schemas import ALLOCATION, DROPPED, IMPORTANCE, QUARANTINE, SAMPLES, SELECTION
-from components.strategies.explain import CurationTables, explain_sample, explanation_text
-from components.strategies.find_sample import UnknownSampleError
+from tests.components.strategies.made_runs import run_files
 
 # color: a reference, b picked, c passed over (cluster 0); d passed over (cluster 1, no quota); e without vector.
 # shape: f picked. The record "shared" names two samples.
@@ -54,7 +58,7 @@ def selection_row(name, task, cluster, centrality, rank, quota, *, picked=False,
 
 
 @pytest.fixture
-def tables() -> CurationTables:
+def tables():
     selection = [
         selection_row("a", "color", 0, float("nan"), 0, 1, reference=True),
         selection_row("b", "color", 0, 0.96, 1, 1, picked=True),
@@ -75,88 +79,100 @@ def tables() -> CurationTables:
         {"source": "pool.json", "record_id": "bad", "image": "x.png", "reason": "corrupt", "detail": "ends early"}
     ]
     dropped = [{"sample_id": sha("e"), "reason": "not_finite", "detail": "NaN in the vector"}]
-    return CurationTables(
-        samples=samples(),
-        quarantine=pa.Table.from_pylist(quarantine, schema=QUARANTINE),
-        selection=pa.Table.from_pylist(selection, schema=SELECTION),
-        importance=pa.Table.from_pylist(importance, schema=IMPORTANCE),
-        allocation=pa.Table.from_pylist(allocation, schema=ALLOCATION),
-        vectors_dropped=pa.Table.from_pylist(dropped, schema=DROPPED),
+    return {
+        "manifest/samples.parquet": samples(),
+        "manifest/quarantine.parquet": pa.Table.from_pylist(quarantine, schema=QUARANTINE),
+        "selection/selection.parquet": pa.Table.from_pylist(selection, schema=SELECTION),
+        "scores/importance.parquet": pa.Table.from_pylist(importance, schema=IMPORTANCE),
+        "allocation/allocation.parquet": pa.Table.from_pylist(allocation, schema=ALLOCATION),
+        "vectors/dropped.parquet": pa.Table.from_pylist(dropped, schema=DROPPED),
+    }
+
+
+@pytest.fixture
+def explain(tables, tmp_path, monkeypatch):
+    def read_vectors(_store, image_shas, *, model):
+        assert model
+        return np.array([VECTORS[image_sha[0]] for image_sha in image_shas], dtype=np.float32)
+
+    monkeypatch.setattr(centrality, "read_vectors", read_vectors)
+    return lambda name, strategy="presel": explain_sample(
+        name, run_files(tmp_path, f"strategy={strategy}", tables=tables)
     )
 
 
-def read_vectors(image_shas):
-    return np.array([VECTORS[image_sha[0]] for image_sha in image_shas], dtype=np.float32)
+def known(told):
+    return {fact.label: fact.text for fact in told.facts}
 
 
-def explain(tables, name):
-    return explain_sample(name, tables, read_vectors=read_vectors)
-
-
-def test_a_sample_that_was_passed_over(tables):
-    told = explain(tables, "rec-c")
+def test_a_sample_that_was_passed_over(explain):
+    told = explain("rec-c")
     assert told.name == f"color/{sha('c')[:20]}"
     assert told.status == "passed_over"
     assert told.sentence == (
         "It was not picked: it is number 2 of 2 available images by centrality, and its cluster was given 1."
     )
-    assert told.importance is not None
-    assert (told.importance.rank, told.importance.tasks, told.importance.weight) == (2, 2, 0.4)
-    assert told.cluster is not None
-    assert (told.cluster.size, told.cluster.available, told.cluster.quota) == (3, 2, 1)
-    assert (told.cluster.centrality, told.cluster.rank) == (0.9, 2)
-    assert told.neighbour is not None
-    assert told.neighbour.sample_id == f"color/{sha('b')[:20]}"
-    assert told.neighbour.cosine == pytest.approx(0.8 * 0.6 + 0.6 * 0.8)
-    assert told.neighbour.same_cluster
+    assert known(told) == {
+        "importance": "40.0% of the budget, number 2 of 2 tasks (mean instruction relevance score 0.9000, lower is "
+        "more important)",
+        "cluster": "0 of the task: 3 images, 2 outside the reference set, 1 to pick",
+        "centrality": "0.9000, rank 2 of 2",
+        "nearest pick": f"color/{sha('b')[:20]} (images/b.png), cosine 0.9600, in the same cluster",
+    }
     assert told.near_duplicate_of == sha("b")
 
 
-def test_a_pick_is_not_its_own_neighbour(tables):
-    told = explain(tables, "rec-b")
+def test_without_task_importance_there_is_no_word_of_it(explain, tables):
+    selection = tables["selection/selection.parquet"]
+    tables["selection/selection.parquet"] = selection.filter(pc.invert(selection["is_reference"]))
+    del tables["scores/importance.parquet"]
+    told = explain("rec-c", "size_balanced")
+    assert list(known(told)) == ["cluster", "centrality", "nearest pick"]
+    assert known(told)["cluster"] == "0 of the task: 3 images, 1 to pick"
+
+
+def test_a_pick_is_not_its_own_neighbour(explain):
+    told = explain("rec-b")
     assert told.status == "picked"
-    assert told.neighbour is None  # the only pick of its task
+    assert "nearest pick" not in known(told)  # the only pick of its task
     assert "It was picked: it is number 1 of 2" in told.sentence
 
 
-def test_a_reference_image_has_no_rank(tables):
-    told = explain(tables, "rec-a")
+def test_a_reference_image_has_no_rank(explain):
+    told = explain("rec-a")
     assert told.status == "reference"
     assert "reference set" in told.sentence
-    assert told.cluster is not None
-    assert told.cluster.rank is told.cluster.centrality is None
+    assert "cluster" in known(told)
+    assert "centrality" not in known(told)
 
 
-def test_a_cluster_without_a_pick(tables):
-    told = explain(tables, "rec-d")
+def test_a_cluster_without_a_pick(explain):
+    told = explain("rec-d")
     assert "share of 0.25 images" in told.sentence
-    assert told.neighbour is not None
-    assert told.neighbour.cosine == pytest.approx(-0.8)
-    assert not told.neighbour.same_cluster
+    assert known(told)["nearest pick"].endswith("cosine -0.8000, in another cluster of the task")
 
 
-def test_a_pick_beyond_its_rank_tells_the_reason_of_the_table(tables):
-    assert "at random to use up the budget" in explain(tables, "rec-f").sentence
+def test_a_pick_beyond_its_rank_tells_the_reason_of_the_table(explain):
+    assert "at random to use up the budget" in explain("rec-f").sentence
 
 
-def test_an_image_without_a_vector(tables):
-    told = explain(tables, "rec-e")
-    assert told.status == "without_vector"
-    assert "not_finite" in told.sentence
-    assert told.importance is not None
-    assert told.cluster is None
+def test_an_image_without_a_vector(explain):
+    told = explain("rec-e")
+    assert told.status == "not_considered"
+    assert "has no vector: not_finite (NaN in the vector)" in told.sentence
+    assert list(known(told)) == ["importance"]
 
 
 @pytest.mark.parametrize("name", ["bad", "x.png"])
-def test_a_quarantined_record(tables, name):
-    told = explain(tables, name)
+def test_a_quarantined_record(explain, name):
+    told = explain(name)
     assert (told.name, told.status) == ("bad", "quarantined")
     assert "corrupt (ends early)" in told.sentence
 
 
 @pytest.mark.parametrize("name", [f"color/{sha('c')[:20]}", "rec-c", "images/c.png", "c.png", "cccccccccc", "CCCCCCCC"])
-def test_ways_to_name_a_sample(tables, name):
-    assert explain(tables, name).uri == "images/c.png"
+def test_ways_to_name_a_sample(explain, name):
+    assert explain(name).uri == "images/c.png"
 
 
 @pytest.mark.parametrize(
@@ -170,31 +186,32 @@ def test_ways_to_name_a_sample(tables, name):
         ("", "no sample"),
     ],
 )
-def test_a_name_that_is_unknown_or_ambiguous(tables, name, message):
+def test_a_name_that_is_unknown_or_ambiguous(explain, name, message):
     with pytest.raises(UnknownSampleError, match=message):
-        explain(tables, name)
+        explain(name)
 
 
 @pytest.mark.parametrize("name", ["rec-a", "rec-b", "rec-c", "rec-d", "rec-e", "rec-f", "bad"])
-def test_the_text_says_what_the_record_says(tables, name):
-    told = explain(tables, name)
-    text = explanation_text(told)
+def test_the_text_says_what_the_record_says(explain, name):
+    told = explain(name)
+    text = told.text()
     assert text.startswith(told.sentence)
     assert told.name in text
-    if told.importance is not None:
-        assert f"number {told.importance.rank} of 2 tasks" in text
-    if told.cluster is not None and told.cluster.centrality is not None:
-        assert f"{told.cluster.centrality:.4f}" in text
-    if told.neighbour is not None:
-        assert f"{told.neighbour.cosine:.4f}" in text
+    for fact in told.facts:
+        assert f"\n{fact.label}" in text
+        assert fact.text in text
     assert ("near copy" in text) == bool(told.near_duplicate_of)
     assert "None" not in text
     assert "nan" not in text
 
 
-def test_tables_of_different_runs_are_refused(tables):
-    import dataclasses
-
-    other = dataclasses.replace(tables, allocation=tables.allocation.slice(1))
+def test_tables_of_different_runs_are_refused(explain, tables):
+    tables["allocation/allocation.parquet"] = tables["allocation/allocation.parquet"].slice(1)
     with pytest.raises(ValueError, match="different runs"):
-        explain(other, "rec-c")
+        explain("rec-c")
+
+
+def test_a_run_that_has_not_selected_yet_is_told_to(explain, tables):
+    del tables["selection/selection.parquet"]
+    with pytest.raises(ParameterError, match=r"no selection/selection.parquet yet; run `presel run` first"):
+        explain("rec-c")
