@@ -1,7 +1,5 @@
 """`presel explain`: why a sample was or was not picked."""
 
-from pathlib import Path
-
 from components.explain.explain import explain_sample
 from components.strategies.run_files import RunFiles
 from tasks.platform.workspace import Workspace
@@ -18,4 +16,4 @@ def explain_in_workspace(workspace: Workspace, name: str) -> str:
         ParameterError: the run has not selected yet.
         UnknownSampleError: nothing, or more than one sample, goes by that name.
     """
-    return explain_sample(name, RunFiles(Path(workspace.root), workspace.parameters())).text()
+    return explain_sample(name, RunFiles(workspace.artifact, workspace.parameters())).text()

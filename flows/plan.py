@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -100,7 +99,7 @@ def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Pr
 
 
 def _files(workspace: Workspace) -> RunFiles:
-    return RunFiles(Path(workspace.root), workspace.parameters())
+    return RunFiles(workspace.artifact, workspace.parameters())
 
 
 def _about_recuration(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:

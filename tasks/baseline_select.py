@@ -7,6 +7,7 @@ from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, TRAINING_SAMPLES
 from components.selection.select_random import select_random
 from components.storage import fresh_directory, read_table, write_table
+from components.strategies.control_size import control_size
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
@@ -16,7 +17,7 @@ def baseline_select(context: StageContext) -> StageSummary:
     parameters = context.parameters
     samples = read_samples(context.input("manifest"))
     training_set = read_table(context.input("training_set") / "samples.parquet", TRAINING_SAMPLES)
-    budget = training_set.num_rows if context.item == "random" else samples.num_rows
+    budget = control_size(context.item, training_set=training_set.num_rows, pool=samples.num_rows)
     ids = samples["sample_id"].to_pylist()
     picked = select_random(
         ids, np.zeros(len(ids), dtype=bool), budget=budget, rng=np.random.default_rng(parameters.seed)

@@ -1,5 +1,6 @@
-"""What a run has left in its folder."""
+"""What a strategy reads of a run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +15,12 @@ class RunFiles:
     """The artifacts of a run.
 
     Attributes:
-        root: folder of its parameters and of `data`.
+        path: of an artifact or a file of one, such as `vectors` or `selection/selection.parquet`.
         parameters: of the run.
     """
 
-    root: Path
+    path: Callable[[str], Path]
     parameters: Parameters
-
-    def path(self, name: str) -> Path:
-        """Where an artifact or a file of one is, such as `vectors` or `selection/selection.parquet`."""
-        return self.root / "data" / name
 
     def table(self, name: str, schema: pa.Schema) -> pa.Table:
         """A table that the run must have left.
@@ -31,6 +28,7 @@ class RunFiles:
         Raises:
             ParameterError: it has not.
         """
-        if not self.path(name).exists():
-            raise ParameterError(f"workspace {self.root} has no {name} yet; run `presel run` first")
-        return read_table(self.path(name), schema)
+        file = self.path(name)
+        if not file.exists():
+            raise ParameterError(f"there is no {file} yet; run `presel run` first")
+        return read_table(file, schema)

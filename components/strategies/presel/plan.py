@@ -16,7 +16,7 @@ from components.selection.budget import images_to_select
 from components.selection.cluster_cells import count_cluster_cells
 from components.selection.reference_set import choose_reference_set
 from components.selection.select_random import select_random
-from components.strategies.load import load_strategy
+from components.strategies.control_size import control_size
 from components.text_table import aligned_rows
 
 # What the split of the selection over the tasks rests on.
@@ -77,7 +77,7 @@ class BaselinePlan:
     """What a control takes.
 
     Attributes:
-        name: of the strategy that chooses its images.
+        name: as in the parameter `baselines`.
         images: it is tuned on.
         to_buy_at_most: of them neither in the reference set nor bought; picks of the selection lower it further.
         cost_at_most_usd: dollars for these.
@@ -291,10 +291,9 @@ def _baseline(
     images: int,
     seed: int,
 ) -> BaselinePlan:
-    taken = np.ones(len(ids), dtype=np.bool_)  # (n,)
-    if not load_strategy(name).takes_whole_pool:
-        nobody = np.zeros(len(ids), dtype=np.bool_)
-        taken = select_random(ids, nobody, budget=min(images, len(ids)), rng=np.random.default_rng(seed))
+    count = control_size(name, training_set=min(images, len(ids)), pool=len(ids))
+    nobody = np.zeros(len(ids), dtype=np.bool_)
+    taken = select_random(ids, nobody, budget=count, rng=np.random.default_rng(seed))  # (n,)
     to_buy = taken & ~has_instruction  # (n,)
     return BaselinePlan(name, int(taken.sum()), int(to_buy.sum()), float(cost_of_row[to_buy].sum()))
 

@@ -213,5 +213,5 @@ def test_tables_of_different_runs_are_refused(explain, tables):
 
 def test_a_run_that_has_not_selected_yet_is_told_to(explain, tables):
     del tables["selection/selection.parquet"]
-    with pytest.raises(ParameterError, match=r"no selection/selection.parquet yet; run `presel run` first"):
+    with pytest.raises(ParameterError, match=r"no .*selection/selection.parquet yet; run `presel run` first"):
         explain("rec-c")

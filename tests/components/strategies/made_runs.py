@@ -40,7 +40,10 @@ def run_files(root: Path, *settings: str, tables: dict[str, pa.Table] | None = N
         file = root / "data" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         write_table(file, table)
-    return RunFiles(root, parse_parameters(merge_overlays(PARAMETERS, settings=settings), origin="test"))
+    return RunFiles(
+        lambda name: root / "data" / name,
+        parse_parameters(merge_overlays(PARAMETERS, settings=settings), origin="test"),
+    )
 
 
 def make_request(
