@@ -10,6 +10,7 @@ from tests.imports_of import ROOT, import_closure, imported_names, python_files
 FORBIDDEN = {
     "components": {"prefect", "dvc", "mlflow", "tasks", "flows", "bench", "demo"},
     "components/selection": {"torch", "transformers"},
+    "components/strategies": {"torch", "transformers"},
     "tasks": {"flows", "bench", "demo"},
     "flows": {"bench"},
 }
