@@ -28,9 +28,10 @@ from components.strategies.load import load_strategy
 from components.strategies.plan import plan_run, plan_text
 from components.strategies.plan_strategies import plan_strategy, strategy_plan_text
 from components.strategies.tive.parameters import TiveParameters
+from tasks.ingest import ingest as ingest_stage
 from tasks.platform.finished import last_finished
 from tasks.platform.snapshot import changed_inputs, snapshot_file
-from tasks.platform.versioning import outdated_stages
+from tasks.platform.versioning import OutdatedStage, explain_outdated
 from tasks.platform.workspace import STATE, Workspace
 
 
@@ -43,7 +44,7 @@ class Pool:
     quarantine: pa.Table
 
 
-def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
+def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]]:
     """Work out what a run would take.
 
     Images are checked as ingest does when the sources changed since the last run; that costs nothing but time, and
@@ -53,16 +54,16 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
         workspace: with its parameters.
 
     Returns:
-        The plan in words and numbers, and the stages that are not up to date, in order.
+        The plan in words and numbers, and the stages that are not up to date and why, in order.
     """
     parameters = workspace.parameters()
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
     changed = changed_inputs(workspace) if snapshot_file(workspace, "sources").exists() else ()
-    outdated = outdated_stages(workspace, changed=[snapshot_file(workspace, name) for name in changed])
+    outdated = explain_outdated(workspace, changed=[snapshot_file(workspace, name) for name in changed])
     describe = _plan_presel if parameters.strategy == "presel" else _plan_other
     try:
         price = provider_price(parameters.instructions, parameters.purchase)
-        pool = _pool(workspace, parameters, ingested="ingest" not in outdated)
+        pool = _pool(workspace, parameters, ingested=ingest_stage.name not in {stage.stage for stage in outdated})
         units = unit_costs(pool.samples, pool.images, parameters=parameters.instructions, price=price)
         said = [
             describe(workspace, parameters, pool.samples, units),
