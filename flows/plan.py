@@ -28,9 +28,10 @@ from components.selection.budget import parse_budget
 from components.storage import read_table
 from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles
+from tasks.ingest import ingest as ingest_stage
 from tasks.platform.finished import last_finished
 from tasks.platform.snapshot import changed_inputs, snapshot_file
-from tasks.platform.versioning import outdated_stages
+from tasks.platform.versioning import OutdatedStage, explain_outdated
 from tasks.platform.workspace import STATE, Workspace
 
 
@@ -43,7 +44,7 @@ class Pool:
     quarantine: pa.Table
 
 
-def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
+def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]]:
     """Work out what a run would take.
 
     Images are checked as ingest does when the sources changed since the last run; that costs nothing but time, and
@@ -53,15 +54,15 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
         workspace: with its parameters.
 
     Returns:
-        The plan in words and numbers, and the stages that are not up to date, in order.
+        The plan in words and numbers, and the stages that are not up to date and why, in order.
     """
     parameters = workspace.parameters()
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
     changed = changed_inputs(workspace) if snapshot_file(workspace, "sources").exists() else ()
-    outdated = outdated_stages(workspace, changed=[snapshot_file(workspace, name) for name in changed])
+    outdated = explain_outdated(workspace, changed=[snapshot_file(workspace, name) for name in changed])
     try:
         price = provider_price(parameters.instructions, parameters.purchase)
-        pool = _pool(workspace, parameters, ingested="ingest" not in outdated)
+        pool = _pool(workspace, parameters, ingested=ingest_stage.name not in {stage.stage for stage in outdated})
         request = _request(workspace, parameters, pool, price)
         said = [
             plan_run(request).text(),

@@ -13,13 +13,14 @@ from components.lineage.lock_file import LineageError, LockedPath, LockedStage, 
 from components.lineage.machine import machine_differences, this_machine
 from components.lineage.mismatch import Mismatch
 from components.lineage.objects import FindObject, check_out, listing_of
+from components.strategies.names import STRATEGY_NAMES
 from tasks.platform.object_store import open_objects
 from tasks.platform.rebuild import rebuild_project, run_stage
 from tasks.platform.run_archive import RunArchive, find_run
 from tasks.platform.workspace import STATE, Workspace
+from tasks.stages import declarations_of
 
-# Not made again: what depends on the sources outside, and LanceDB's tables, whose files hold random names.
-RESTORED_STAGES = frozenset({"ingest", "embed", "gradients", "activations"})
+# Never bought again, whatever the stage was called when the run was made.
 PURCHASES = "data/instructions/"
 
 
@@ -139,7 +140,8 @@ def _check_machine(archive: RunArchive, *, anyway: bool) -> None:
 
 
 def _is_restored(stage: LockedStage) -> bool:
-    return stage.name in RESTORED_STAGES or any(output.path.startswith(PURCHASES) for output in stage.writes)
+    declared = {one.name for strategy in STRATEGY_NAMES for one in declarations_of(strategy) if one.restored}
+    return stage.name in declared or any(output.path.startswith(PURCHASES) for output in stage.writes)
 
 
 def _show(stage: RemadeStage, console: Console) -> None:

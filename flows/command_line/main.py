@@ -23,6 +23,7 @@ from flows.command_line.options import (
     Strategy,
     seen_from_root,
 )
+from flows.command_line.pipeline import pipeline
 from flows.command_line.results import add_result_commands
 from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
 
@@ -197,6 +198,7 @@ app.add_typer(batches, name="batches")
 add_lineage_commands(app)
 app.command()(deploy)
 app.command()(worker)
+app.command()(pipeline)
 
 
 def _with_options(

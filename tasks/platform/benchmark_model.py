@@ -11,11 +11,11 @@ from components.benchmark.relative import average_score
 from components.schemas import METRICS
 from components.storage import fresh_directory, read_table, write_table
 from tasks.benchmark import evaluate_adapter
+from tasks.bodies.tables import write_dropped
 from tasks.platform.stage_page import LoggedProgress
 from tasks.platform.tracking import experiment_id, metric_name, tracking_client
 from tasks.platform.versioning import MissingInputError
 from tasks.platform.workspace import STATE, Workspace
-from tasks.tables import write_dropped
 
 
 @dataclass(frozen=True, slots=True)

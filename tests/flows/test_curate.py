@@ -16,16 +16,12 @@ from components.schemas import SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
 from flows.curate import curate
 from flows.outcome import CurationOutcome
-from flows.pipeline import pipeline_of
-from flows.stages import STAGES
 from tasks.platform.register import RegisteredVersion
+from tasks.stages import declarations_of
 
 pytestmark = pytest.mark.slow
 
-ALL_STAGES = {
-    f"{name}@random" if name.startswith(("baseline_", "benchmark_baseline")) else name
-    for name in pipeline_of("presel").stages
-}
+ALL_STAGES = {stage.instance("random") for stage in declarations_of("presel")}
 
 
 def run_flow() -> tuple[set[str], set[str], CurationOutcome]:
@@ -36,7 +32,7 @@ def run_flow() -> tuple[set[str], set[str], CurationOutcome]:
     with get_client(sync_client=True) as client:
         only = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
         task_runs = client.read_task_runs(flow_run_filter=only, limit=200)
-    stages = {run.name: run.state_name for run in task_runs if run.name.partition("@")[0] in STAGES}
+    stages = {run.name: run.state_name for run in task_runs if run.name in ALL_STAGES}
     computed = {name for name, state_name in stages.items() if state_name == "Completed"}
     cached = {name for name, state_name in stages.items() if state_name == "Cached"}
     assert computed | cached == ALL_STAGES

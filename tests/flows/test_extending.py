@@ -177,10 +177,9 @@ def presel(root: Path, *arguments: str) -> str:
     return started(root, "-m", "flows.command_line.main", *arguments)
 
 
-def selection(root: Path, run: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = read_table(
-        root / f"runs/{run}/data/selection/selection.parquet", SELECTION
-    ).to_pylist()
+def selection(root: Path) -> list[dict[str, object]]:
+    table = read_table(root / "runs/toy/data/selection/selection.parquet", SELECTION)
+    rows: list[dict[str, object]] = table.to_pylist()
     return rows
 
 
