@@ -14,7 +14,7 @@ from flows.comparison import ComparisonOutcome, Run, describe_comparison
 from flows.curate import curate
 from flows.form import AS_CONFIGURED, BudgetField, OverlayFields, SettingFields, StrategyField
 from flows.outcome import CurationOutcome
-from flows.prepare_workspace import NAME, base_seed, prepare_workspace
+from flows.prepare_workspace import NAME, base_parameters, prepare_workspace
 from tasks.platform.comparison_run import open_comparison_run, publish_comparison
 from tasks.platform.workspace import Workspace
 
@@ -90,7 +90,10 @@ def plan_comparison(
     if seeds < 1:
         raise ParameterError(f"seeds {seeds}: at least 1")
     shared = [*settings, *([f"budget={json.dumps(budget)}"] if budget is not None else []), "baselines=[]"]
-    first = base_seed(overlays, shared)
+    parameters = base_parameters(overlays, shared)
+    if not parameters.benchmark.sets:
+        raise ParameterError("benchmark.sets is empty: strategies are compared by their scores; name one set at least")
+    first = parameters.seed
     return {
         (strategy, seed): [*shared, f"strategy={strategy}", f"seed={seed}"]
         for seed in range(first, first + seeds)

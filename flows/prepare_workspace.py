@@ -97,9 +97,9 @@ def resolve_workspace(
     return ResolvedWorkspace(Workspace(str(RUNS / chosen)), parameters, values, origin)
 
 
-def base_seed(overlays: Sequence[Path], settings: Sequence[str]) -> int:
-    """The seed that the parameters name."""
-    return parse_parameters(merge_overlays(BASE, overlays, settings), origin=str(BASE)).seed
+def base_parameters(overlays: Sequence[Path], settings: Sequence[str]) -> Parameters:
+    """The project's own parameters with what is laid over them."""
+    return parse_parameters(merge_overlays(BASE, overlays, settings), origin=str(BASE))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.report.comparison import conclusion
-from components.report.number_text import duration
+from components.report.filters import duration
 from flows.comparison import ComparisonOutcome
 from flows.outcome import CurationOutcome
 from tasks.platform.versioning import OutdatedStage

@@ -7,30 +7,25 @@ from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.spending.costs import control_costs, paid_costs, purchase_costs
 from components.instructions.spending.estimate import provider_price
-from components.models.embedding.vector_store import read_vectors
-from components.models.features.feature_store import read_features
 from components.pool.manifest import read_images, read_samples
-from components.recuration.pool_changes import pool_changes
-from components.recuration.reference_model import read_decision
 from components.report.inputs import (
     BenchmarkRun,
-    CoincideEvidence,
     Costs,
     DropCount,
     InstructionTable,
     MapCoordinates,
     Purchase,
-    RecurationEvidence,
     ReportInputs,
-    TiveEvidence,
     TrainingRun,
 )
+from components.report.map import shown_on_map
+from components.report.report import MODEL_NAMES
+from components.report.strategy_report import StrategyReport, load_strategy_report
 from components.selection.budget import budget_text, parse_budget
 from components.selection.map_2d import project_to_plane
 from components.storage import read_table
 from components.strategies.load import load_strategy
-from components.strategies.tive.parameters import TiveParameters
-from tasks.bodies.encoder import vectors_key
+from components.strategies.run_files import RunFiles
 from tasks.bodies.report_lineage import report_lineage
 from tasks.platform.stage import StageContext
 
@@ -38,102 +33,56 @@ from tasks.platform.stage import StageContext
 def load_report_inputs(context: StageContext) -> ReportInputs:
     """Read everything the report shows; every model name in `baselines` must have been benchmarked."""
     parameters = context.parameters
-    strategy = load_strategy(parameters.strategy)
-    models = ("base", "tuned", *parameters.baselines)
+    strategy, report = load_strategy(parameters.strategy), load_strategy_report(parameters.strategy)
+    files = RunFiles(context.input, parameters)
     origins = (*dict.fromkeys((*strategy.needed_origins, *strategy.instruction_origins)), *parameters.baselines)
     instructions = tuple(
         InstructionTable(
             origin,
-            _table(context, f"instructions/{origin}/instructions.parquet", schemas.INSTRUCTIONS),
-            _table(context, f"instructions/{origin}/attempts.parquet", schemas.ATTEMPT_ROWS),
+            files.table(f"instructions/{origin}/instructions.parquet", schemas.INSTRUCTIONS),
+            files.table(f"instructions/{origin}/attempts.parquet", schemas.ATTEMPT_ROWS),
         )
         for origin in origins
     )
     samples = read_samples(context.input("manifest"))
-    selection = _table(context, "selection/selection.parquet", schemas.SELECTION)
+    selection = files.table("selection/selection.parquet", schemas.SELECTION)
     return ReportInputs(
         samples=samples,
-        quarantine=_table(context, "manifest/quarantine.parquet", schemas.QUARANTINE),
-        reference=_own_table(context, "reference/reference.parquet", schemas.CHOSEN),
-        scores=_own_table(context, "scores/scores.parquet", schemas.SCORES),
-        importance=_own_table(context, "scores/importance.parquet", schemas.IMPORTANCE),
-        clusters=_own_table(context, "clusters/clusters.parquet", schemas.CLUSTERS),
-        allocation=_own_table(context, "allocation/allocation.parquet", schemas.ALLOCATION),
+        quarantine=files.table("manifest/quarantine.parquet", schemas.QUARANTINE),
+        reference=files.table("reference/reference.parquet", schemas.CHOSEN)
+        if strategy.has_reference_set
+        else schemas.CHOSEN.empty_table(),
         selection=selection,
-        training_set=_table(context, "training_set/samples.parquet", schemas.TRAINING_SAMPLES),
         instructions=instructions,
-        training_runs=tuple(
-            TrainingRun(name, _table(context, f"{directory}/training_log.parquet", schemas.TRAINING_LOG))
-            for name, directory in (
-                ("reference", "reference_model"),
-                ("warm_up", "warm_up_model"),
-                ("tuned", "model"),
-            )
-            if directory in context.reads
-        ),
+        training_runs=_training_runs(files, report),
         benchmarks=tuple(
             BenchmarkRun(
                 name,
-                _table(context, f"benchmark/{name}/metrics.parquet", schemas.METRICS),
-                _table(context, f"benchmark/{name}/predictions.parquet", schemas.PREDICTIONS),
+                files.table(f"benchmark/{name}/metrics.parquet", schemas.METRICS),
+                files.table(f"benchmark/{name}/predictions.parquet", schemas.PREDICTIONS),
             )
-            for name in models
+            for name in ("base", "tuned", *parameters.baselines)
         ),
         costs=_costs(context, samples, instructions),
         lineage=report_lineage(
             context, selection, {part.origin: part.table for part in instructions if part.table.num_rows}
         ),
+        strategy=report,
+        evidence=report.evidence(files),
         drops=_drops(context),
-        map_coordinates=_map(context, selection),
-        strategy=parameters.strategy,
+        map_coordinates=_map(files, report, selection),
         budget=budget_text(parse_budget(parameters.budget)),
-        tive=_tive(context),
-        coincide=_coincide(context),
-        recuration=_recuration(context, samples),
     )
 
 
-def _own_table(context: StageContext, name: str, schema: pa.Schema) -> pa.Table:
-    """A table of the strategy, without rows where it has none."""
-    artifact = name.rpartition("/")[0]
-    return _table(context, name, schema) if artifact in context.reads else schema.empty_table()
-
-
-def _tive(context: StageContext) -> TiveEvidence | None:
-    if "influence" not in context.reads:
-        return None
-    return TiveEvidence(
-        warm_up=_table(context, "warm_up/warm_up.parquet", schemas.CHOSEN),
-        influence=_table(context, "influence/influence.parquet", schemas.INFLUENCE),
-        difficulty=_table(context, "influence/difficulty.parquet", schemas.DIFFICULTY),
-        sampling_q=context.parameters.section(TiveParameters).sampling_q,
+def _training_runs(files: RunFiles, report: StrategyReport) -> tuple[TrainingRun, ...]:
+    own, title = report.own_model
+    tunes = (("own", own, title), ("tuned", "model", MODEL_NAMES["tuned"]))
+    return tuple(
+        TrainingRun(key, name, files.table(f"{artifact}/training_log.parquet", schemas.TRAINING_LOG))
+        for key, artifact, name in tunes
+        if artifact
     )
-
-
-def _coincide(context: StageContext) -> CoincideEvidence | None:
-    if "concept_shares" not in context.reads:
-        return None
-    return CoincideEvidence(_table(context, "concept_shares/shares.parquet", schemas.CONCEPT_SHARES))
-
-
-def _recuration(context: StageContext, samples: pa.Table) -> RecurationEvidence | None:
-    if not load_strategy(context.parameters.strategy).can_recurate:
-        return None
-    earlier = _table(context, "earlier/manifest/samples.parquet", schemas.SAMPLES)
-    if not earlier.num_rows:
-        return None
-    return RecurationEvidence(
-        changes=pool_changes(earlier, samples, _table(context, "manifest/quarantine.parquet", schemas.QUARANTINE)),
-        earlier_reference=_table(context, "earlier/reference/reference.parquet", schemas.CHOSEN),
-        earlier_selection=_table(context, "earlier/selection/selection.parquet", schemas.SELECTION),
-        clustered_tasks=_table(context, "clusters/tasks.parquet", schemas.CLUSTERED_TASKS),
-        kept=_table(context, "allocation/kept.parquet", schemas.KEPT_QUOTAS),
-        reference_model=read_decision(context.input("reference_model")),
-    )
-
-
-def _table(context: StageContext, name: str, schema: pa.Schema) -> pa.Table:
-    return read_table(context.input(name), schema)
 
 
 def _costs(context: StageContext, samples: pa.Table, instructions: tuple[InstructionTable, ...]) -> Costs:
@@ -191,17 +140,9 @@ def _drops(context: StageContext) -> tuple[DropCount, ...]:
     return tuple(found)
 
 
-def _map(context: StageContext, selection: pa.Table) -> MapCoordinates | None:
-    parameters, own = context.parameters, context.reads
-    # Evenly spaced over the ids, which are hashes: a sample of the pool that is the same every time.
-    step = max(1, -(-selection.num_rows // parameters.report.map_points))
-    shown = selection.take(list(range(0, selection.num_rows, step)))
-    if "vectors" in own:
-        images = shown["image_sha"].to_pylist()
-        vectors = read_vectors(context.input("vectors"), images, model=vectors_key(parameters))
-    elif {"gradients", "activations"} & set(own):
-        store = context.input("gradients" if "gradients" in own else "activations")
-        vectors = read_features(store, shown["sample_id"].to_pylist())
-    else:
+def _map(files: RunFiles, report: StrategyReport, selection: pa.Table) -> MapCoordinates | None:
+    if report.map_vectors is None:
         return None
-    return MapCoordinates(tuple(shown["sample_id"].to_pylist()), project_to_plane(vectors, seed=parameters.seed))
+    shown = selection.take(shown_on_map(selection["sample_id"].to_pylist(), files.parameters.report.map_points))
+    points = project_to_plane(report.map_vectors(files, shown), seed=files.parameters.seed)
+    return MapCoordinates(tuple(shown["sample_id"].to_pylist()), points)

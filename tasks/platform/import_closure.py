@@ -15,9 +15,13 @@ NOT_DECIDING = {
     "components/compute/progress.py": "tells how far a stage is",
     "*/__init__.py": "says what a package holds; it has no code",
 }
-# Imports a strategy by its name, which no import statement shows.
-_LOADER = "components/strategies/load.py"
-_LOADED = "components/strategies/{}/strategy.py"
+# What these import of a strategy by its name, which no import statement shows.
+_LOADED = {
+    "components/strategies/load.py": "components/strategies/{}/strategy.py",
+    "components/report/strategy_report.py": "components/strategies/{}/report.py",
+}
+# Of what a strategy's package holds, the report alone reads what is not Python.
+_STRATEGY, _REPORT = "components/strategies/*/*", "report.py"
 
 
 def code_of(module: str, strategy: str, *, root: Path = Path()) -> tuple[str, ...]:
@@ -42,8 +46,8 @@ def code_of(module: str, strategy: str, *, root: Path = Path()) -> tuple[str, ..
             continue
         found.add(current)
         todo += project_imports(current, root=root)
-        if current == _LOADER:
-            todo.append(_LOADED.format(strategy))
+        if current in _LOADED:
+            todo.append(_LOADED[current].format(strategy))
     return tuple(sorted(found | {file for path in found for file in _beside(path, root)}))
 
 
@@ -81,6 +85,8 @@ def _imported_names(file: Path, _modified: int, _size: int) -> tuple[str, ...]:
 
 
 def _beside(path: str, root: Path) -> Iterator[str]:
+    if PurePosixPath(path).match(_STRATEGY) and PurePosixPath(path).name != _REPORT:
+        return
     folder = PurePosixPath(path).parent
     for file in (root / folder).iterdir():
         if file.is_file() and file.suffix not in (".py", ".pyc") and not file.name.startswith("."):

@@ -62,6 +62,26 @@ def test_a_stage_that_asks_its_strategy_depends_on_that_strategy_alone(tmp_path:
     assert two - one == {"components/strategies/two/strategy.py"}
 
 
+def test_a_strategys_templates_are_those_of_its_report_alone(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    write(
+        tmp_path,
+        {
+            "components/colours.py": "import components.strategies.one.formula\n",
+            "components/light.py": "from components.report.strategy_report import load_strategy_report\n",
+            "components/report/strategy_report.py": "",
+            "components/strategies/one/formula.py": "",
+            "components/strategies/one/report.html": "<p>",
+            "components/strategies/one/report.py": "",
+        },
+    )
+    of_formula, of_report = (set(code_of(name, "one", root=tmp_path)) for name in ("tasks.paint", "components.light"))
+    assert of_formula & {"components/strategies/one/formula.py", "components/strategies/one/report.html"} == {
+        "components/strategies/one/formula.py"
+    }
+    assert {"components/strategies/one/report.py", "components/strategies/one/report.html"} < of_report
+
+
 def test_a_relative_import_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {**FILES, "components/light.py": "from .paint import mix\n"})
     with pytest.raises(ValueError, match="write the whole name"):
