@@ -14,11 +14,14 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
+from components.strategies.names import STRATEGY_NAMES
 from flows.curate import curate
 from flows.outcome import CurationOutcome
-from flows.stages import STAGES
+from tasks.stages import declarations_of
 from tests.flows.small_project import make_project
 from tests.project_environment import prefect_results_in, project_environment
+
+STAGE_NAMES = frozenset(stage.name for strategy in STRATEGY_NAMES for stage in declarations_of(strategy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def stages_of_run(state: Any) -> StagesOfRun:
     with get_client(sync_client=True) as client:
         only = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
         task_runs = client.read_task_runs(flow_run_filter=only, limit=200)
-    ended = {run.name: run.state_name for run in task_runs if run.name.partition("@")[0] in STAGES}
+    ended = {run.name: run.state_name for run in task_runs if run.name.partition("@")[0] in STAGE_NAMES}
     computed, found = (frozenset(name for name in ended if ended[name] == how) for how in ("Completed", "Cached"))
     assert computed | found == ended.keys()
     return StagesOfRun(computed, found)

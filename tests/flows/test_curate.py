@@ -15,16 +15,15 @@ from components.schemas import SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
 from flows.curate import curate
 from flows.outcome import CurationOutcome
-from flows.pipeline import pipeline_of
 from tasks.platform.register import RegisteredVersion
+from tasks.stages import declarations_of
 from tests.flows.finished_project import FirstRun, StagesOfRun, change_parameters, stages_of_run
 
 pytestmark = pytest.mark.slow(100)
 
-STAGES_OF_PRESEL = frozenset(pipeline_of("presel").stages)
-CONTROLS = frozenset(name for name in STAGES_OF_PRESEL if name.startswith(("baseline_", "benchmark_baseline")))
-OF_THE_CONTROL = frozenset(f"{name}@random" for name in CONTROLS)
-ALL_STAGES = STAGES_OF_PRESEL - CONTROLS | OF_THE_CONTROL
+DECLARED = declarations_of("presel")
+OF_THE_CONTROL = frozenset(stage.instance("random") for stage in DECLARED if stage.each_baseline)
+ALL_STAGES = frozenset(stage.instance("random") for stage in DECLARED)
 
 
 def run_flow() -> tuple[frozenset[str], CurationOutcome]:
@@ -62,7 +61,7 @@ def with_control(project: Path, finished: FirstRun) -> CurationOutcome:
 
 def test_the_first_run_computes_every_stage_and_makes_what_it_says(finished: FirstRun) -> None:
     outcome, data = finished.outcome, finished.root / "data"
-    assert finished.stages == StagesOfRun(computed=STAGES_OF_PRESEL - CONTROLS, found=frozenset())
+    assert finished.stages == StagesOfRun(computed=ALL_STAGES - OF_THE_CONTROL, found=frozenset())
     assert (outcome.pool, outcome.reference, outcome.picked) == (120, 12, 24)
     assert outcome.instructions == 36
     training = read_table(data / "training_set/samples.parquet", TRAINING_SAMPLES)

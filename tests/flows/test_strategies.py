@@ -18,13 +18,12 @@ from flows.comparison import ComparisonOutcome
 from flows.curate import curate
 from flows.explain import explain_in_workspace
 from flows.outcome import CurationOutcome
-from flows.pipeline import pipeline_of
 from flows.plan import plan_workspace
 from flows.prepare_workspace import prepare_workspace
-from flows.stages import load_stage
 from tasks.platform.tracking import tracking_client
 from tasks.platform.versioning import outdated_stages
 from tasks.platform.workspace import Workspace
+from tasks.stages import stages_of
 
 pytestmark = pytest.mark.slow(80)
 
@@ -120,10 +119,10 @@ def test_the_choice_of_the_others(project: Path, strategy: str) -> None:
     """By the bodies of the stages that PreSel has not, on what PreSel's run has made."""
     place = prepare_workspace(settings=[f"strategy={strategy}", "baselines=[]"], name=f"choice-{strategy}")
     shutil.copytree(project / "data", place.artifact("."), ignore=shutil.ignore_patterns("selection"))
-    for name, stage in pipeline_of(strategy).stages.items():
-        if name not in pipeline_of("presel").stages:
-            load_stage(name).run_again(place, name)
-        if stage.get("outs") == ["data/selection"]:
+    for stage in stages_of(strategy):
+        if stage not in stages_of("presel"):
+            stage.run_again(place, stage.name)
+        if stage.declaration.writes == "selection":
             break
     rows = read_table(place.artifact("selection") / "selection.parquet", SELECTION).to_pylist()
     assert sum(row["picked"] for row in rows) == (POOL if strategy == "full" else BUDGET)
