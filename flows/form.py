@@ -6,12 +6,12 @@ when the run is created: in the form, by `prefect deployment run` and by a sched
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
-from components.parameters.instructions import ProviderName
+from components.instructions.open_provider import PROVIDERS
 from components.parameters.parameters import ParameterError
 from components.selection.budget import budget_text, parse_budget
 from components.strategies.names import STRATEGY_NAMES, check_strategy_name
@@ -34,6 +34,12 @@ def _readable(value: str) -> str:
     return value
 
 
+def _configured_or_provider(value: str) -> str:
+    if value not in (AS_CONFIGURED, *PROVIDERS):
+        raise ValueError(f"no provider is called {value!r}, there are {', '.join(PROVIDERS)}")
+    return value
+
+
 def _configured_or_strategy(value: str) -> str:
     return value if value == AS_CONFIGURED else check_strategy_name(value)
 
@@ -48,7 +54,11 @@ StrategyChoice = Annotated[
 StrategyField = Annotated[
     str, AfterValidator(check_strategy_name), Field(json_schema_extra={"enum": list(STRATEGY_NAMES)})
 ]
-ProviderChoice = Literal["as configured", ProviderName]
+ProviderChoice = Annotated[
+    str,
+    AfterValidator(_configured_or_provider),
+    Field(json_schema_extra={"enum": [AS_CONFIGURED, *PROVIDERS]}),
+]
 # The pattern says in JSON schema what `parse_budget` accepts; a test holds the two together.
 _NUMBER = r"\d+(?:[,_]\d{3})*"
 BUDGET_PATTERN = (

@@ -10,7 +10,7 @@ from components.compute.progress import no_progress
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.missing import samples_bought, samples_without_instruction
-from components.instructions.open_provider import open_provider
+from components.instructions.open_provider import PROVIDERS, open_provider
 from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.money import dollars
@@ -129,7 +129,7 @@ def _about_money(parameters: Parameters, units: Mapping[str, UnitCost], price: P
     own, purchase = parameters.instructions, parameters.purchase
     if price is None:
         return
-    batch = f", {price.batch_factor:g} of that in a batch" if own.provider == "batch" else ""
+    batch = f", {price.batch_factor:g} of that in a batch" if PROVIDERS[own.provider].in_batches else ""
     yield (
         f"Estimated from the prompt templates in {own.prompts} and the images' sizes, with the price of {price.model} "
         f"as of {price.as_of}: ${price.input_usd:g} and ${price.output_usd:g} per million tokens in and out{batch}. "

@@ -7,14 +7,13 @@ import pyarrow.compute as pc
 from components.instructions.buy import BuyResult, buy_instructions
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.missing import pool_refusal, samples_without_instruction
-from components.instructions.open_provider import open_provider
+from components.instructions.open_provider import PROVIDERS, open_provider
 from components.instructions.provider import InstructionProvider
+from components.instructions.purchase_errors import BudgetSpentError, PurchaseStoppedError
 from components.instructions.request import InstructionRequest, requests_for_samples
 from components.instructions.spending.approval import purchase_outlook, spending_limit_usd
 from components.instructions.spending.estimate import estimate_requests
-from components.instructions.spending.purse import BudgetSpentError, PurchaseStoppedError
 from components.money import dollars
-from components.parameters.instructions import ProviderName
 from components.parameters.parameters import Parameters
 from components.pool.manifest import read_images, read_samples
 from components.storage import fresh_directory, write_table
@@ -24,13 +23,11 @@ from tasks.platform.stage import StageContext, StageRefusedError, StageSummary
 
 INSTRUCTION_PARAMETERS = ("instructions", "ingest.pixel_limit")
 BUYING_MEMORY = ("purchase.local.batch_size",)
-# What asking each provider takes a share of; the others ask nobody.
-_TAKES: dict[ProviderName, Resource] = {"openai": "api", "batch": "api", "local": "gpu"}
 
 
 def asked_resource(parameters: Parameters) -> Resource | None:
     """What buying instructions takes a share of."""
-    return _TAKES.get(parameters.instructions.provider)
+    return PROVIDERS[parameters.instructions.provider].takes
 
 
 class ApprovalUsedUpError(StageRefusedError):

@@ -5,6 +5,7 @@ import pyarrow as pa
 from components import schemas
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
+from components.instructions.open_provider import PROVIDERS
 from components.instructions.spending.costs import control_costs, paid_costs, purchase_costs
 from components.instructions.spending.estimate import provider_price
 from components.pool.manifest import read_images, read_samples
@@ -122,7 +123,7 @@ def _purchase(context: StageContext, samples: pa.Table, instructions: tuple[Inst
         parameters=own,
         purchase=purchase,
     )
-    return Purchase(by_task, provider_price(own, purchase), in_batches=own.provider == "batch")
+    return Purchase(by_task, provider_price(own, purchase), in_batches=PROVIDERS[own.provider].in_batches)
 
 
 def _drops(context: StageContext) -> tuple[DropCount, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from components.instructions.spending.purse import EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError
 from components.parameters.parameters import Parameters
 
 FailureCause = Literal["gpu_memory", "memory", "disk", "endpoint", "remote", "tracking"]

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from sqlalchemy import create_engine
 
+from components.instructions import purchase_loop
+from components.instructions.endpoint import provider as endpoint_provider
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
 from components.instructions.request import IdentifiedRequest, InstructionRequest
@@ -19,6 +21,14 @@ from components.parameters.instructions import AnnotationFile, InstructionParame
 from components.pool.samples import sample_identity
 from tests.imports_of import ROOT
 from tests.postgresql import running_server
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failures of an endpoint are tried again more often than shipped, and sooner."""
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 12)
+    monkeypatch.setattr(endpoint_provider, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(endpoint_provider, "LONGEST_BACKOFF_SECONDS", 0.05)
 
 
 def conversation(*texts: object) -> list[dict[str, object]]:
@@ -150,15 +160,12 @@ def instruction_parameters(**changes: object) -> InstructionParameters:
 
 
 def purchase_parameters(**changes: object) -> PurchaseParameters:
-    """The shipped ones, fast and patient enough for a test, with changes."""
+    """The shipped ones, fast enough for a test, with changes."""
     quick = {
         "key_variable": "PRESEL_TEST_KEY",
         "requests_per_minute": 1e9,
         "tokens_per_minute": 1e12,
         "timeout_seconds": 1.0,
-        "backoff_seconds": 0.01,
-        "longest_backoff_seconds": 0.05,
-        "attempts": 12,
         "spend_at_most_usd": 1000.0,
     }
     return PurchaseParameters.model_validate({**_shipped()["purchase"], **quick, **changes})

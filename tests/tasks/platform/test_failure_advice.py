@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.instructions.spending.purse import EndpointFailsError, PurchaseStoppedError
+from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
 from components.parameters.parameters import ParameterError, Parameters, parse_parameters
 from tasks.platform.failure_advice import advise, may_pass
 from tasks.stages import find_stage

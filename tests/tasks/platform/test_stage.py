@@ -18,7 +18,7 @@ import pytest
 from prefect import flow, get_client
 from prefect.client.orchestration import PrefectClient
 
-from components.instructions.spending.purse import EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError
 from components.storage import fresh_directory, read_record, write_json
 from flows.deploy import set_limit
 from tasks.platform.declaration import Resource

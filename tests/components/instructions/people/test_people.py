@@ -18,7 +18,7 @@ from PIL import Image
 from sqlalchemy import update
 
 from components.instructions.buy import BuyResult, buy_instructions
-from components.instructions.image_streak import ImagesAwayError
+from components.instructions.images_away import ImagesAwayError
 from components.instructions.ledger.batches import open_batches_of
 from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import Ledger, find_entries
@@ -32,8 +32,8 @@ from components.instructions.people.importing import PeopleImport, import_from_p
 from components.instructions.people.provider import PeopleProvider
 from components.instructions.people.written import WrittenFileError, read_written
 from components.instructions.provider import Answer, Send
+from components.instructions.purchase_errors import PurchaseStoppedError
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
-from components.instructions.spending.purse import PurchaseStoppedError
 from components.parameters.instructions import InstructionParameters
 from components.pool.samples import Turn, sample_identity
 from components.training_set.export import ExportError

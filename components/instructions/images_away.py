@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Sequence
 
+from components.instructions.purchase_errors import PurchaseStoppedError
 from components.instructions.sent_image import ImageUnavailableError
-from components.instructions.spending.purse import PurchaseStoppedError
 
 # Single images go missing; so many in a row are a folder that is not mounted.
 _MOST_IN_A_ROW = 50
@@ -14,7 +14,7 @@ class ImagesAwayError(PurchaseStoppedError):
     """The images cannot be read."""
 
 
-class ImageStreak:
+class MissingImageRun:
     """Counts images in a row that could not be had."""
 
     def __init__(self) -> None:

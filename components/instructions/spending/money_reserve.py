@@ -1,24 +1,12 @@
-"""What a purchase may still spend, and when it should stop because nothing comes of it."""
+"""What a purchase may still spend."""
 
 from dataclasses import dataclass
 
-from components.errors import UserError
+from components.instructions.purchase_errors import BudgetSpentError
 
 
-class PurchaseStoppedError(UserError, RuntimeError):
-    """A purchase stopped between two requests; trying again by itself would change nothing."""
-
-
-class BudgetSpentError(PurchaseStoppedError):
-    """The run has spent what it may."""
-
-
-class EndpointFailsError(UserError, RuntimeError):
-    """The endpoint only fails; it may recover."""
-
-
-@dataclass
-class Purse:
+@dataclass(slots=True)
+class MoneyReserve:
     """Money: what is spent and what is in flight together never exceed the limit, as far as costs can be said before.
 
     A request that comes to more than was set aside for it shows that the costs are underestimated: from then on as
@@ -33,19 +21,23 @@ class Purse:
     """
 
     limit_usd: float
-    spent_usd: float
+    spent_usd: float = 0.0
     reserved_usd: float = 0.0
     in_flight: int = 0
     underestimated: float = 1.0
 
     def reserve(self, usd: float) -> bool:
-        """Set money aside for one request; False when that would exceed the limit."""
+        """Set money aside for one request; False when that would exceed the limit. What costs nothing always may."""
         in_flight = (self.reserved_usd + usd) * self.underestimated
-        if self.spent_usd + in_flight > self.limit_usd + 1e-12:
+        if usd > 0 and self.spent_usd + in_flight > self.limit_usd + 1e-12:
             return False
+        self.hold(usd)
+        return True
+
+    def hold(self, usd: float) -> None:
+        """Set money aside for one request that was sent before, whatever the limit says."""
         self.reserved_usd += usd
         self.in_flight += 1
-        return True
 
     def book(self, reserved_usd: float, paid_usd: float) -> None:
         """Replace what was set aside by what it came to."""
@@ -62,21 +54,3 @@ class Purse:
             f"charged, and the next request may take ${needed_usd:,.4f}: the purchase stopped before it. Everything "
             "bought is kept; raise purchase.spend_at_most_usd and run again to buy the rest"
         )
-
-
-@dataclass
-class CircuitBreaker:
-    """Counts attempts without a usable answer; one usable answer sets it back.
-
-    Attributes:
-        most: attempts in a row after which the purchase stops.
-        failures: attempts without a usable answer since the last one.
-    """
-
-    most: int
-    failures: int = 0
-
-    def note(self, *, usable: bool) -> bool:
-        """Note an attempt; True when the purchase shall stop."""
-        self.failures = 0 if usable else self.failures + 1
-        return self.failures >= self.most
