@@ -15,16 +15,16 @@ from components.schemas import SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
 from flows.curate import curate
 from flows.outcome import CurationOutcome
-from flows.pipeline import pipeline_of
 from tasks.platform.register import RegisteredVersion
 from tests.flows.finished_project import FirstRun, StagesOfRun, change_parameters, stages_of_run
+from tests.flows.small_project import CHECKOUT
 
 pytestmark = pytest.mark.slow(100)
 
-STAGES_OF_PRESEL = frozenset(pipeline_of("presel").stages)
-CONTROLS = frozenset(name for name in STAGES_OF_PRESEL if name.startswith(("baseline_", "benchmark_baseline")))
-OF_THE_CONTROL = frozenset(f"{name}@random" for name in CONTROLS)
-ALL_STAGES = STAGES_OF_PRESEL - CONTROLS | OF_THE_CONTROL
+DECLARED = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+WITHOUT_CONTROL = frozenset(name for name, stage in DECLARED.items() if "foreach" not in stage)
+OF_THE_CONTROL = frozenset(f"{name}@random" for name in DECLARED.keys() - WITHOUT_CONTROL)
+ALL_STAGES = WITHOUT_CONTROL | OF_THE_CONTROL
 
 
 def run_flow() -> tuple[frozenset[str], CurationOutcome]:
@@ -62,7 +62,7 @@ def with_control(project: Path, finished: FirstRun) -> CurationOutcome:
 
 def test_the_first_run_computes_every_stage_and_makes_what_it_says(finished: FirstRun) -> None:
     outcome, data = finished.outcome, finished.root / "data"
-    assert finished.stages == StagesOfRun(computed=STAGES_OF_PRESEL - CONTROLS, found=frozenset())
+    assert finished.stages == StagesOfRun(computed=WITHOUT_CONTROL, found=frozenset())
     assert (outcome.pool, outcome.reference, outcome.picked) == (120, 12, 24)
     assert outcome.instructions == 36
     training = read_table(data / "training_set/samples.parquet", TRAINING_SAMPLES)
@@ -129,7 +129,7 @@ def test_changed_parameter_runs_exactly_what_depends_on_it(project: Path, with_c
 
 
 def test_changed_component_runs_the_stages_that_declare_it(project: Path, with_control: CurationOutcome) -> None:
-    source = project / "components/selection/task_importance.py"
+    source = project / "components/strategies/presel/task_importance.py"
     original = source.read_text(encoding="utf-8")
     source.write_text(original + "\n# a changed line\n", encoding="utf-8")
     computed, _ = run_flow()
