@@ -81,6 +81,10 @@ def stages_of_run(state: Any) -> StagesOfRun:
 def working_in(root: Path) -> Iterator[Path]:
     """A project as this process's place of work; a Prefect server has to be there."""
     with project_environment(root), prefect_results_in(root):
+        # MLflow remembers by the id of a run where its files lie; copies of a project have the same runs elsewhere.
+        from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
+
+        _artifact_repos_cache.clear()
         yield root
 
 
