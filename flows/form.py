@@ -15,7 +15,14 @@ from components.instructions.open_provider import PROVIDERS
 from components.parameters.parameters import ParameterError
 from components.selection.budget import budget_text, parse_budget
 from components.strategies.names import STRATEGY_NAMES, check_strategy_name
-from flows.prepare_workspace import NAME, chosen_settings, find_workspace, prepare_workspace, resolve_workspace
+from flows.prepare_workspace import (
+    NAME,
+    chosen_settings,
+    find_workspace,
+    prepare_workspace,
+    resolve_workspace,
+    update_pipeline,
+)
 from tasks.platform.workspace import Workspace
 
 AS_CONFIGURED: Final = "as configured"
@@ -107,7 +114,9 @@ def asked_workspace(workspace: str, *, overlays: Sequence[str], settings: Sequen
     if not folder.is_relative_to(here):
         raise ParameterError(f"workspace {workspace!r} lies outside the project {here}: name one in it, or under runs/")
     found = Workspace(str(folder.relative_to(here)))
-    return found if found.pipeline_file.is_file() else find_workspace(workspace)
+    found = found if found.pipeline_file.is_file() else find_workspace(workspace)
+    update_pipeline(found)
+    return found
 
 
 def run_name() -> str:

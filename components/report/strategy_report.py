@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.parameters.parameters import Parameters
-from components.storage import read_table
 from components.strategies.names import check_strategy_name
+from components.strategies.run_files import RunFiles
 
 if TYPE_CHECKING:
     from components.report.inputs import ReportInputs
@@ -48,23 +47,6 @@ class Evidence(Protocol):
 
     def sections(self, run: "ReportInputs", tasks: tuple["TaskRow", ...]) -> tuple[Section, ...]:
         """The strategy's sections, in the order of the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunFiles:
-    """What a strategy reads its evidence from.
-
-    Attributes:
-        path: of a file or folder that the stage report reads, from its path under `data/`.
-        parameters: of the run.
-    """
-
-    path: Callable[[str], Path]
-    parameters: Parameters
-
-    def table(self, name: str, schema: pa.Schema) -> pa.Table:
-        """A table of the run."""
-        return read_table(self.path(name), schema)
 
 
 @dataclass(frozen=True, slots=True)

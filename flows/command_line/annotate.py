@@ -28,9 +28,11 @@ def export_tasks(
 ) -> None:
     """Write what is to be labelled: for Label Studio, and as a table for a spreadsheet."""
     from flows.annotate import export_for_annotation
-    from flows.prepare_workspace import find_workspace
+    from flows.prepare_workspace import find_workspace, update_pipeline
 
-    done = export_for_annotation(find_workspace(name), CALLED_FROM / folder, again=again, overwrite=overwrite)
+    workspace = find_workspace(name)
+    update_pipeline(workspace)
+    done = export_for_annotation(workspace, CALLED_FROM / folder, again=again, overwrite=overwrite)
     if done.out:
         typer.echo(f"{done.out:,} are out already ({', '.join(done.out_in)}); --again hands them out again")
     if done.tasks is None:

@@ -27,8 +27,7 @@ def make_project(root: Path, *, baselines: Sequence[str] = ("random",)) -> Path:
     for name in ("components", "tasks", "flows"):
         shutil.copytree(CHECKOUT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(CHECKOUT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
-    for name in ("strategies", "prompts"):
-        shutil.copytree(CHECKOUT / "conf" / name, root / "conf" / name)
+    shutil.copytree(CHECKOUT / "conf" / "prompts", root / "conf" / "prompts")
     shutil.copytree(CHECKOUT / "infra" / "work_pools", root / "infra" / "work_pools")
     for name in ("dvc.yaml", ".dvcignore", ".gitignore", "prefect.yaml"):
         shutil.copy(CHECKOUT / name, root / name)

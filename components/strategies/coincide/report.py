@@ -13,8 +13,9 @@ from components import schemas
 from components.models.features.feature_store import read_features
 from components.report.geometry import Part, stacked
 from components.report.inputs import ReportInputs
-from components.report.strategy_report import Evidence, RunFiles, Section, StrategyReport
+from components.report.strategy_report import Evidence, Section, StrategyReport
 from components.report.task_rows import TaskRow
+from components.strategies.run_files import RunFiles
 
 TEMPLATE = Path(__file__).with_name("report.html")
 SHOWN = 25  # clusters in the table

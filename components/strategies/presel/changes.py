@@ -14,8 +14,9 @@ from components.recuration.pool_changes import PoolChanges, pool_changes
 from components.recuration.reference_model import RetuneDecision, read_decision
 from components.report.geometry import Part, stacked
 from components.report.inputs import InstructionTable, ReportInputs
-from components.report.strategy_report import RunFiles, Section
+from components.report.strategy_report import Section
 from components.report.task_rows import TaskRow, selected_rows
+from components.strategies.run_files import RunFiles
 
 TEMPLATE = Path(__file__).with_name("changes.html")
 ORIGINS = ("reference", "selection")

@@ -13,10 +13,11 @@ from components import schemas
 from components.models.embedding.vector_store import encoder_fingerprint, read_vectors
 from components.report.geometry import Axis, Spread, linear_axis, spread_of
 from components.report.inputs import ReportInputs
-from components.report.strategy_report import Evidence, RunFiles, Section, StrategyReport
+from components.report.strategy_report import Evidence, Section, StrategyReport
 from components.report.task_rows import TaskRow
 from components.strategies.presel.changes import Recuration, changes_section, read_recuration
 from components.strategies.presel.quotas import quotas_section
+from components.strategies.run_files import RunFiles
 
 TEMPLATE = Path(__file__).with_name("importance.html")
 CENTRALITY = (

@@ -7,10 +7,11 @@ import pyarrow as pa
 
 from components import schemas
 from components.report.inputs import ReportInputs
-from components.report.strategy_report import Evidence, RunFiles, Section, StrategyReport
+from components.report.strategy_report import Evidence, Section, StrategyReport
 from components.report.task_rows import TaskRow
 from components.strategies.presel.quotas import quotas_section
 from components.strategies.presel.report import CENTRALITY, CENTRALITY_RANKS, ENCODER, encoder_vectors
+from components.strategies.run_files import RunFiles
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from components import schemas
 from components.models.features.feature_store import read_features
 from components.report.geometry import Axis, Spread, linear_axis, spread_of
 from components.report.inputs import ReportInputs
-from components.report.strategy_report import Evidence, RunFiles, Section, StrategyReport
+from components.report.strategy_report import Evidence, Section, StrategyReport
 from components.report.task_rows import TaskRow, selected_rows
+from components.strategies.run_files import RunFiles
 from components.strategies.tive.parameters import TiveParameters
 
 TEMPLATE = Path(__file__).with_name("report.html")

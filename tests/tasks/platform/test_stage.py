@@ -2,6 +2,7 @@
 
 import contextvars
 import errno
+import functools
 import json
 import shutil
 import subprocess
@@ -20,20 +21,21 @@ from prefect.client.orchestration import PrefectClient
 from components.instructions.purchase_errors import EndpointFailsError
 from components.storage import fresh_directory, read_record, write_json
 from flows.deploy import set_limit
+from tasks.platform.declaration import Resource
 from tasks.platform.failures import StageFailedError
 from tasks.platform.stage import (
     CurationRun,
-    Resource,
     StageContext,
     StageRefusedError,
     StageSummary,
     StageTask,
-    stage_task,
+    stage,
 )
 from tasks.platform.versioning import Artifact, MissingInputError, StageChangedError
 from tasks.platform.workspace import Workspace
 
 HERE = CurationRun(Workspace("."))
+count_stage = functools.partial(stage, "count the numbers", reads=("inputs/numbers.json",), writes="count")
 
 
 class Pipeline:
@@ -42,7 +44,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.executed: list[str] = []
 
-        @stage_task("count")
+        @count_stage()
         def count(context: StageContext) -> StageSummary:
             self.executed.append("count")
             numbers = json.loads(context.input("inputs/numbers.json").read_text(encoding="utf-8"))
@@ -50,8 +52,8 @@ class Pipeline:
                 write_json(directory / "count.json", len(numbers))
             return StageSummary(1, f"{len(numbers)} numbers")
 
-        @stage_task("sum")
-        def total(context: StageContext) -> StageSummary:
+        @stage("double the count", reads=("count",), writes="sum")
+        def sum(context: StageContext) -> StageSummary:  # noqa: A001 -- the stage is called as its function
             self.executed.append("sum")
             count = json.loads((context.input("count") / "count.json").read_text(encoding="utf-8"))
             with fresh_directory(context.output) as directory:
@@ -59,7 +61,7 @@ class Pipeline:
             return StageSummary(1, "doubled")
 
         self.count: StageTask = count
-        self.sum: StageTask = total
+        self.sum: StageTask = sum
 
     def run(self, run: CurationRun = HERE) -> Artifact:
         """Run both in a flow; `executed` then names the bodies that ran."""
@@ -189,8 +191,8 @@ def test_what_dvc_computed_the_flow_finds(pipeline: Pipeline) -> None:
 def test_an_input_that_changes_while_the_stage_runs_is_not_recorded(pipeline: Pipeline, two_stages: Path) -> None:
     numbers = two_stages / "data/inputs/numbers.json"
 
-    @stage_task("count")
-    def meddled(context: StageContext) -> StageSummary:
+    @count_stage()
+    def count(context: StageContext) -> StageSummary:
         with fresh_directory(context.output) as directory:
             write_json(directory / "count.json", 3)
         numbers.write_text("[1]", encoding="utf-8")
@@ -198,7 +200,7 @@ def test_an_input_that_changes_while_the_stage_runs_is_not_recorded(pipeline: Pi
 
     @flow
     def only() -> Artifact:
-        return meddled(HERE)
+        return count(HERE)
 
     with pytest.raises(StageChangedError, match="changed while it ran"):
         only()
@@ -243,7 +245,7 @@ def test_what_cannot_pass_is_not_tried_again(
     monkeypatch.setattr("tasks.platform.stage.BACK_OFF_SECONDS", (0.1,))
     tried: list[int] = []
 
-    @stage_task("count", retries=1)
+    @count_stage(retries=1)
     def count(_context: StageContext) -> StageSummary:
         tried.append(1)
         raise error
@@ -258,7 +260,7 @@ def test_what_cannot_pass_is_not_tried_again(
 
 
 def test_a_failure_that_a_person_can_do_something_about_says_what(two_stages: Path) -> None:
-    @stage_task("count")
+    @count_stage()
     def count(_context: StageContext) -> StageSummary:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
@@ -282,7 +284,7 @@ def only_gpu_slot(two_stages: Path) -> Iterator[UUID]:
 
 
 def run_with_tag(tag: Resource | None, moments: list[str]) -> None:
-    @stage_task("count", uses=tag)
+    @count_stage(uses=tag)
     def count(context: StageContext) -> StageSummary:
         moments.append("stage")
         with fresh_directory(context.output) as directory:
