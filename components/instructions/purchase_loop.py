@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -23,13 +23,12 @@ from components.instructions.provider import (
     PurchaseBook,
     Send,
     Setback,
-    SetbackOutcome,
 )
 from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
-from components.instructions.replies.judge import judge_reply
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest
 from components.instructions.request_queue import RequestQueue
+from components.instructions.send_judge import SendJudge
 from components.instructions.sender import GroupResult, ImageT, OpenRequest, PreparedRequest, Sender
 from components.instructions.sent_image import ImageUnavailableError
 from components.instructions.spending.bill import Bill, bill_of
@@ -43,8 +42,6 @@ ATTEMPTS = 6
 # Attempts without one usable answer, in a row over all requests, after which a purchase stops: by chance that happens
 # to no template that is worth its money, and fifty replies are cents.
 BREAKER_FAILURES = 50
-# Rejected requests that are too few to tell a fault of theirs from one of the endpoint.
-_FEW = 10
 # Outcomes in one durable write.
 _SETTLED_AT_ONCE = 500
 P = ParamSpec("P")
@@ -83,11 +80,9 @@ class PurchaseLoop(Generic[ImageT]):
         self._breaker = CircuitBreaker(BREAKER_FAILURES)
         self._missing_images = MissingImageRun()
         self._queue = RequestQueue(sender.group_size)
-        self._rejections = 0
+        self._judge = SendJudge(repairs=terms.repairs, attempts=ATTEMPTS)
         self._through: set[str] = set()  # have their outcome, or stay out in a batch
-        self._replies = 0
         self._still_out_usd = 0.0
-        self._unanswered: list[str] = []
         self._why: Exception | None = None
         self._stopped = asyncio.Event()
         self._changed = asyncio.Event()  # set, and replaced, whenever a queue, the money or this changes
@@ -133,10 +128,11 @@ class PurchaseLoop(Generic[ImageT]):
                 raise error
         if self._why is not None:
             raise self._why
-        if self._unanswered:
+        unanswered = self._judge.unanswered
+        if unanswered:
             raise EndpointFailsError(
-                f"{len(self._unanswered):,} of {len(requests):,} requests had no reply after {ATTEMPTS} attempts (the "
-                f"last: {self._unanswered[-1]}). Everything that came is kept; run again to ask for the rest"
+                f"{len(unanswered):,} of {len(requests):,} requests had no reply after {ATTEMPTS} attempts (the "
+                f"last: {unanswered[-1]}). Everything that came is kept; run again to ask for the rest"
             )
 
     async def _serve_groups(self) -> None:
@@ -257,16 +253,20 @@ class PurchaseLoop(Generic[ImageT]):
         judged: list[tuple[Bill, Outcome, SendFailure | None]] = []
         again: list[OpenRequest] = []
         out: list[Bill] = []
-        self._replies += sum(isinstance(reply, Reply) for reply in result.replies)
+        self._judge.replies += sum(isinstance(reply, Reply) for reply in result.replies)
         for (one, bill), reply in zip(asked, result.replies, strict=True):
             if reply is None:
                 out.append(bill)
                 self._through.add(one.identified.request_id)
                 continue
-            outcome, next_time = self._judge(one, bill, reply)
-            judged.append((bill, outcome, reply if isinstance(reply, SendFailure) else None))
-            if next_time is not None:
-                again.append(next_time)
+            verdict = self._judge.judge(one, bill, reply)
+            judged.append((bill, verdict.outcome, reply if isinstance(reply, SendFailure) else None))
+            if verdict.again is not None:
+                again.append(verdict.again)
+            if verdict.rejected is not None:
+                self._queue.add_rejected(verdict.rejected)
+            if verdict.stop is not None:
+                self._stop(verdict.stop)
         outcomes = [outcome for _, outcome, _ in judged]
         for start in range(0, len(outcomes), _SETTLED_AT_ONCE):
             await _in_thread(self._book.settle, outcomes[start : start + _SETTLED_AT_ONCE])
@@ -285,56 +285,6 @@ class PurchaseLoop(Generic[ImageT]):
             self._stop(result.stop)
         self._done_with(len(asked) - len(again))
         return again
-
-    def _judge(self, asked: OpenRequest, bill: Bill, reply: Reply | SendFailure) -> tuple[Outcome, OpenRequest | None]:
-        """What a send comes to, and how its request goes on; None when it does not, or waits for all others."""
-        if isinstance(reply, SendFailure):
-            return self._judge_failure(asked, reply)
-        left = max(0, self._terms.repairs - len(asked.replies))
-        judged = judge_reply(asked.identified, reply, bill, repairs_left=left)
-        if judged.reply is None:
-            return judged.outcome, None
-        return judged.outcome, replace(asked, kind="repair", replies=(*asked.replies, judged.reply))
-
-    def _judge_failure(self, asked: OpenRequest, failure: SendFailure) -> tuple[Outcome, OpenRequest | None]:
-        """Decide whether a failure is the request's, passes, or ends the purchase; see `FailureKind`."""
-        request_id, detail, seconds = asked.identified.request_id, failure.detail, failure.seconds
-        match failure.kind:
-            case "final":
-                return Failure(request_id, failure.reason, detail, latency_seconds=seconds), None
-            case "rejected":
-                return self._judge_rejection(asked, failure), None
-            case "forbidden" if self._replies:
-                return self._judge_rejection(asked, failure), None
-            case "forbidden" | "account":
-                assert failure.error is not None
-                self._stop(failure.error)
-                return Setback(request_id, "refused", failure.reason, detail, latency_seconds=seconds), None
-        outcome: SetbackOutcome = "unknown" if failure.kind == "unknown" else "refused"
-        setback = Setback(request_id, outcome, failure.reason, detail, latency_seconds=seconds)
-        failures = asked.failures + 1
-        if failures >= ATTEMPTS:
-            self._unanswered.append(detail)
-            return setback, None
-        return setback, replace(asked, kind="retry", failures=failures)
-
-    def _judge_rejection(self, asked: OpenRequest, failure: SendFailure) -> Failure | Setback:
-        """Quarantine what the endpoint will not answer; leave it open where the endpoint itself may be at fault.
-
-        A server that is set up wrongly rejects everything. So a request counts as the one at fault when others were
-        answered after its first rejection, or when so few were rejected that little is lost by believing it.
-        """
-        request_id, detail = asked.identified.request_id, failure.detail
-        setback = Setback(request_id, "refused", "rejected", detail, latency_seconds=failure.seconds)
-        if asked.rejected_after is None:
-            self._rejections += 1
-            self._queue.add_rejected(replace(asked, kind="retry", rejected_after=self._replies))
-            return setback
-        few = failure.kind == "rejected" and self._rejections < _FEW
-        if self._replies > asked.rejected_after or few:
-            return Failure(request_id, "rejected", detail, latency_seconds=failure.seconds)
-        self._unanswered.append(detail)
-        return setback
 
     def _note_usable(self, judged: Sequence[tuple[Outcome, SendFailure | None]]) -> None:
         """Tell the breaker; replies of a group have no order in time, so that one answer speaks for all of it."""

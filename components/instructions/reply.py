@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# Why there is no reply, and so what becomes of the request (`PurchaseLoop` decides it):
+# Why there is no reply, and so what becomes of the request (`SendJudge` decides it):
 #   refused:   the endpoint said no and charges nothing; it may pass (429, 5xx, no connection).
 #   unknown:   no complete reply came; it may have been charged, and may pass.
 #   not_run:   as refused, and it says nothing about the endpoint (a batch expired before its turn came).
