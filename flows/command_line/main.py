@@ -117,12 +117,10 @@ def plan(
     """Say what a run would do and buy, per task, without doing it."""
     from flows.command_line.show import show_plan
     from flows.plan import plan_workspace
-    from flows.prepare_workspace import discard_if_new, prepare_workspace
+    from flows.prepare_workspace import workspace_to_plan
 
-    with discard_if_new():
-        workspace = prepare_workspace(
-            overlays=seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
-        )
+    asked = _with_options(settings, strategy, budget, provider)
+    with workspace_to_plan(overlays=seen_from_root(params), settings=asked, name=name) as workspace:
         show_plan(*plan_workspace(workspace))
 
 
