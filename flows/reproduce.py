@@ -11,13 +11,14 @@ from components.lineage.check_artifacts import Mismatch, compare_files
 from components.lineage.lock_file import LineageError, LockedPath, LockedStage, ancestors, earlier_artifacts
 from components.lineage.machine import machine_differences, this_machine
 from components.lineage.objects import FindObject, check_out, folder_listing, listing_hash, listing_of
+from components.strategies.names import STRATEGY_NAMES
 from tasks.platform.dvc_objects import open_objects
 from tasks.platform.rebuild import REPRODUCED, rebuild_project, run_stage
 from tasks.platform.run_archive import RunArchive, find_run
 from tasks.platform.workspace import Workspace
+from tasks.stages import declarations_of
 
-# Not made again: what depends on the sources outside, and LanceDB's tables, whose files hold random names.
-RESTORED_STAGES = frozenset({"ingest", "embed", "gradients", "activations"})
+# Never bought again, whatever the stage was called when the run was made.
 PURCHASES = "data/instructions/"
 
 
@@ -137,7 +138,8 @@ def _check_machine(archive: RunArchive, *, anyway: bool) -> None:
 
 
 def _is_restored(stage: LockedStage) -> bool:
-    return stage.name in RESTORED_STAGES or any(output.path.startswith(PURCHASES) for output in stage.writes)
+    declared = {one.name for strategy in STRATEGY_NAMES for one in declarations_of(strategy) if one.restored}
+    return stage.name in declared or any(output.path.startswith(PURCHASES) for output in stage.writes)
 
 
 def _show(stage: RemadeStage, console: Console) -> None:

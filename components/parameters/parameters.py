@@ -243,7 +243,9 @@ class Parameters(Section):
     @model_validator(mode="after")
     def _priced_model(self) -> "Parameters":
         # Said here, and not when the first instruction is bought, hours of computing later.
-        if self.instructions.provider in ("openai", "batch", "local"):
+        from components.instructions.open_provider import PROVIDERS
+
+        if PROVIDERS[self.instructions.provider].paid_by_token:
             find_price(self.purchase.prices, self.instructions.model)
         return self
 

@@ -23,6 +23,7 @@ from flows.command_line.options import (
     Strategy,
     seen_from_root,
 )
+from flows.command_line.pipeline import pipeline
 from flows.command_line.results import add_result_commands
 from flows.environment import configure_environment, find_project_root
 
@@ -146,13 +147,14 @@ def compare(
     traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
     """Run several strategies over one pool at one budget, and put them side by side."""
+    from components.strategies.load import strategies_that
     from flows.command_line.show import show_comparison
     from flows.compare import compare as compare_strategies
     from flows.compare import plan_comparison
     from flows.comparison import ComparisonOutcome
 
     names = [part.strip() for part in strategies.split(",") if part.strip()]
-    names += ["full"] if full and "full" not in names else []
+    names += [yardstick for yardstick in strategies_that("takes_whole_pool") if full and yardstick not in names]
     plan_comparison(
         names, budget=budget, seeds=seeds, overlays=seen_from_root(params), settings=list(settings or [])
     )  # what is wrong with the command is said before anything starts
@@ -205,6 +207,7 @@ app.add_typer(batches, name="batches")
 add_lineage_commands(app)
 app.command()(deploy)
 app.command()(worker)
+app.command()(pipeline)
 
 
 def _curate(

@@ -11,13 +11,13 @@ from components.benchmark.relative import average_score
 from components.schemas import METRICS
 from components.storage import fresh_directory, read_table, write_table
 from tasks.benchmark import evaluate_adapter
+from tasks.bodies.tables import write_dropped
 from tasks.platform.journal import log_file, log_values, open_run, set_status, start_telling
 from tasks.platform.stage_page import LoggedProgress
 from tasks.platform.tag_names import BENCHMARKED_TAG, FLOW_RUN_ID_TAG
 from tasks.platform.tracking import metric_name
 from tasks.platform.versioning import MissingInputError
 from tasks.platform.workspace import STATE, Workspace
-from tasks.tables import write_dropped
 
 BENCHMARKS = STATE / "benchmarks"
 

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from tasks.platform.dvc_objects import fetch_artifact, open_repository
 from tasks.platform.workspace import Workspace
 
 logger = logging.getLogger(__name__)
+# DVC's words for what became of a file or a parameter, in ours.
+_CHANGED = {"modified": "changed", "new": "is new", "deleted": "is gone", "not in cache": "is not in the DVC cache"}
+_CODE_NAMED = 3  # files that a reason names
 
 
 class Artifact(BaseModel):
@@ -42,6 +46,19 @@ class Artifact(BaseModel):
     rows: int
     schema_version: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutdatedStage:
+    """A stage that is not up to date.
+
+    Attributes:
+        stage: its name in dvc.yaml.
+        reasons: what changed since it ran, in a few words each.
+    """
+
+    stage: str
+    reasons: tuple[str, ...]
 
 
 class StageChangedError(RuntimeError):
@@ -98,6 +115,12 @@ def output_hash(stage: Any) -> str | None:
 def output_path(stage: Any) -> str:
     """The stage's output path relative to its workspace."""
     return str(_single_output(stage).def_path)
+
+
+def data_paths(stage: Any) -> tuple[str, ...]:
+    """What the stage reads under `data/`, relative to that, in the order of dvc.yaml."""
+    paths = [dependency.def_path for dependency in stage.deps]
+    return tuple(path.removeprefix("data/") for path in paths if path.startswith("data/"))
 
 
 def restore_output(stage: Any, dvc_hash: str) -> bool:
@@ -172,12 +195,46 @@ def outdated_stages(workspace: Workspace, *, changed: Sequence[Path] = ()) -> tu
         workspace: whose stages.
         changed: files that a run would change before its first stage; relative paths start at the project root.
     """
-    outdated: list[str] = []
+    return tuple(outdated.stage for outdated in explain_outdated(workspace, changed=changed))
+
+
+def explain_outdated(workspace: Workspace, *, changed: Sequence[Path] = ()) -> tuple[OutdatedStage, ...]:
+    """The stages that `outdated_stages` names, and why each of them is out of date.
+
+    Args:
+        workspace: whose stages.
+        changed: files that a run would change before its first stage; relative paths start at the project root.
+    """
+    outdated: list[OutdatedStage] = []
     with open_repository() as repo, repo.lock:
-        written = [str(Path(repo.root_dir, path)) for path in changed]
+        writers = {str(Path(repo.root_dir, path)): f"input {path.name} changed" for path in changed}
         for stage in repo.stage.load_all(path=str(workspace.pipeline_file)):
             paths = [dependency.fs_path for dependency in stage.deps]
-            if stage.changed() or any(_overlap(path, other) for path in paths for other in written):
-                outdated.append(stage.name)
-                written.append(_single_output(stage).fs_path)
+            reasons = [
+                *_changes(stage),
+                *(reason for written, reason in writers.items() if any(_overlap(path, written) for path in paths)),
+            ]
+            if reasons:
+                outdated.append(OutdatedStage(stage.name, tuple(reasons)))
+                writers[_single_output(stage).fs_path] = f"reads what {stage.name} writes"
     return tuple(outdated)
+
+
+def _changes(stage: Any) -> Iterator[str]:
+    """What DVC finds changed of a stage since it ran: a reason each, code files together."""
+    if stage.cmd_changed:
+        yield "has not run here yet"
+        return
+    kinds = [kind for kind in stage.status().get(stage.addressing, ()) if isinstance(kind, dict)]
+    of_inputs = {path: how for kind in kinds for path, how in kind.get("changed deps", {}).items()}
+    of_outputs = {path: how for kind in kinds for path, how in kind.get("changed outs", {}).items()}
+    code = [path for path in of_inputs if not path.endswith(".yaml") and "data" not in Path(path).parts]
+    for path, how in of_inputs.items():
+        if isinstance(how, dict):  # by parameter
+            yield from (f"parameter {name} {_CHANGED[state]}" for name, state in how.items())
+        elif path not in code:
+            yield f"input {path} {_CHANGED[how]}"
+    if code:
+        others = f" and {len(code) - _CODE_NAMED} more" if len(code) > _CODE_NAMED else ""
+        yield f"code changed: {', '.join(code[:_CODE_NAMED])}{others}"
+    yield from (f"output {path} {_CHANGED[how]}" for path, how in of_outputs.items())

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from sqlalchemy import select
 
+from components.instructions import purchase_loop
 from components.instructions.buy import BuyResult, InstructionError, buy_instructions
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
@@ -20,11 +21,11 @@ from components.instructions.ledger.totals import ledger_totals
 from components.instructions.local.pinned_model import UnpinnedModelError
 from components.instructions.local.provider import LocalProvider, NothingUsableError
 from components.instructions.provider import Answer, Failure
-from components.instructions.replies.judge import bill_of
+from components.instructions.purchase_errors import BudgetSpentError
 from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.sent_image import SentImage
+from components.instructions.spending.bill import bill_of
 from components.instructions.spending.prices import UnknownPriceError
-from components.instructions.spending.purse import BudgetSpentError
 from components.models.vlm.labels import encode_prompt
 from components.models.vlm.write import write_responses
 from components.parameters.instructions import Price
@@ -174,6 +175,7 @@ def test_a_run_that_writes_nothing_does_without_torch(
     script = f"""
 import sys
 from pathlib import Path
+from components.instructions import purchase_loop
 from components.instructions.buy import buy_instructions
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.local.provider import LocalProvider
@@ -390,11 +392,16 @@ def test_a_free_model_needs_no_budget(
 
 
 def test_a_model_that_writes_nothing_usable_is_stopped(
-    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+    ledger: Ledger,
+    requests: list[InstructionRequest],
+    make_provider: Callable[..., LocalProvider],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    provider = make_provider(CONVERSE, batch_size=2, max_output_tokens=20, purchase={"breaker_failures": 2})
-    with pytest.raises(NothingUsableError, match="2 responses in a row"):
-        buy_instructions(requests, provider=provider, ledger=ledger)
+    provider = make_provider(CONVERSE, batch_size=2, max_output_tokens=20)
+    with monkeypatch.context() as patched:
+        patched.setattr(purchase_loop, "BREAKER_FAILURES", 2)
+        with pytest.raises(NothingUsableError, match="2 attempts in a row"):
+            buy_instructions(requests, provider=provider, ledger=ledger)
     assert [(row.kind, row.outcome) for row in attempts(ledger)] == [("first", "unusable")] * 2
 
     # The next run goes on with what has to be sent back.
