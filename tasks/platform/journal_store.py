@@ -118,7 +118,8 @@ def settle(entries: Collection[JournalEntry], problems: Mapping[int, str]) -> No
                 connection.execute("delete from operations where sequence = ?", (entry.sequence,))
     for entry in entries:
         folder = _files_of(entry.operation)
-        if folder is not None and entry.sequence not in problems:
+        # An entry may have been tampered with: nothing outside the journal is deleted.
+        if folder is not None and folder.parent == JOURNAL and entry.sequence not in problems:
             shutil.rmtree(folder, ignore_errors=True)
 
 
