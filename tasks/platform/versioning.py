@@ -23,6 +23,7 @@ from tasks.platform.workspace import Workspace
 logger = logging.getLogger(__name__)
 # DVC's words for what became of a file or a parameter, in ours.
 _CHANGED = {"modified": "changed", "new": "is new", "deleted": "is gone", "not in cache": "is not in the DVC cache"}
+_NEVER_RAN = "has not run here yet"
 _CODE_NAMED = 3  # files that a reason names
 
 
@@ -206,25 +207,30 @@ def explain_outdated(workspace: Workspace, *, changed: Sequence[Path] = ()) -> t
         changed: files that a run would change before its first stage; relative paths start at the project root.
     """
     outdated: list[OutdatedStage] = []
+    written: dict[str, str] = {}
     with open_repository() as repo, repo.lock:
-        writers = {str(Path(repo.root_dir, path)): f"input {path.name} changed" for path in changed}
+        inputs = {str(Path(repo.root_dir, path)): path.name for path in changed}
         for stage in repo.stage.load_all(path=str(workspace.pipeline_file)):
             paths = [dependency.fs_path for dependency in stage.deps]
-            reasons = [
-                *_changes(stage),
-                *(reason for written, reason in writers.items() if any(_overlap(path, written) for path in paths)),
-            ]
+            news = [name for path, name in inputs.items() if any(_overlap(path, read) for read in paths)]
+            upstream = [name for path, name in written.items() if any(_overlap(path, read) for read in paths)]
+            reasons = list(_changes(stage))
+            if reasons != [_NEVER_RAN]:
+                reasons += [f"input {name} will change" for name in news]
+                reasons += [f"reads what {', '.join(upstream)} will write"] if upstream else []
             if reasons:
                 outdated.append(OutdatedStage(stage.name, tuple(reasons)))
-                writers[_single_output(stage).fs_path] = f"reads what {stage.name} writes"
+                written[_single_output(stage).fs_path] = stage.name
     return tuple(outdated)
 
 
 def _changes(stage: Any) -> Iterator[str]:
     """What DVC finds changed of a stage since it ran: a reason each, code files together."""
-    if stage.cmd_changed:
-        yield "has not run here yet"
+    if not _single_output(stage).hash_info:  # dvc.lock does not know it
+        yield _NEVER_RAN
         return
+    if stage.cmd_changed:
+        yield "its command changed"
     kinds = [kind for kind in stage.status().get(stage.addressing, ()) if isinstance(kind, dict)]
     of_inputs = {path: how for kind in kinds for path, how in kind.get("changed deps", {}).items()}
     of_outputs = {path: how for kind in kinds for path, how in kind.get("changed outs", {}).items()}

@@ -14,14 +14,10 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from components.strategies.names import STRATEGY_NAMES
 from flows.curate import curate
 from flows.outcome import CurationOutcome
-from tasks.stages import declarations_of
 from tests.flows.small_project import make_project
 from tests.project_environment import prefect_results_in, project_environment
-
-STAGE_NAMES = frozenset(stage.name for strategy in STRATEGY_NAMES for stage in declarations_of(strategy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +66,12 @@ def first_run(shared: Path) -> FirstRun:
 
 
 def stages_of_run(state: Any) -> StagesOfRun:
-    """The stages of the flow run that ended in a state."""
+    """The stages of the flow run that ended in a state, in the project that is the working directory."""
+    declared = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     with get_client(sync_client=True) as client:
         only = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
         task_runs = client.read_task_runs(flow_run_filter=only, limit=200)
-    ended = {run.name: run.state_name for run in task_runs if run.name.partition("@")[0] in STAGE_NAMES}
+    ended = {run.name: run.state_name for run in task_runs if run.name.partition("@")[0] in declared}
     computed, found = (frozenset(name for name in ended if ended[name] == how) for how in ("Completed", "Cached"))
     assert computed | found == ended.keys()
     return StagesOfRun(computed, found)
@@ -84,6 +81,10 @@ def stages_of_run(state: Any) -> StagesOfRun:
 def working_in(root: Path) -> Iterator[Path]:
     """A project as this process's place of work; a Prefect server has to be there."""
     with project_environment(root), prefect_results_in(root):
+        # MLflow remembers by the id of a run where its files lie; copies of a project have the same runs elsewhere.
+        from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
+
+        _artifact_repos_cache.clear()
         yield root
 
 

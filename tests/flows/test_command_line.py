@@ -17,7 +17,7 @@ def root(new_project: Path) -> Path:
 
 
 def test_help_names_the_commands(root: Path) -> None:
-    done = start_presel(root, "--help")
+    done = presel(root, "--help")
     assert done.code == 0
     for name in ("run", "plan", "compare", "explain", "report", "export", "hold-out", "ui"):
         assert f" {name} " in done.stdout
@@ -61,15 +61,14 @@ def test_an_unknown_run_is_an_error(root: Path) -> None:
     assert "no run named 'nowhere'" in done.stderr
 
 
-def test_a_broken_source_ends_with_one_clear_message(root: Path) -> None:
-    pool = root / "pool/pool.json"
+def test_a_broken_source_ends_with_one_clear_message(project: Path) -> None:
+    pool = project / "pool/pool.json"
     whole = pool.read_text(encoding="utf-8")
     pool.write_text(whole[: len(whole) // 2], encoding="utf-8")
-    done = presel(root, "run")
-    pool.write_text(whole, encoding="utf-8")
+    done = start_presel(project, "run")
     assert done.code == 1
     assert "pool/pool.json" in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" not in done.output
 
 
 @pytest.mark.parametrize(

@@ -86,64 +86,49 @@ def test_dvc_agrees_that_everything_is_up_to_date(project: Path, with_control: C
     assert "Running stage" not in said
 
 
-def test_second_run_finds_everything(project: Path, with_control: CurationOutcome) -> None:
-    computed, outcome = run_flow()
-    assert computed == set()
-    assert registered(outcome) == registered(with_control)
-
-
-def test_lost_artifacts_are_restored_not_computed(project: Path, with_control: CurationOutcome) -> None:
-    """From the DVC cache, or from the remote what the cache has lost too."""
+def test_what_dvc_computed_and_what_was_lost_is_found(project: Path, with_control: CurationOutcome) -> None:
+    """What DVC computes; what is lost, from DVC's cache; and from the remote what the cache has lost too."""
+    change_parameters(project, report={"grid_images": 5})
+    assert dvc(project, "repro").count("Running stage") == 1
     data = project / "data"
     files = ("clusters/clusters.parquet", "model/adapter/adapter_model.safetensors", "scores/importance.parquet")
     before = [(data / name).read_bytes() for name in files]
-    (version,) = (
-        out["md5"]
-        for stage in yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))["stages"].values()
-        for out in stage["outs"]
-        if out["path"] == "data/scores"
-    )
-    objects = project / ".dvc/cache/files/md5"
-    listing = json.loads((objects / version[:2] / version[2:]).read_text(encoding="utf-8"))
-    for md5 in (version, *(entry["md5"] for entry in listing)):
-        (objects / md5[:2] / md5[2:]).unlink(missing_ok=True)
+    forget_in_cache(project, "data/scores")
     for name in ("clusters", "model", "scores"):
         shutil.rmtree(data / name)
-    computed, _ = run_flow()
+    computed, outcome = run_flow()
     assert computed == set()
+    assert registered(outcome) == registered(with_control)
     assert [(data / name).read_bytes() for name in files] == before
 
 
-def test_changed_parameter_runs_exactly_what_depends_on_it(project: Path, with_control: CurationOutcome) -> None:
+def forget_in_cache(project: Path, path: str) -> None:
+    """Delete the objects of an artifact from DVC's cache; the remote has them."""
+    stages = yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))["stages"].values()
+    (version,) = (out["md5"] for stage in stages for out in stage["outs"] if out["path"] == path)
+    objects = project / ".dvc/cache/files/md5"
+    listing = json.loads((objects / version[:2] / version[2:]).read_text(encoding="utf-8"))
+    for md5 in {version, *(entry["md5"] for entry in listing)}:
+        (objects / md5[:2] / md5[2:]).unlink()
+
+
+def test_a_change_runs_exactly_what_depends_on_it(project: Path, with_control: CurationOutcome) -> None:
+    """A parameter, after which much runs, and a module, after whose stage nothing does: its output is equal."""
+    source = project / "components/strategies/presel/task_importance.py"
+    original = source.read_text(encoding="utf-8")
+    source.write_text(original + "\n# a changed line\n", encoding="utf-8")
     change_parameters(project, final_tune={"epochs": 2})
     computed, outcome = run_flow()
     tuned_and_after = {"tune", "benchmark_tuned", "baseline_tune@random", "benchmark_baseline@random", "report"}
-    assert computed == tuned_and_after
+    assert computed == tuned_and_after | {"score"}
     assert registered(outcome).created
+
+    source.write_text(original, encoding="utf-8")
     change_parameters(project, final_tune={"epochs": 1})
     computed, outcome = run_flow()
     assert computed == set(), "the first results are still in the cache"
     assert registered(outcome).version == registered(with_control).version
     assert "up to date" in dvc(project, "status")
-
-
-def test_changed_component_runs_the_stages_that_declare_it(project: Path, with_control: CurationOutcome) -> None:
-    source = project / "components/selection/task_importance.py"
-    original = source.read_text(encoding="utf-8")
-    source.write_text(original + "\n# a changed line\n", encoding="utf-8")
-    computed, _ = run_flow()
-    declaring = {"score"}
-    assert computed == declaring, "its output came out equal, so nothing after it runs"
-    source.write_text(original, encoding="utf-8")
-    computed, _ = run_flow()
-    assert computed == set()
-
-
-def test_what_dvc_repro_computes_the_flow_finds(project: Path, with_control: CurationOutcome) -> None:
-    change_parameters(project, report={"grid_images": 5})
-    assert dvc(project, "repro").count("Running stage") == 1
-    computed, _ = run_flow()
-    assert computed == set()
 
 
 def test_the_registered_model_loads_in_two_lines(project: Path, with_control: CurationOutcome) -> None:
