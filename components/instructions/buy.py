@@ -169,7 +169,7 @@ def _ask(
             done=total - len(wanted),
             total=total,
         )
-        # Before the purse reads what was spent: what a kill has left in flight may have been charged.
+        # Before the provider reads what was spent: what a kill has left in flight may have been charged.
         book.name_lost()
         passed_over: set[str] = set()
         try:

@@ -58,7 +58,6 @@ def bought_from_the_server(project: Path, server: RunningServer) -> None:
             "approve_above_usd": 1000.0,
             "requests_per_minute": 1e9,
             "tokens_per_minute": 1e12,
-            "backoff_seconds": 0.01,
             "prices": [
                 {
                     "model": "test-model",

@@ -13,7 +13,6 @@ import yaml
 from sqlalchemy import create_engine
 
 from components.instructions import purchase_loop
-from components.instructions.endpoint import provider as endpoint_provider
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
 from components.instructions.request import IdentifiedRequest, InstructionRequest
@@ -27,8 +26,9 @@ from tests.postgresql import running_server
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Failures of an endpoint are tried again more often than shipped, and sooner."""
     monkeypatch.setattr(purchase_loop, "ATTEMPTS", 12)
-    monkeypatch.setattr(endpoint_provider, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(endpoint_provider, "LONGEST_BACKOFF_SECONDS", 0.05)
+    # By name: what tests a model on this machine does not import the client of an endpoint.
+    monkeypatch.setattr("components.instructions.endpoint.provider.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("components.instructions.endpoint.provider.LONGEST_BACKOFF_SECONDS", 0.05)
 
 
 def conversation(*texts: object) -> list[dict[str, object]]:

@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from components.instructions import purchase_loop
+from components.instructions.batch.file import request_line, write_request_file
 from components.instructions.batch.provider import batch_provider
 from components.instructions.batch.service import BatchNotDoneError
 from components.instructions.buy import InstructionError, buy_instructions
@@ -169,6 +170,30 @@ def run_file(file, server):
         response = {"status_code": 200, "request_id": "vllm-batch", "body": body}
         results.append(json.dumps({"id": "vllm", "custom_id": asked["custom_id"], "response": response, "error": None}))
     file.with_suffix(".results.jsonl").write_text("".join(result + "\n" for result in results))
+
+
+@pytest.mark.parametrize("error", [OSError("No space left on device"), KeyboardInterrupt()])
+def test_a_request_file_is_there_whole_or_not_at_all(tmp_path, error):
+    def lines():
+        yield request_line("a", {"x": 1})
+        raise error
+
+    with pytest.raises(type(error)):
+        write_request_file(tmp_path / "batches" / "a.jsonl", lines())
+    assert list((tmp_path / "batches").iterdir()) == []
+    write_request_file(tmp_path / "batches" / "a.jsonl", [request_line(one, {"x": 1}) for one in "ab"])
+    [file] = (tmp_path / "batches").iterdir()
+    assert [json.loads(line)["custom_id"] for line in file.read_text().splitlines()] == ["a", "b"]
+
+
+def test_a_folder_that_takes_no_files_frees_the_requests(tmp_path, ledger, server):
+    (tmp_path / "batches").write_text("not a folder")
+    requests = draw_requests(tmp_path / "images", 4)
+    with pytest.raises(OSError, match="batches"):
+        buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
+    (tmp_path / "batches").unlink()
+    bought = buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
+    assert outcomes(bought) == ["answered"] * 4 + ["refused"] * 4
 
 
 def test_a_provider_that_asks_one_by_one_says_that_requests_are_out_in_a_batch(tmp_path, ledger, server):

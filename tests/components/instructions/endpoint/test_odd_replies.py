@@ -189,17 +189,6 @@ def test_whether_a_failure_may_have_been_charged(tmp_path, sqlite, status, outco
     assert [row["outcome"] for row in attempts(sqlite)] == [outcome, "answered"]
 
 
-def test_what_is_set_aside_for_others_is_waited_for(tmp_path, sqlite):
-    with scripted_server(lambda *_: GOOD) as server:
-        one = (100 * 3 + 20 * 6) / 1e6
-        buy(tmp_path, sqlite, server, 1)
-        may_cost = attempts(sqlite)[0]["may_cost_usd"]
-        assert may_cost > 5 * one
-        # Enough for what they come to, and not for what all of them may come to at once.
-        bought = buy(tmp_path, sqlite, server, 12, run="two", spend_at_most_usd=11 * one + may_cost, concurrency=12)
-    assert bought.instructions.num_rows == 12
-
-
 def test_a_limit_holds_once_costs_prove_underestimated(tmp_path, sqlite):
     dear = ScriptedReply(200, completion(conversation(), usage={"prompt_tokens": 20_000, "completion_tokens": 20}))
     with scripted_server(lambda *_: dear) as server, pytest.raises(BudgetSpentError):

@@ -17,7 +17,7 @@ from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.provider import Send, Setback
-from components.instructions.purchase_errors import BudgetSpentError, EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError
 from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.spending.prices import UnknownPriceError
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
@@ -117,21 +117,6 @@ def test_retry_after_is_honoured(tmp_path, ledger, prompts):
     assert seconds >= 0.2 * waits
 
 
-def test_an_unusable_response_is_repaired_then_quarantined_with_its_cost(tmp_path, ledger, prompts):
-    requests = draw_requests(tmp_path / "images", 3)
-    with running_instruction_server("--faults", "wrong_schema", "--fault-rate", "0.8", "--seed", "2") as server:
-        bought = buy_instructions(requests, provider=provider(server, prompts, changes={"repairs": 1}), ledger=ledger)
-        charged = len(server.accounts["charges"])
-    assert bought.dropped
-    assert {dropped.reason for dropped in bought.dropped} == {"wrong_schema"}
-    assert "the form is" in bought.dropped[0].detail
-    assert bought.attempts.num_rows == charged
-    failed = [row for row in bought.attempts.to_pylist() if row["outcome"] == "failed"]
-    assert [(row["kind"], row["number"], row["price_usd"] > 0) for row in failed] == [("repair", 2, True)] * len(failed)
-    totals = ledger_totals(ledger)
-    assert totals.price_usd == pytest.approx(sum(row["price_usd"] for row in bought.attempts.to_pylist()))
-
-
 def test_a_reply_that_another_purchase_paid_for_meanwhile_is_sent_back_and_not_bought_again(
     tmp_path, ledger, prompts, monkeypatch
 ):
@@ -162,47 +147,6 @@ def test_a_reply_that_another_purchase_paid_for_meanwhile_is_sent_back_and_not_b
     assert keys == sorted(f"{request_id}-{number}" for request_id, number in numbers.items())
     sent = [row for row in bought.attempts.to_pylist() if row["request_id"] in others]
     assert [(row["kind"], row["outcome"]) for row in sent] == [("first", "unusable"), ("repair", "answered")]
-
-
-def test_a_run_that_only_fails_is_stopped(tmp_path, ledger, prompts, monkeypatch):
-    monkeypatch.setattr(purchase_loop, "BREAKER_FAILURES", 10)
-    requests = draw_requests(tmp_path / "images", 60)
-    with running_instruction_server("--faults", "refusal", "--fault-rate", "1") as server:
-        with pytest.raises(EndpointFailsError, match=r"10 attempts in a row .* the last: refusal"):
-            buy_instructions(requests, provider=provider(server, prompts, concurrency=4), ledger=ledger)
-        charged = len(server.accounts["charges"])
-    assert 10 <= charged <= 10 + 4, "what was in flight is settled, nothing more is sent"
-    assert ledger_totals(ledger).attempts == charged
-    assert ledger_totals(ledger).uncertain == 0
-
-
-def test_the_budget_is_never_exceeded_and_stops_between_two_requests(tmp_path, ledger, prompts):
-    requests = draw_requests(tmp_path / "images", 60)
-    with running_instruction_server() as server:
-        limited = provider(server, prompts, spend_at_most_usd=0.02, concurrency=8)
-        with pytest.raises(BudgetSpentError, match=r"of purchase.spend_at_most_usd \$0.02 are spent"):
-            buy_instructions(requests, provider=limited, ledger=ledger, run="r")
-        totals = ledger_totals(ledger)
-        assert 0 < totals.answered < 60
-        assert totals.price_usd <= 0.02
-        assert totals.pending == 0, "nothing is left in flight"
-        with pytest.raises(BudgetSpentError):
-            buy_instructions(requests, provider=limited, ledger=ledger, run="r")
-        assert ledger_totals(ledger).price_usd <= 0.02, "the same run, tried again, has no new money"
-        buy_instructions(requests, provider=provider(server, prompts), ledger=ledger, run="r")
-        assert len(server.accounts["charges"]) == 60
-
-
-def test_what_may_have_been_charged_counts_as_spent(tmp_path, ledger, prompts, monkeypatch):
-    monkeypatch.setattr(purchase_loop, "BREAKER_FAILURES", 1000)
-    requests = draw_requests(tmp_path / "images", 30)
-    with running_instruction_server("--faults", "hang", "--fault-rate", "1") as server:
-        hanging = provider(server, prompts, timeout_seconds=0.1, spend_at_most_usd=0.02)
-        with pytest.raises(BudgetSpentError):
-            buy_instructions(requests, provider=hanging, ledger=ledger, run="r")
-    totals = ledger_totals(ledger, run="r")
-    assert totals.price_usd == 0
-    assert 0 < totals.uncertain_usd <= 0.02
 
 
 def test_no_reply_after_all_attempts_leaves_the_request_open(tmp_path, ledger, prompts, monkeypatch):
