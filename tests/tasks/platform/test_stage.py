@@ -33,6 +33,7 @@ from tasks.platform.stage import (
 from tasks.platform.versioning import Artifact, MissingInputError, StageChangedError
 from tasks.platform.workspace import Workspace
 
+pytestmark = pytest.mark.slow(60)
 HERE = CurationRun(Workspace("."))
 
 
