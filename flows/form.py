@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
 from components.instructions.open_provider import PROVIDERS
+from components.parameters.instructions import check_provider_name
 from components.parameters.parameters import ParameterError
 from components.selection.budget import budget_text, parse_budget
 from components.strategies.names import STRATEGY_NAMES, check_strategy_name
@@ -35,9 +36,7 @@ def _readable(value: str) -> str:
 
 
 def _configured_or_provider(value: str) -> str:
-    if value not in (AS_CONFIGURED, *PROVIDERS):
-        raise ValueError(f"no provider is called {value!r}, there are {', '.join(PROVIDERS)}")
-    return value
+    return value if value == AS_CONFIGURED else check_provider_name(value)
 
 
 def _configured_or_strategy(value: str) -> str:

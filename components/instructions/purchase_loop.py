@@ -25,7 +25,7 @@ from components.instructions.provider import (
     Setback,
     SetbackOutcome,
 )
-from components.instructions.purchase_errors import EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
 from components.instructions.replies.judge import judge_reply
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest
@@ -145,8 +145,10 @@ class PurchaseLoop(Generic[ImageT]):
             while group := await self._next_group():
                 await self._serve(group)
             finished = True
+        except (PurchaseStoppedError, EndpointFailsError) as why:
+            self._stop(why)
         finally:
-            if not finished:  # the ledger cannot be written, the images are away: nobody may send any more
+            if not finished:  # for another reason, such as a ledger that is away: nobody may send any more
                 self._stopped.set()
                 self._notify()
 

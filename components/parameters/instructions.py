@@ -9,7 +9,12 @@ from pydantic import AfterValidator, Field, field_validator
 from components.parameters.section import Count, Device, Dollars, Section
 
 
-def _known_provider(name: str) -> str:
+def check_provider_name(name: str) -> str:
+    """A provider's name as it is.
+
+    Raises:
+        ValueError: there is no such provider.
+    """
     # Imported here: the providers themselves take these parameters.
     from components.instructions.open_provider import PROVIDERS
 
@@ -18,7 +23,7 @@ def _known_provider(name: str) -> str:
     return name
 
 
-ProviderName = Annotated[str, AfterValidator(_known_provider)]
+ProviderName = Annotated[str, AfterValidator(check_provider_name)]
 StructuredOutput = Literal["json_schema", "json_object", "none"]
 
 # Query keys by which database drivers take a secret.

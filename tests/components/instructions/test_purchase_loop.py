@@ -215,7 +215,9 @@ def test_a_bug_in_a_sender_is_raised_and_the_others_are_settled(
 
     with pytest.raises(KeyError, match="a bug"):
         buy(make(script, groups_in_flight=3, seconds=0.05), 20)
-    assert sends(ledger) == [[("first", "answered")]] * 2 + [[("first", "lost")]]
+    found = sends(ledger)
+    assert found == [[("first", "answered")]] * (len(found) - 1) + [[("first", "lost")]]
+    assert len(found) < 20, "nobody sends any more"
 
 
 def test_what_goes_again_waits_until_it_fills_a_group(make: Callable[..., ScriptedSender], buy: Buy) -> None:
