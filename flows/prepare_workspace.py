@@ -111,13 +111,16 @@ def base_parameters(overlays: Sequence[Path], settings: Sequence[str]) -> Parame
 
 
 @contextmanager
-def discard_if_new() -> Iterator[None]:
-    """Remove the workspaces that the block lays out: a plan leaves none behind."""
-    before = set(RUNS.glob("*"))
+def workspace_to_plan(
+    *, overlays: Sequence[Path] = (), settings: Sequence[str] = (), name: str | None = None
+) -> Iterator[Workspace]:
+    """The workspace that `prepare_workspace` lays out; one that was not there before is gone after the block."""
+    folder = Path(resolve_workspace(overlays=overlays, settings=settings, name=name).workspace.root)
+    is_new = not folder.exists()
     try:
-        yield
+        yield prepare_workspace(overlays=overlays, settings=settings, name=name)
     finally:
-        for folder in set(RUNS.glob("*")) - before:
+        if is_new and folder.exists():
             shutil.rmtree(folder)
         if RUNS.is_dir() and not any(RUNS.iterdir()):
             RUNS.rmdir()

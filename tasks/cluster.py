@@ -19,6 +19,7 @@ from components.recuration.grown_clusters import (
     write_clusters,
 )
 from components.schemas import CLUSTERS
+from components.selection.clustering import ITERATIONS
 from components.storage import fresh_directory, read_table
 from tasks.bodies.encoder import ENCODER_PARAMETERS, vectors_key
 from tasks.platform.stage import StageContext, StageSummary, stage
@@ -42,7 +43,6 @@ def _tables(directory: Path) -> list[StageTable]:
     parameters=(
         "cluster",
         "recurate.drift_ratio",
-        "recurate.drift_significance",
         "recurate.recluster_growth",
         *ENCODER_PARAMETERS,
         "seed",
@@ -76,4 +76,4 @@ def cluster(context: StageContext) -> StageSummary:
 
 def _options(parameters: Parameters, encoder: str) -> ClusterOptions:
     own = parameters.cluster
-    return ClusterOptions(own.images_per_cluster, own.iterations, own.restarts, parameters.seed, encoder)
+    return ClusterOptions(own.images_per_cluster, ITERATIONS, own.restarts, parameters.seed, encoder)

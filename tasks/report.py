@@ -52,7 +52,6 @@ def report(context: StageContext) -> StageSummary:
     inputs = load_report_inputs(context)
     page = build_report(
         inputs,
-        grid_clusters=parameters.report.grid_clusters,
         grid_images=parameters.report.grid_images,
         image_loader=open_image,
     )

@@ -23,6 +23,7 @@ settings.load_profile("quick")
 # What a machine may lack. `.ci/run` installs PostgreSQL where it can.
 _MAY_SKIP = {"gpu", "bfloat16", "postgresql", "browser", "mount"}
 _unexpected: list[str] = []
+_WORKERS_AT_MOST = 4  # of `make test`
 
 
 @pytest.fixture(scope="session")
@@ -43,16 +44,24 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(trylast=True)  # when what is not to run has been left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest come first, so that the last of several workers does not end with one of them.
 
     A file belongs to one worker (`--dist loadfile`), which makes its fixtures once.
     """
-    seconds: dict[Path, float] = {}
+    seconds = dict.fromkeys((item.path for item in items), 0.0)
+    waiting = set()
     for item in items:
         for mark in item.iter_markers("slow"):
-            seconds[item.path] = max(seconds.get(item.path, 0.0), *mark.args, 10.0)
-    items.sort(key=lambda item: -seconds.get(item.path, 0.0))
+            seconds[item.path] = max(seconds[item.path], 10.0, *mark.args)
+        if "finished" in getattr(item, "fixturenames", ()):
+            waiting.add(item.path)
+    files = sorted(seconds, key=lambda file: -seconds[file])
+    # The first to need the finished project makes it; the other workers begin with what does not wait for that.
+    meanwhile = [file for file in files[1:] if file not in waiting][:_WORKERS_AT_MOST]
+    place = {file: number for number, file in enumerate(dict.fromkeys([*files[:1], *meanwhile, *files]))}
+    items.sort(key=lambda item: place[item.path])
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

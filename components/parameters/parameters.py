@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from components.benchmark.metrics import METRICS
 from components.errors import UserError
 from components.instructions.spending.prices import find_price
+from components.parameters.fixed import without_fixed
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.parameters.promotion import PromotionParameters
 from components.parameters.recuration import RecurateParameters
@@ -142,7 +143,6 @@ class ClusterParameters(Section):
     """k-means per task."""
 
     images_per_cluster: Count
-    iterations: Count
     restarts: Count
 
 
@@ -199,8 +199,6 @@ class RegistryParameters(Section):
 class ReportParameters(Section):
     """How much the report shows."""
 
-    map_points: Count
-    grid_clusters: Annotated[int, Field(ge=0)]
     grid_images: Count
 
 
@@ -351,7 +349,10 @@ def _read_mapping(path: Path) -> dict[str, object]:
         raise ParameterError(f"{path} is not YAML: {error}") from None
     if not isinstance(value, dict):
         raise ParameterError(f"{path} must be a mapping of sections, got {type(value).__name__}")
-    return value
+    kept, problems = without_fixed(value)
+    if problems:
+        raise ParameterError("\n".join([f"{path}: {len(problems)} problem(s)", *problems]))
+    return kept
 
 
 def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

@@ -8,12 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.benchmark.paired_answers import PairedAnswers, pair_answers
-from components.benchmark.paired_comparison import ScoreDifference, paired_bootstrap
+from components.benchmark.paired_comparison import RESAMPLES, ScoreDifference, paired_bootstrap
 from components.benchmark.relative import average_score, relative_score
 from components.report.inputs import BenchmarkRun
 
 CONFIDENCE = 0.95
-RESAMPLES = 10_000
 SEED = 0  # the same answers give the same page
 AVERAGE = ""  # no set is called that
 ORDER = ("base", "random", "tuned", "full")

@@ -16,6 +16,8 @@ HEIGHTS = (520, 760)  # least and greatest height of the drawing, in the same un
 MARGIN = 16
 PASSED, PICKED, REFERENCE = 0, 1, 2
 
+MAP_POINTS = 3000  # images at most: more are a blot, and weigh on the page
+
 
 @dataclass(frozen=True, slots=True)
 class MapTask:

@@ -15,11 +15,14 @@ from components.report.thumbnails import ImageLoader, thumbnail_format
 from components.report.training import training_curves
 
 EXAMPLES_PER_SET = 4
+GRID_CLUSTERS = 6  # shown with picked and passed-over images: enough to judge by, and the page stays below some MB
 FIRST_ROWS = 20  # tasks shown at once; further ones are folded
 MODEL_NAMES = {"base": "base model", "tuned": "tuned model", "random": "random control", "full": "full-pool control"}
 
 
-def build_report(inputs: ReportInputs, *, grid_clusters: int, grid_images: int, image_loader: ImageLoader) -> str:
+def build_report(
+    inputs: ReportInputs, *, grid_images: int, image_loader: ImageLoader, grid_clusters: int = GRID_CLUSTERS
+) -> str:
     """Write one self-contained page about a curation run.
 
     The page asks for nothing from outside itself, shows without JavaScript, and escapes every text that
@@ -27,10 +30,10 @@ def build_report(inputs: ReportInputs, *, grid_clusters: int, grid_images: int, 
 
     Args:
         inputs: the run.
-        grid_clusters: clusters shown with picked and passed-over images.
         grid_images: images per row of a grid at most.
         image_loader: opens an image by URI and sha256 (empty: not known). An image that it refuses with
             `OSError` or `ValueError` is shown as an empty frame with the reason.
+        grid_clusters: clusters shown with picked and passed-over images.
 
     Returns:
         HTML.

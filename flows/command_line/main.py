@@ -121,14 +121,10 @@ def plan(
     """Say what a run would do and buy, per task, without doing it."""
     from flows.command_line.show import show_plan
     from flows.plan import plan_workspace
-    from flows.prepare_workspace import chosen_settings, discard_if_new, prepare_workspace
+    from flows.prepare_workspace import chosen_settings, workspace_to_plan
 
-    with discard_if_new():
-        workspace = prepare_workspace(
-            overlays=seen_from_root(params),
-            settings=chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider),
-            name=name,
-        )
+    asked = chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider)
+    with workspace_to_plan(overlays=seen_from_root(params), settings=asked, name=name) as workspace:
         show_plan(*plan_workspace(workspace))
 
 

@@ -19,7 +19,7 @@ from components.report.inputs import (
     ReportInputs,
     TrainingRun,
 )
-from components.report.map import shown_on_map
+from components.report.map import MAP_POINTS, shown_on_map
 from components.report.report import MODEL_NAMES
 from components.report.strategy_report import StrategyReport, load_strategy_report
 from components.selection.budget import budget_text, parse_budget
@@ -144,6 +144,6 @@ def _drops(context: StageContext) -> tuple[DropCount, ...]:
 def _map(files: RunFiles, report: StrategyReport, selection: pa.Table) -> MapCoordinates | None:
     if report.map_vectors is None:
         return None
-    shown = selection.take(shown_on_map(selection["sample_id"].to_pylist(), files.parameters.report.map_points))
+    shown = selection.take(shown_on_map(selection["sample_id"].to_pylist(), MAP_POINTS))
     points = project_to_plane(report.map_vectors(files, shown), seed=files.parameters.seed)
     return MapCoordinates(tuple(shown["sample_id"].to_pylist()), points)

@@ -30,7 +30,6 @@ from tasks.platform.journal_store import (
     JournalEntry,
     append,
     count_waiting,
-    last_waiting,
     only_sender,
     settle,
     waiting,
@@ -51,6 +50,7 @@ from tasks.platform.tracking import (
 logger = logging.getLogger("presel.tracking")
 T = TypeVar("T")
 _ASK_AGAIN_SECONDS = 30.0
+_ENTRIES_AT_ONCE = 1000
 _TRUST_SECONDS = 5.0  # after an answer, the server is taken to be there
 # Another process that sends is waited for so long where MLflow's answer is wanted at once: a run's id, a version.
 _PATIENCE_SECONDS = 5.0
@@ -231,11 +231,11 @@ def _note_away(error: Exception) -> None:
 
 def _tell_waiting() -> Iterator[tuple[int, int]]:
     """Tell what waits now; what others write meanwhile they tell themselves. Yields (entries, refused of these)."""
-    until, after = last_waiting(), 0
-    if until:
+    left, after = count_waiting(), 0
+    if left:
         _check_contact()
-    while entries := waiting(after=after, until=until):
-        after = entries[-1].sequence
+    while left and (entries := waiting(after=after, limit=min(left, _ENTRIES_AT_ONCE))):
+        left, after = left - len(entries), entries[-1].sequence
         for _, group in groupby(entries, key=_together):
             members = tuple(group)
             problems = _tell_group(members)

@@ -67,27 +67,20 @@ def append(operation: Operation) -> None:
         connection.execute("insert into operations (run, body, server) values (?, ?, ?)", values)
 
 
-def waiting(*, after: int = 0, until: int | None = None, limit: int = 1000) -> tuple[JournalEntry, ...]:
-    """The next entries for the configured server, in order, with numbers above `after` and at most `until`."""
-    condition = "refused is null and server = ? and sequence > ? and sequence <= ? order by sequence limit ?"
-    return _entries(condition, (server_name(), after, 2**62 if until is None else until, limit))
-
-
-def last_waiting() -> int:
-    """The number of the newest entry for the configured server; 0: nothing waits."""
-    return _number("select coalesce(max(sequence), 0) from operations where refused is null and server = ?")
+def waiting(*, after: int = 0, limit: int = 1000) -> tuple[JournalEntry, ...]:
+    """The next entries for the configured server, in order, with numbers above `after`."""
+    condition = "refused is null and server = ? and sequence > ? order by sequence limit ?"
+    return _entries(condition, (server_name(), after, limit))
 
 
 def count_waiting() -> int:
     """Entries that wait for the configured server."""
-    return _number("select count(*) from operations where refused is null and server = ?")
+    return _waiting_by_server().get(server_name(), 0)
 
 
 def waiting_elsewhere() -> tuple[tuple[str, int], ...]:
     """Entries that wait for other servers than the configured one, as (server, entries)."""
-    query = "select coalesce(server, ''), count(*) from operations where refused is null group by 1 order by 1"
-    counts = [(str(server), int(str(count))) for server, count in _select(query, ())]
-    return tuple((server or UNKNOWN_SERVER, count) for server, count in counts if server != server_name())
+    return tuple(item for item in _waiting_by_server().items() if item[0] != server_name())
 
 
 def refused() -> tuple[JournalEntry, ...]:
@@ -125,7 +118,8 @@ def settle(entries: Collection[JournalEntry], problems: Mapping[int, str]) -> No
                 connection.execute("delete from operations where sequence = ?", (entry.sequence,))
     for entry in entries:
         folder = _files_of(entry.operation)
-        if folder is not None and entry.sequence not in problems:
+        # An entry may have been tampered with: nothing outside the journal is deleted.
+        if folder is not None and folder.parent == JOURNAL and entry.sequence not in problems:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -194,9 +188,9 @@ def _select(query: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
         return connection.execute(query, values).fetchall()
 
 
-def _number(query: str) -> int:
-    rows = _select(query, (server_name(),))
-    return int(str(rows[0][0])) if rows else 0
+def _waiting_by_server() -> dict[str, int]:
+    query = "select coalesce(server, ?), count(*) from operations where refused is null group by 1 order by 1"
+    return {str(server): int(str(count)) for server, count in _select(query, (UNKNOWN_SERVER,))}
 
 
 def _entries(condition: str, values: tuple[object, ...]) -> tuple[JournalEntry, ...]:

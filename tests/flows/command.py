@@ -66,6 +66,9 @@ def _as_if_started(root: Path, servers: dict[str, str]) -> Iterator[None]:
             stack.enter_context(temporary_settings({PREFECT_API_URL: named} if named else {}))
             for name in OF_THE_PROCESS:
                 stack.enter_context(patch(name))
+            for name, module in tuple(sys.modules.items()):  # what notes at its import where the command was called
+                if name.startswith("flows.command_line.") and hasattr(module, "CALLED_FROM"):
+                    stack.enter_context(patch.object(module, "CALLED_FROM", root))
             yield
 
 

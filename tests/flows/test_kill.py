@@ -16,7 +16,7 @@ from flows.embedded_server import SERVER_MODULE
 from tests.flows.finished_project import FirstRun, change_parameters, copy_project
 
 pytestmark = pytest.mark.slow(60)
-PATIENCE = 240  # seconds
+PATIENCE = 500  # seconds
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,10 @@ def test_the_plan_of_a_grown_pool_names_what_would_run(project: Path, grown: Non
     looked_at = (project / STATE / "known-images.parquet").read_bytes()
     text, outdated = plan_workspace(Workspace("."))
     (project / STATE / "known-images.parquet").write_bytes(looked_at)  # the run is to be counted without its help
-    assert {"ingest", "embed", "select", "tune", "report"} <= set(outdated)
+    reasons = {stage.stage: stage.reasons for stage in outdated}
+    assert {"ingest", "embed", "select", "tune", "report"} <= reasons.keys()
+    assert reasons["ingest"] == ("input sources.json will change",)
+    assert reasons["embed"] == ("reads what ingest will write",)
     assert f"{FIRST_POOL + NEW_IMAGES - 1} " in text or f"{FIRST_POOL + NEW_IMAGES - 1:,} " in text
     assert (project / "data/inputs/sources.json").read_bytes() == before, "a plan changes nothing"
 

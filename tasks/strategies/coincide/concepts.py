@@ -8,14 +8,14 @@ from components.schemas import CHOSEN
 from components.storage import fresh_directory, write_table
 from components.strategies.coincide.parameters import CoincideParameters
 from components.strategies.coincide.select import cluster_concepts
-from components.strategies.coincide.spherical_k_means import concept_count
+from components.strategies.coincide.spherical_k_means import ITERATIONS, concept_count
 from tasks.platform.stage import StageContext, StageSummary, stage
 
 
 @stage(
     "spherical k-means over the whole pool",
     reads=("activations", "manifest/samples.parquet"),
-    parameters=("coincide.clusters", "coincide.iterations", "seed"),
+    parameters=("coincide.clusters", "seed"),
     writes="concepts",
 )
 def concepts(context: StageContext) -> StageSummary:
@@ -27,7 +27,7 @@ def concepts(context: StageContext) -> StageSummary:
         samples,
         read_features(store, samples["sample_id"].to_pylist()),
         clusters=concept_count(samples.num_rows, parameters.clusters),
-        iterations=parameters.iterations,
+        iterations=ITERATIONS,
         seed=context.parameters.seed,
     )
     with fresh_directory(context.output) as directory:

@@ -43,7 +43,7 @@ def test_a_metric_of_ones_own(answered):
     asked = len(WORDS) * (len(WORDS) + 1) / 2
     assert [tables[1]["score"][0].as_py() for tables in (better, poor)] == [1.0, len(WORDS) / asked]
 
-    promotion = PromotionParameters(automatic=True, confidence=0.95, resamples=2000, tolerated_loss=0.05)
+    promotion = PromotionParameters(automatic=True, confidence=0.95, tolerated_loss=0.05)
     verdict = judge_challenger(
         BenchmarkedModel("2", *better), BenchmarkedModel("1", *poor), promotion=promotion, seed=1
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -390,6 +391,20 @@ def test_an_entry_that_cannot_be_read_does_not_stop_the_others(server: Server) -
     assert [value for _, value, _ in history(run)] == [2.0]
     (entry,) = refused()
     assert "cannot read it" in str(entry)
+
+
+def test_files_outside_the_journal_are_never_deleted(server: Server, tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    page.write_text("a page", encoding="utf-8")
+    append(LogFile(run="r", file=str(page)))
+    (entry,) = waiting()
+    foreign = LogFile(run="r", file=str(page)).model_dump_json()
+    with closing(sqlite3.connect(JOURNAL / "operations.sqlite")) as connection, connection:
+        connection.execute("update operations set body = ? where sequence = ?", (foreign, entry.sequence))
+    assert forget(waiting()) == 1
+    assert page.exists()
+    for folder in leftover_files():
+        shutil.rmtree(folder)
 
 
 class Answers(BaseHTTPRequestHandler):

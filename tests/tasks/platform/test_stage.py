@@ -34,6 +34,7 @@ from tasks.platform.stage import (
 from tasks.platform.versioning import Artifact, MissingInputError, StageChangedError
 from tasks.platform.workspace import Workspace
 
+pytestmark = pytest.mark.slow(60)
 HERE = CurationRun(Workspace("."))
 count_stage = functools.partial(stage, "count the numbers", reads=("inputs/numbers.json",), writes="count")
 
