@@ -62,10 +62,19 @@ class TaskRule(Section):
 class SourceParameters(Section):
     """One source of records."""
 
-    kind: Literal["llava_json", "image_folder", "parquet", "jsonl", "webdataset"]
+    kind: str
     path: str
     image_root: str
     task: TaskRule
+
+    @field_validator("kind")
+    @classmethod
+    def _has_reader(cls, kind: str) -> str:
+        from components.pool.sources import READERS  # they take the parameters of a source
+
+        if kind not in READERS:
+            raise ValueError(f"{kind!r} is no kind of source; allowed: {', '.join(READERS)}")
+        return kind
 
 
 class IngestParameters(Section):

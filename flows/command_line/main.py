@@ -279,7 +279,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from components.instructions.prompts import PromptError
     from components.instructions.spending.prices import UnknownPriceError
     from components.lineage.lock_file import LineageError
-    from components.models.embedding.vector_store import MissingVectorsError
+    from components.models.lance_store import MissingVectorsError
     from components.parameters.parameters import ParameterError
     from components.pool.images import ImageError
     from components.pool.records import SourceError

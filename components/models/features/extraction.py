@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
 from components.compute.progress import Progress
 from components.models.commits import Batch, gather_commits
-from components.models.features.feature_store import TABLE_NAME, append_features, stored_samples
-from components.models.lance import repair_tables, single_writer
+from components.models.features.feature_store import NORM, sample_features
 from components.models.vlm.ahead import prepare_ahead
 from components.models.vlm.labels import EncodedSample, SampleError, encode
 from components.models.vlm.load import LoadedVlm
@@ -94,9 +94,9 @@ def extract_features(
 
     dropped: list[Dropped] = []
     computed = 0
-    with single_writer(directory):
-        repair_tables(directory, TABLE_NAME)
-        stored = frozenset(stored_samples(directory).to_pylist())
+    store = sample_features(directory)
+    with store.writing():
+        stored = frozenset(store.names().to_pylist())
         missing = sorted((sample for sample in samples if sample.sample_id not in stored), key=_length)
         reused = len(samples) - len(missing)
         _LOG.info("%d of %d samples lack features", len(missing), len(samples))
@@ -104,7 +104,7 @@ def extract_features(
         batches = prepare_ahead(lists, lambda part: _encode(vlm, part, pixel_limit))
         found = _computed(batches, within_memory, dropped, progress, reused, len(samples))
         for ids, (vectors, norms) in gather_commits(found):
-            append_features(directory, ids, vectors.astype(np.float32), norms=norms.astype(np.float64))
+            store.append(ids, vectors.astype(np.float32), {NORM: pa.array(norms.astype(np.float64))})
             computed += len(ids)
     if not computed + reused:
         first = f"; the first, {dropped[0].sample_id}: {dropped[0].reason} ({dropped[0].detail})" if dropped else ""
