@@ -52,10 +52,10 @@ repro: $(STAMP)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
 stack: $(STAMP)
-	@$(BIN)/python -m infra.stack start
+	@infra/stack.sh start
 
 stack-stop stack-status stack-clean: stack-%: $(STAMP)
-	@$(BIN)/python -m infra.stack $*
+	@infra/stack.sh $*
 
 clean:
 	rm -rf data runs .dvc/cache .dvc/tmp

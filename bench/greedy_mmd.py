@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from bench.k_means import draw_vectors
 from bench.results import Row, out_option, publish
-from components.selection.gaussian_kernel import GAMMA, gaussian_kernel
-from components.selection.greedy_mmd import greedy_mmd, greedy_picks
+from components.strategies.coincide.gaussian_kernel import GAMMA, gaussian_kernel
+from components.strategies.coincide.greedy_mmd import greedy_mmd, greedy_picks
 
 
 def anew(kernel: NDArray[np.float64], count: int) -> NDArray[np.int64]:

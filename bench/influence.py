@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.results import Row, out_option, publish
-from components.selection.influence import instance_influence
+from components.strategies.tive.influence import instance_influence
 
 _ROWS = 2048  # of a block, as the store gives them
 

@@ -36,8 +36,9 @@ def _vectors(count: int, width: int) -> NDArray[np.float32]:
 def presel(count: int, width: int) -> None:
     """k-means per task, allocation, neighbour centrality."""
     from components.selection.allocation import allocate
+    from components.selection.by_task import tasks_of
     from components.selection.cluster_cells import count_cluster_cells
-    from components.selection.cluster_tasks import cluster_tasks
+    from components.selection.cluster_tasks import cluster_task, join_clusters
     from components.selection.select_pool import select_pool
 
     samples, vectors = _samples(count), _vectors(count, width)
@@ -45,7 +46,10 @@ def presel(count: int, width: int) -> None:
     def load(shas: Sequence[str]) -> NDArray[np.float32]:
         return vectors[[int(sha, 16) for sha in shas]]
 
-    found = cluster_tasks(samples, load, images_per_cluster=100, iterations=3, restarts=1, seed=0).clusters
+    found = join_clusters(
+        cluster_task(task, members, load, images_per_cluster=100, iterations=3, restarts=1, seed=0)
+        for task, members in tasks_of(samples)
+    ).clusters
     nobody = np.zeros(count, dtype=bool)
     cells = count_cluster_cells(found["task"].to_pylist(), found["cluster"].to_numpy(), nobody)
     weights = dict.fromkeys(set(cells.tasks), 1 / _TASKS)
@@ -57,8 +61,8 @@ def presel(count: int, width: int) -> None:
 
 def tive(count: int, width: int) -> None:
     """Influence from blocks that are never all in memory, quotas, the draw."""
-    from components.selection.influence import instance_influence
-    from components.selection.select_tive import influence_tables, select_by_influence
+    from components.strategies.tive.influence import instance_influence
+    from components.strategies.tive.select import influence_tables, select_by_influence
 
     samples = _samples(count)
     task_of_row = np.unique(samples["task"].to_pylist(), return_inverse=True)[1]
@@ -78,7 +82,7 @@ def tive(count: int, width: int) -> None:
 
 def coincide(count: int, width: int) -> None:
     """Spherical k-means, shares, greedy MMD; clusters of about a thousand."""
-    from components.selection.select_coincide import cluster_concepts, concept_share_table, select_by_concept
+    from components.strategies.coincide.select import cluster_concepts, concept_share_table, select_by_concept
 
     samples, vectors = _samples(count), _vectors(count, width)
     found = cluster_concepts(samples, vectors, clusters=max(1, count // 1000), iterations=3, seed=0)

@@ -325,7 +325,7 @@ METRICS = pa.schema(
         ("metric", pa.string()),
         ("score", pa.float64()),  # 0 to 1, higher is better
         ("questions", pa.int64()),
-        ("left_out", pa.int64()),  # questions whose image is in the training set too
+        ("left_out", pa.int64()),  # questions whose image is in the pool
     ]
 )
 

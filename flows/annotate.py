@@ -14,7 +14,7 @@ from components.parameters.parameters import ParameterError
 from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, SELECTION
 from components.storage import read_table
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import load_strategy
 from tasks.platform.versioning import outdated_stages
 from tasks.platform.workspace import Workspace
 
@@ -83,7 +83,7 @@ def _wanted(workspace: Workspace) -> list[IdentifiedRequest]:
 def _chosen(workspace: Workspace) -> Iterator[str]:
     """Samples whose instructions the run wants, as far as it has chosen and the choice is up to date."""
     outdated = set(outdated_stages(workspace))
-    if STRATEGIES[workspace.parameters().strategy].reads_pool_instructions:
+    if load_strategy(workspace.parameters().strategy).reads_pool_instructions:
         yield from read_samples(workspace.artifact("manifest"))["sample_id"].to_pylist()
     reference = workspace.artifact("reference") / "reference.parquet"
     if reference.exists() and "reference" not in outdated:

@@ -8,24 +8,25 @@ from typing import Annotated
 from prefect import flow, get_run_logger
 from pydantic import Field
 
-from components.parameters.parameters import ParameterError, StrategyName
-from components.strategies.strategy import STRATEGIES
+from components.errors import UserError
+from components.parameters.parameters import ParameterError
+from components.strategies.names import STRATEGY_NAMES
 from flows.comparison import ComparisonOutcome, Run, describe_comparison
 from flows.curate import curate
-from flows.form import AS_CONFIGURED, BudgetField, OverlayFields, SettingFields
+from flows.form import AS_CONFIGURED, BudgetField, OverlayFields, SettingFields, StrategyField
 from flows.outcome import CurationOutcome
-from flows.prepare_workspace import NAME, base_seed, prepare_workspace
+from flows.prepare_workspace import NAME, base_parameters, prepare_workspace
 from tasks.platform.comparison_run import open_comparison_run, publish_comparison
 from tasks.platform.workspace import Workspace
 
 
-class ComparisonError(RuntimeError):
+class ComparisonError(UserError, RuntimeError):
     """Some of the runs of a comparison failed."""
 
 
 @flow(name="compare", flow_run_name="compare {name}", persist_result=False)
 def compare(
-    strategies: tuple[StrategyName, ...] = ("presel", "random", "full"),
+    strategies: tuple[StrategyField, ...] = ("presel", "random", "full"),
     budget: BudgetField = "",
     seeds: Annotated[int, Field(ge=1)] = 1,
     overlays: OverlayFields = (),
@@ -83,20 +84,21 @@ def plan_comparison(
     Raises:
         ParameterError: a strategy, the number of seeds or the parameters are not usable.
     """
-    unknown = [strategy for strategy in strategies if strategy not in STRATEGIES]
+    unknown = [strategy for strategy in strategies if strategy not in STRATEGY_NAMES]
     if unknown or not strategies or len(set(strategies)) != len(strategies):
         given = ", ".join(strategies) or "(none)"
-        raise ParameterError(f"strategies {given}: name each once, of {', '.join(STRATEGIES)}")
+        raise ParameterError(f"strategies {given}: name each once, of {', '.join(STRATEGY_NAMES)}")
     if seeds < 1:
         raise ParameterError(f"seeds {seeds}: at least 1")
     shared = [*settings, *([f"budget={json.dumps(budget)}"] if budget is not None else []), "baselines=[]"]
-    first = base_seed(overlays, shared)
-    names = [name for name in STRATEGIES if name in strategies]
-    in_order = sorted(names, key=list(strategies).index)
+    parameters = base_parameters(overlays, shared)
+    if not parameters.benchmark.sets:
+        raise ParameterError("benchmark.sets is empty: strategies are compared by their scores; name one set at least")
+    first = parameters.seed
     return {
         (strategy, seed): [*shared, f"strategy={strategy}", f"seed={seed}"]
         for seed in range(first, first + seeds)
-        for strategy in in_order
+        for strategy in strategies
     }
 
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 from prefect.runtime import flow_run
 
 from components.benchmark.relative import average_score, relative_score
-from components.parameters.parameters import StrategyName
 from components.report.comparison import FULL, ComparisonInputs, StrategyRow, build_comparison, strategy_rows
 from components.report.inputs import Lineage
 from components.schemas import COMPARISON, METRICS, TRAINING_SAMPLES
@@ -21,7 +20,7 @@ from flows.prepare_workspace import RUNS
 from tasks.platform.git_commit import git_commit
 from tasks.platform.workspace import Workspace
 
-Run = tuple[StrategyName, int]  # strategy and seed
+Run = tuple[str, int]  # strategy and seed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from flows.form import (
     SettingFields,
     StrategyChoice,
     asked_workspace,
-    chosen_settings,
+    form_settings,
     run_name,
 )
 from flows.outcome import CurationOutcome
@@ -62,7 +62,7 @@ def curate(
     Returns:
         Where to look, and the numbers that matter.
     """
-    chosen = chosen_settings(settings, strategy=strategy, budget=budget, provider=provider)
+    chosen = form_settings(settings, strategy=strategy, budget=budget, provider=provider)
     place = asked_workspace(workspace, overlays=overlays, settings=chosen, name=name)
     with (
         place.exclusive(),

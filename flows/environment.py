@@ -4,12 +4,14 @@ import os
 import warnings
 from pathlib import Path
 
+from components.errors import UserError
+
 STATE = ".presel"
 # Where the project is, for a process that is not started in its folder.
 PROJECT_VARIABLE = "PRESEL_PROJECT"
 
 
-class ProjectNotFoundError(FileNotFoundError):
+class ProjectNotFoundError(UserError, FileNotFoundError):
     """The command was not called inside a checkout."""
 
 

@@ -4,7 +4,6 @@ What a field accepts is written into the deployment as JSON schema, so the serve
 when the run is created: in the form, by `prefect deployment run` and by a schedule.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -13,9 +12,10 @@ from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
 from components.parameters.instructions import ProviderName
-from components.parameters.parameters import ParameterError, StrategyName
+from components.parameters.parameters import ParameterError
 from components.selection.budget import budget_text, parse_budget
-from flows.prepare_workspace import NAME, find_workspace, prepare_workspace, resolve_workspace
+from components.strategies.names import STRATEGY_NAMES, check_strategy_name
+from flows.prepare_workspace import NAME, chosen_settings, find_workspace, prepare_workspace, resolve_workspace
 from tasks.platform.workspace import Workspace
 
 AS_CONFIGURED: Final = "as configured"
@@ -27,9 +27,20 @@ def _readable(value: str) -> str:
     return value
 
 
+def _configured_or_strategy(value: str) -> str:
+    return value if value == AS_CONFIGURED else check_strategy_name(value)
+
+
 # An empty text or "as configured" leaves a parameter as params.yaml and the overlays say: a field that may be null
 # would be drawn as a choice between types.
-StrategyChoice = Literal["as configured", StrategyName]
+StrategyChoice = Annotated[
+    str,
+    AfterValidator(_configured_or_strategy),
+    Field(json_schema_extra={"enum": [AS_CONFIGURED, *STRATEGY_NAMES]}),
+]
+StrategyField = Annotated[
+    str, AfterValidator(check_strategy_name), Field(json_schema_extra={"enum": list(STRATEGY_NAMES)})
+]
 ProviderChoice = Literal["as configured", ProviderName]
 # The pattern says in JSON schema what `parse_budget` accepts; a test holds the two together.
 _NUMBER = r"\d+(?:[,_]\d{3})*"
@@ -45,7 +56,7 @@ OverlayFields = tuple[Annotated[str, Field(pattern=r"\.ya?ml$", examples=["conf/
 SettingFields = tuple[Annotated[str, Field(pattern=r"^[\w.]+=", examples=["tuning.batch_size=8"])], ...]
 
 
-def chosen_settings(
+def form_settings(
     settings: Sequence[str] = (),
     *,
     strategy: StrategyChoice = AS_CONFIGURED,
@@ -53,12 +64,12 @@ def chosen_settings(
     provider: ProviderChoice = AS_CONFIGURED,
 ) -> list[str]:
     """The fields of the form as `section.key=value`, before the settings that a person wrote."""
-    named = (
-        ("strategy", strategy if strategy != AS_CONFIGURED else None),
-        ("budget", budget.strip() or None),
-        ("instructions.provider", provider if provider != AS_CONFIGURED else None),
+    return chosen_settings(
+        settings,
+        strategy=None if strategy == AS_CONFIGURED else strategy,
+        budget=budget.strip() or None,
+        provider=None if provider == AS_CONFIGURED else provider,
     )
-    return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *settings]
 
 
 def asked_workspace(workspace: str, *, overlays: Sequence[str], settings: Sequence[str], name: str) -> Workspace:
@@ -108,7 +119,7 @@ def _described(given: dict[str, object]) -> tuple[str, str, str]:
         chosen = {key: given[key] for key in ("strategy", "budget", "provider") if key in given}
         resolved = resolve_workspace(
             overlays=[Path(file) for file in given.get("overlays", ())],  # type: ignore[attr-defined]  # checked by Prefect
-            settings=chosen_settings(given.get("settings", ()), **chosen),  # type: ignore[arg-type]  # checked by Prefect
+            settings=form_settings(given.get("settings", ()), **chosen),  # type: ignore[arg-type]  # checked by Prefect
             name=str(given.get("name", "")) or None,
         )
         place, parameters = resolved.workspace, resolved.parameters

@@ -12,7 +12,7 @@ from components.instructions.spending.costs import ControlCosts, control_costs, 
 from components.pool.manifest import read_samples
 from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import load_strategy
 from tasks.platform.register import RegisteredVersion
 from tasks.platform.stage import CurationRun
 
@@ -69,7 +69,7 @@ def describe_outcome(
     place, parameters = run.workspace, run.workspace.parameters()
     pool = read_samples(place.artifact("manifest")).num_rows
     selection = read_table(place.artifact("selection") / "selection.parquet", SELECTION)
-    needed = [place.artifact(f"instructions/{origin}") for origin in STRATEGIES[parameters.strategy].needed_origins]
+    needed = [place.artifact(f"instructions/{origin}") for origin in load_strategy(parameters.strategy).needed_origins]
     bought = pa.concat_tables([read_table(folder / "instructions.parquet", INSTRUCTIONS) for folder in needed])
     sends = _attempts(needed)
     costs = paid_costs(

@@ -7,12 +7,10 @@ from typing import Any
 
 import yaml
 
-from components.parameters.parameters import StrategyName
-
 BASE = Path("dvc.yaml")
 STRATEGY_FOLDER = Path("conf/strategies")
 EARLY = ("ingest", "embed", "cluster")  # of the shared stages, those that a strategy's own ones may read
-BASE_STRATEGY: StrategyName = "presel"
+BASE_STRATEGY = "presel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Pipeline:
         return yaml.safe_dump({"stages": stages}, sort_keys=False)
 
 
-def pipeline_of(strategy: StrategyName) -> Pipeline:
+def pipeline_of(strategy: str) -> Pipeline:
     """Put together what a strategy runs.
 
     Args:

@@ -24,9 +24,10 @@ from components.recuration.pool_changes import pool_changes
 from components.schemas import ATTEMPT_ROWS, CHOSEN, CLUSTERS, DIFFICULTY, IMPORTANCE, SELECTION
 from components.selection.budget import parse_budget
 from components.storage import read_table
+from components.strategies.load import load_strategy
 from components.strategies.plan import plan_run, plan_text
 from components.strategies.plan_strategies import plan_strategy, strategy_plan_text
-from components.strategies.strategy import STRATEGIES
+from components.strategies.tive.parameters import TiveParameters
 from tasks.platform.finished import last_finished
 from tasks.platform.snapshot import changed_inputs, snapshot_file
 from tasks.platform.versioning import outdated_stages
@@ -107,7 +108,7 @@ def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table,
     with open_ledger(own.ledger) as ledger:
         missing = samples_without_instruction(samples, provider=provider, ledger=ledger)
     refusal = ""
-    if missing and STRATEGIES[strategy].reads_pool_instructions:
+    if missing and load_strategy(strategy).reads_pool_instructions:
         refusal = pool_refusal(
             strategy=strategy,
             missing=len(missing),
@@ -125,7 +126,7 @@ def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table,
         missing=frozenset(missing),
         refusal=refusal,
         difficulty=_earlier(workspace, "influence/difficulty.parquet", DIFFICULTY),
-        tive_rounding=parameters.tive.rounding,
+        tive_rounding=parameters.section(TiveParameters).rounding,
     )
     return strategy_plan_text(plan)
 
@@ -133,7 +134,7 @@ def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table,
 def _about_recuration(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:
     """What going on from the last curation would keep, where the pool is another one now."""
     earlier = workspace.artifact("manifest")
-    if last_finished(workspace) is None or not STRATEGIES[parameters.strategy].can_recurate:
+    if last_finished(workspace) is None or not load_strategy(parameters.strategy).can_recurate:
         return
     changes = pool_changes(read_samples(earlier), pool.samples, pool.quarantine)
     if changes.new or changes.gone:

@@ -22,6 +22,14 @@ BASE = Path("params.yaml")
 NAME = re.compile(r"[\w][\w.-]*")
 
 
+def chosen_settings(
+    settings: Sequence[str] = (), *, strategy: str | None = None, budget: str | None = None, provider: str | None = None
+) -> list[str]:
+    """What options and forms name by itself, as `section.key=value` before the settings that a person wrote."""
+    named = (("strategy", strategy), ("budget", budget), ("instructions.provider", provider))
+    return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *settings]
+
+
 def prepare_workspace(
     *, overlays: Sequence[Path] = (), settings: Sequence[str] = (), name: str | None = None
 ) -> Workspace:
@@ -86,9 +94,9 @@ def resolve_workspace(
     return ResolvedWorkspace(Workspace(str(RUNS / chosen)), parameters, values, origin)
 
 
-def base_seed(overlays: Sequence[Path], settings: Sequence[str]) -> int:
-    """The seed that the parameters name."""
-    return parse_parameters(merge_overlays(BASE, overlays, settings), origin=str(BASE)).seed
+def base_parameters(overlays: Sequence[Path], settings: Sequence[str]) -> Parameters:
+    """The project's own parameters with what is laid over them."""
+    return parse_parameters(merge_overlays(BASE, overlays, settings), origin=str(BASE))
 
 
 @contextmanager

@@ -46,8 +46,8 @@ def _show(verdict: Verdict) -> None:
         table.add_row(
             one.name,
             f"{one.questions:,}",
-            f"{100 * one.challenger:.1f}",
-            f"{100 * one.champion:.1f}",
+            f"{100 * one.first:.1f}",
+            f"{100 * one.second:.1f}",
             *(points(value) for value in (one.difference, one.low, one.high)),
         )
     Console(highlight=False, soft_wrap=True).print(table)

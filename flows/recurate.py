@@ -7,7 +7,7 @@ from prefect.states import Completed
 
 from components.parameters.parameters import ParameterError
 from components.recuration.finished import FinishedCuration
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import strategies_that
 from flows.curation_steps import curate_pool
 from flows.form import (
     AS_CONFIGURED,
@@ -17,7 +17,7 @@ from flows.form import (
     ProviderChoice,
     SettingFields,
     asked_workspace,
-    chosen_settings,
+    form_settings,
     run_name,
 )
 from flows.outcome import CurationOutcome
@@ -67,7 +67,7 @@ def recurate(
     Raises:
         ParameterError: strategy or rounding do not allow it.
     """
-    chosen = chosen_settings(settings, budget=budget, provider=provider)
+    chosen = form_settings(settings, budget=budget, provider=provider)
     place = asked_workspace(workspace, overlays=overlays, settings=chosen, name=name)
     with place.exclusive(), explained(place, "the run"):
         snapshot_inputs(place)
@@ -107,7 +107,7 @@ def check_recuration(place: Workspace, finished: FinishedCuration | None = None)
         ParameterError: strategy or rounding cannot keep what was picked.
     """
     parameters = place.parameters()
-    able = [name for name, strategy in STRATEGIES.items() if strategy.can_recurate]
+    able = strategies_that("can_recurate")
     if parameters.strategy not in able:
         raise ParameterError(
             f"strategy {parameters.strategy!r} cannot be recurated, only {', '.join(able)}: set `strategy`, or curate "

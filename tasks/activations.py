@@ -1,5 +1,6 @@
 """Stage activations: what a small model's attention makes of every sample."""
 
+from components.strategies.coincide.parameters import CoincideParameters
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 from tasks.pool_features import pool_samples, save_features
 
@@ -11,7 +12,7 @@ def activations(context: StageContext) -> StageSummary:
     from components.models.features.extract_activations import extract_activations
     from components.models.vlm.load import load_vlm
 
-    parameters, own = context.parameters, context.parameters.coincide
+    parameters, own = context.parameters, context.parameters.section(CoincideParameters)
     small_model = parameters.vlm.model_copy(update={"model": own.model, "revision": own.revision})
     return save_features(
         context,

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 from components.pool.manifest import read_samples
 from components.schemas import INSTRUCTIONS, SELECTION
 from components.storage import fresh_directory, read_table
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import load_strategy
 from components.training_set.assemble import assemble_training_set, write_training_set
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
@@ -13,7 +13,7 @@ from tasks.platform.stage import StageContext, StageSummary, stage_task
 @stage_task("assemble")
 def assemble(context: StageContext) -> StageSummary:
     """Join the instructions to their images."""
-    origins = STRATEGIES[context.parameters.strategy].instruction_origins
+    origins = load_strategy(context.parameters.strategy).instruction_origins
     files = [context.input(f"instructions/{origin}") / "instructions.parquet" for origin in origins]
     parts = tuple((origin, read_table(file, INSTRUCTIONS)) for origin, file in zip(origins, files, strict=True))
     selection = read_table(context.input("selection") / "selection.parquet", SELECTION)

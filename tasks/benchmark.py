@@ -61,7 +61,7 @@ def evaluate_adapter(workspace: Workspace, adapter: Path | None, progress: Progr
     return evaluate(
         load_vlm(parameters.vlm, adapter=adapter),
         parameters.benchmark.sets,
-        training_image_shas=frozenset(pool),
+        pool_image_shas=frozenset(pool),
         batch_size=parameters.benchmark.batch_size,
         max_new_tokens=parameters.benchmark.max_new_tokens,
         pixel_limit=parameters.ingest.pixel_limit,

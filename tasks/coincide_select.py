@@ -4,8 +4,9 @@ import pyarrow.compute as pc
 
 from components.models.features.feature_store import read_features
 from components.schemas import CONCEPT_SHARES, CONCEPTS
-from components.selection.select_coincide import select_by_concept
 from components.storage import fresh_directory, read_table, write_table
+from components.strategies.coincide.parameters import CoincideParameters
+from components.strategies.coincide.select import select_by_concept
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
@@ -17,7 +18,7 @@ def coincide_select(context: StageContext) -> StageSummary:
         clustered,
         read_table(context.input("concept_shares") / "shares.parquet", CONCEPT_SHARES),
         read_features(context.input("activations"), clustered["sample_id"].to_pylist()),
-        profile=context.parameters.coincide.profile,
+        profile=context.parameters.section(CoincideParameters).profile,
     )
     with fresh_directory(context.output) as directory:
         write_table(directory / "selection.parquet", table)

@@ -4,8 +4,9 @@ import pyarrow.compute as pc
 
 from components.models.features.feature_store import read_features
 from components.schemas import CONCEPT_CENTROIDS, CONCEPTS
-from components.selection.select_coincide import concept_share_table
 from components.storage import fresh_directory, read_table, write_table
+from components.strategies.coincide.parameters import CoincideParameters
+from components.strategies.coincide.select import concept_share_table
 from tasks.budget import budget_of
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
@@ -13,7 +14,7 @@ from tasks.platform.stage import StageContext, StageSummary, stage_task
 @stage_task("concept_shares")
 def concept_shares(context: StageContext) -> StageSummary:
     """Hand the budget out over the clusters."""
-    parameters, folder = context.parameters.coincide, context.input("concepts")
+    parameters, folder = context.parameters.section(CoincideParameters), context.input("concepts")
     clustered = read_table(folder / "concepts.parquet", CONCEPTS)
     budget = budget_of(context)
     table = concept_share_table(

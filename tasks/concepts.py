@@ -5,16 +5,17 @@ import pyarrow.compute as pc
 from components.models.features.feature_store import read_features, stored_samples
 from components.pool.manifest import read_samples
 from components.schemas import CHOSEN
-from components.selection.select_coincide import cluster_concepts
-from components.selection.spherical_k_means import concept_count
 from components.storage import fresh_directory, write_table
+from components.strategies.coincide.parameters import CoincideParameters
+from components.strategies.coincide.select import cluster_concepts
+from components.strategies.coincide.spherical_k_means import concept_count
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
 @stage_task("concepts")
 def concepts(context: StageContext) -> StageSummary:
     """Cluster the samples that have activations."""
-    parameters, store = context.parameters.coincide, context.input("activations")
+    parameters, store = context.parameters.section(CoincideParameters), context.input("activations")
     samples = read_samples(context.input("manifest")).select(CHOSEN.names)
     samples = samples.filter(pc.is_in(samples["sample_id"], value_set=stored_samples(store))).sort_by("sample_id")
     result = cluster_concepts(

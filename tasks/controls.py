@@ -5,8 +5,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.pool.manifest import read_samples
-from components.selection.select_controls import select_everything, select_uniform_task, select_uniformly
 from components.storage import fresh_directory, write_table
+from components.strategies.full.select import select_everything
+from components.strategies.random.select import select_uniformly
+from components.strategies.uniform_task.select import select_uniform_task
 from tasks.budget import budget_of
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 

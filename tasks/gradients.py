@@ -1,5 +1,6 @@
 """Stage gradients: the projected LoRA gradient of every sample, and its norm."""
 
+from components.strategies.tive.parameters import TiveParameters
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 from tasks.pool_features import pool_samples, save_features
 
@@ -18,9 +19,9 @@ def gradients(context: StageContext) -> StageSummary:
             load_vlm(parameters.vlm, adapter=context.input("warm_up_model") / "adapter"),
             pool_samples(context),
             directory,
-            dimension=parameters.tive.projection,
+            dimension=parameters.section(TiveParameters).projection,
             seed=parameters.seed,
-            batch_size=parameters.tive.batch_size,
+            batch_size=parameters.section(TiveParameters).batch_size,
             pixel_limit=parameters.ingest.pixel_limit,
             progress=context.progress("gradients of samples:"),
         ),

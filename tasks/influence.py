@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from components.models.features.feature_store import read_norms, scan_features, stored_samples
 from components.schemas import CHOSEN, INSTRUCTIONS
-from components.selection.influence import instance_influence
-from components.selection.select_tive import influence_tables
 from components.storage import fresh_directory, read_table, write_table
+from components.strategies.tive.influence import instance_influence
+from components.strategies.tive.parameters import TiveParameters
+from components.strategies.tive.select import influence_tables
 from tasks.budget import budget_of
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
@@ -19,7 +20,7 @@ from tasks.platform.stage import StageContext, StageSummary, stage_task
 @stage_task("influence")
 def influence(context: StageContext) -> StageSummary:
     """Two passes over the gradients."""
-    parameters, store = context.parameters.tive, context.input("gradients")
+    parameters, store = context.parameters.section(TiveParameters), context.input("gradients")
     pool = read_table(context.input("instructions/pool") / "instructions.parquet", INSTRUCTIONS)
     samples = pool.select(CHOSEN.names).filter(pc.is_in(pool["sample_id"], value_set=stored_samples(store)))
     ids = samples["sample_id"].combine_chunks()

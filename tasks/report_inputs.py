@@ -31,7 +31,8 @@ from components.report.inputs import (
 from components.selection.budget import budget_text, parse_budget
 from components.selection.map_2d import project_to_plane
 from components.storage import read_table
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import load_strategy
+from components.strategies.tive.parameters import TiveParameters
 from tasks.platform.report_lineage import report_lineage
 from tasks.platform.stage import StageContext
 
@@ -53,7 +54,7 @@ STAGES_THAT_DROP = (
 def load_report_inputs(context: StageContext) -> ReportInputs:
     """Read everything the report shows; every model name in `baselines` must have been benchmarked."""
     parameters = context.parameters
-    strategy = STRATEGIES[parameters.strategy]
+    strategy = load_strategy(parameters.strategy)
     models = ("base", "tuned", *parameters.baselines)
     origins = (*dict.fromkeys((*strategy.needed_origins, *strategy.instruction_origins)), *parameters.baselines)
     instructions = tuple(
@@ -133,7 +134,7 @@ def _tive(context: StageContext) -> TiveEvidence | None:
         warm_up=_table(context, "warm_up/warm_up.parquet", schemas.CHOSEN),
         influence=_table(context, "influence/influence.parquet", schemas.INFLUENCE),
         difficulty=_table(context, "influence/difficulty.parquet", schemas.DIFFICULTY),
-        sampling_q=context.parameters.tive.sampling_q,
+        sampling_q=context.parameters.section(TiveParameters).sampling_q,
     )
 
 
@@ -144,7 +145,7 @@ def _coincide(context: StageContext) -> CoincideEvidence | None:
 
 
 def _recuration(context: StageContext, samples: pa.Table) -> RecurationEvidence | None:
-    if not STRATEGIES[context.parameters.strategy].can_recurate:
+    if not load_strategy(context.parameters.strategy).can_recurate:
         return None
     earlier = _table(context, "earlier/manifest/samples.parquet", schemas.SAMPLES)
     if not earlier.num_rows:
@@ -167,7 +168,7 @@ def _costs(context: StageContext, samples: pa.Table, instructions: tuple[Instruc
     own, purchase = context.parameters.instructions, context.parameters.purchase
     with open_ledger(own.ledger) as ledger:
         to_date = ledger_totals(ledger)
-    needed = STRATEGIES[context.parameters.strategy].needed_origins
+    needed = load_strategy(context.parameters.strategy).needed_origins
     bought = pa.concat_tables([part.table for part in instructions if part.origin in needed])
     sends = pa.concat_tables([part.attempts for part in instructions if part.origin in needed])
     paid = paid_costs(

@@ -9,8 +9,8 @@ from components.pool.manifest import read_samples
 from components.recuration.extended_scores import join_scores, scores_that_hold
 from components.recuration.reference_model import read_decision
 from components.schemas import IMPORTANCE, INSTRUCTIONS, SCORES
-from components.selection.task_importance import task_importance
 from components.storage import fresh_directory, read_table, write_table
+from components.strategies.presel.task_importance import task_importance
 from components.training_set.assemble import assemble_training_set
 from components.training_set.formats import training_samples
 from tasks.platform.stage import StageContext, StageSummary, stage_task

@@ -3,8 +3,8 @@
 import pyarrow.compute as pc
 
 from components.schemas import DIFFICULTY, INFLUENCE
-from components.selection.select_tive import select_by_influence
 from components.storage import fresh_directory, read_table, write_table
+from components.strategies.tive.select import select_by_influence
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 

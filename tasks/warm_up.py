@@ -3,8 +3,9 @@
 import pyarrow as pa
 
 from components.schemas import CHOSEN, INSTRUCTIONS
-from components.selection.warm_up_set import choose_warm_up_set
 from components.storage import fresh_directory, read_table, write_table
+from components.strategies.tive.parameters import TiveParameters
+from components.strategies.tive.warm_up_set import choose_warm_up_set
 from tasks.platform.stage import StageContext, StageSummary, stage_task
 
 
@@ -15,7 +16,7 @@ def warm_up(context: StageContext) -> StageSummary:
     chosen = choose_warm_up_set(
         pool["sample_id"].to_pylist(),
         pool["task"].to_pylist(),
-        share=context.parameters.tive.warm_up_share,
+        share=context.parameters.section(TiveParameters).warm_up_share,
         seed=context.parameters.seed,
     )
     table = pool.filter(pa.array(chosen)).select(CHOSEN.names)

@@ -28,6 +28,8 @@ NOT_DECIDING = {
     "components/parameters/retention.py",
     "tasks/platform/stage_tables.py",
     "components/storage.py",
+    "components/strategies/coincide/parameters.py",
+    "components/strategies/tive/parameters.py",
     "components/text_table.py",
 }
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from components.benchmark.metrics import score_questions
+from components.benchmark.judged import set_score
+from components.benchmark.metrics import judge_answers
 from components.benchmark.sets import BenchmarkQuestion, LoadedBenchmarkSet, load_benchmark_set
 from components.compute.progress import Progress
 from components.parameters.parameters import BenchmarkSet
@@ -40,7 +41,7 @@ def evaluate(
     vlm: "LoadedVlm",
     sets: Sequence[BenchmarkSet],
     *,
-    training_image_shas: frozenset[str],
+    pool_image_shas: frozenset[str],
     batch_size: int,
     max_new_tokens: int,
     pixel_limit: int,
@@ -51,8 +52,8 @@ def evaluate(
     Args:
         vlm: the model.
         sets: what to ask.
-        training_image_shas: questions about these images are left out and counted, so that no score comes from
-            an image that was trained on.
+        pool_image_shas: questions about these images are left out and counted, so that no score comes from an
+            image that a model may have been trained on.
         batch_size: prompts generated at a time.
         max_new_tokens: tokens of an answer at most.
         pixel_limit: images with more pixels are left out.
@@ -65,7 +66,7 @@ def evaluate(
         BenchmarkSetError: a set as a whole cannot be used.
     """
     loaded = [load_benchmark_set(one, pixel_limit=pixel_limit) for one in sets]
-    held_out = [_held_out(one, training_image_shas) for one in loaded]
+    held_out = [_held_out(one, pool_image_shas) for one in loaded]
     # All sets together, so that batches are full and of even length.
     answers = iter(
         _ask(
@@ -81,13 +82,13 @@ def evaluate(
     dropped: list[Dropped] = []
     for one, questions in zip(loaded, held_out, strict=True):
         answered = [(question, next(answers)) for question in questions]
-        judged, summary = judge_answers(
+        rows, summary = judge_set(
             one,
             [question for question, answer in answered if isinstance(answer, str)],
             [answer for _, answer in answered if isinstance(answer, str)],
             left_out=len(one.questions) - len(questions),
         )
-        predictions.append(judged)
+        predictions.append(rows)
         metrics.append(summary)
         dropped += one.dropped
         dropped += [
@@ -102,7 +103,7 @@ def evaluate(
     )
 
 
-def judge_answers(
+def judge_set(
     loaded: LoadedBenchmarkSet,
     questions: Sequence[BenchmarkQuestion],
     answers: Sequence[str],
@@ -115,16 +116,14 @@ def judge_answers(
         loaded: the set.
         questions: `n` of its questions.
         answers: the answer to each, `n`.
-        left_out: questions that were not asked because their image was trained on.
+        left_out: questions that were not asked because their image is in the pool.
 
     Returns:
         `components.schemas.PREDICTIONS` (`n` rows) and `components.schemas.METRICS` (one row).
     """
-    if questions:
-        scores, score = score_questions(loaded.metric, answers, [one.references for one in questions])
-    else:
+    judged = judge_answers(loaded.metric, answers, [one.references for one in questions])
+    if not judged:
         _LOG.warning("benchmark set %s: no question is left to ask, so it has no score", loaded.name)
-        scores, score = [], float("nan")
     rows = [
         {
             "set": loaded.name,
@@ -134,22 +133,22 @@ def judge_answers(
             "question": question.question,
             "references": list(question.references),
             "prediction": answer,
-            "score": one,
+            "score": one.score,
         }
-        for question, answer, one in zip(questions, answers, scores, strict=True)
+        for question, answer, one in zip(questions, answers, judged, strict=True)
     ]
     summary = {
         "set": loaded.name,
         "metric": loaded.metric,
-        "score": score,
+        "score": set_score(judged) if judged else float("nan"),
         "questions": len(questions),
         "left_out": left_out,
     }
     return pa.Table.from_pylist(rows, schema=PREDICTIONS), pa.Table.from_pylist([summary], schema=METRICS)
 
 
-def _held_out(loaded: LoadedBenchmarkSet, training_image_shas: frozenset[str]) -> list[BenchmarkQuestion]:
-    return [one for one in loaded.questions if one.image_sha not in training_image_shas]
+def _held_out(loaded: LoadedBenchmarkSet, pool_image_shas: frozenset[str]) -> list[BenchmarkQuestion]:
+    return [one for one in loaded.questions if one.image_sha not in pool_image_shas]
 
 
 def _ask(

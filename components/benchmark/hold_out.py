@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.errors import UserError
 from components.selection.reference_set import choose_reference_set
 from components.storage import write_json
 
 Record = Mapping[str, object]  # of LLaVA JSON
 
 
-class HoldOutError(ValueError):
+class HoldOutError(UserError, ValueError):
     """The pool cannot be divided; the message names the file, record or task."""
 
 

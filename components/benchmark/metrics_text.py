@@ -4,8 +4,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from rouge_score.rouge_scorer import RougeScorer
+if TYPE_CHECKING:
+    from rouge_score.rouge_scorer import RougeScorer
 
 ANLS_THRESHOLD = 0.5
 
@@ -71,5 +73,8 @@ def _levenshtein_similarity(answer: str, reference: str) -> float:
 
 
 @lru_cache(maxsize=1)
-def _rouge_scorer() -> RougeScorer:
+def _rouge_scorer() -> "RougeScorer":
+    # It brings NLTK, and the names of the metrics are read by every command.
+    from rouge_score.rouge_scorer import RougeScorer
+
     return RougeScorer(["rougeL"], use_stemmer=False)

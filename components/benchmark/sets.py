@@ -6,14 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from components.benchmark.metrics import METRICS
+from components.errors import UserError
 from components.instructions.replies.conversation import ConversationError, conversation_turns
-from components.parameters.parameters import BenchmarkSet, MetricName
+from components.parameters.parameters import BenchmarkSet
 from components.pool.images import ImageError, load_image, open_image
 from components.pool.locations import join_root, leaves_root, open_binary, sha256_hex
 from components.pool.samples import Dropped, Turn
 
 
-class BenchmarkSetError(ValueError):
+class BenchmarkSetError(UserError, ValueError):
     """A benchmark set as a whole cannot be used."""
 
 
@@ -52,7 +53,7 @@ class LoadedBenchmarkSet:
     """
 
     name: str
-    metric: MetricName
+    metric: str
     questions: tuple[BenchmarkQuestion, ...]
     dropped: tuple[Dropped, ...]
 
@@ -189,7 +190,7 @@ def _questions(record: _Record, image_sha: str) -> list[BenchmarkQuestion]:
 
 
 def _check_references(questions: Sequence[BenchmarkQuestion], benchmark_set: BenchmarkSet) -> None:
-    judge = METRICS[benchmark_set.metric].question_score
+    judge = METRICS[benchmark_set.metric]
     for question in questions:
         try:
             judge("", question.references)

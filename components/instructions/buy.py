@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from components.compute.progress import NotedProgress, no_progress
+from components.errors import UserError
 from components.instructions.ledger.book import LedgerBook, open_batches_of
 from components.instructions.ledger.counted_book import CountedBook
 from components.instructions.ledger.export import attempt_table
@@ -30,7 +31,7 @@ _TAKES_OVER = "batch"
 _WAIT_SECONDS = 1.0
 
 
-class InstructionError(RuntimeError):
+class InstructionError(UserError, RuntimeError):
     """Instructions were asked for and none came, or the provider did not keep its promise."""
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from components.errors import UserError
 from components.parameters.section import Count, Section
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -22,7 +23,7 @@ _NOT_IDENTITY = frozenset({"expected_output_tokens"})
 DEFAULT_TEMPLATE = "default"
 
 
-class PromptError(ValueError):
+class PromptError(UserError, ValueError):
     """A template is missing or not usable; the message names the file and what is wrong."""
 
 

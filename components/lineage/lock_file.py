@@ -7,10 +7,12 @@ from pathlib import PurePosixPath
 
 import yaml
 
+from components.errors import UserError
+
 EARLIER = "data/earlier/"  # what a recuration goes on from: outputs of an earlier run
 
 
-class LineageError(ValueError):
+class LineageError(UserError, ValueError):
     """Something that a lineage needs is not recorded or not to be found; the message says what and what to do."""
 
 

@@ -21,6 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.errors import UserError
+
 if TYPE_CHECKING:
     from lancedb.db import LanceDBConnection
     from lancedb.query import LanceQueryBuilder
@@ -32,7 +34,7 @@ _ENDING = b"LANC"  # of manifests and data files that are whole
 _LOG = logging.getLogger(__name__)
 
 
-class MissingVectorsError(ValueError):
+class MissingVectorsError(UserError, ValueError):
     """Vectors were asked for that have not been computed."""
 
 

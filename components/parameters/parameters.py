@@ -6,13 +6,16 @@ Every key must be present: the files hold the values, this module only says what
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, create_model, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from components.benchmark.metrics import METRICS
+from components.errors import UserError
 from components.instructions.spending.prices import find_price
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.parameters.promotion import PromotionParameters
@@ -20,11 +23,12 @@ from components.parameters.recuration import RecurateParameters
 from components.parameters.retention import RetentionParameters
 from components.parameters.section import Count, Device, Section
 from components.selection.budget import parse_budget
+from components.strategies.load import load_sections
+from components.strategies.names import STRATEGY_NAMES, check_strategy_name
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Baseline = Literal["random", "full"]
-StrategyName = Literal["presel", "tive", "coincide", "random", "uniform_task", "size_balanced", "full"]
-MetricName = Literal["exact_match", "vqa_accuracy", "yes_no_f1", "relaxed_accuracy", "anls", "rouge_l"]
+SectionOfStrategy = TypeVar("SectionOfStrategy", bound=Section)
 
 
 # The ledger's URL may hold a password, the endpoint's a key; every other value is shown in messages.
@@ -37,7 +41,7 @@ _MAY_HOLD_SECRETS = frozenset(
 _SECRET_NAME = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 
 
-class ParameterError(ValueError):
+class ParameterError(UserError, ValueError):
     """The parameters are not usable; the message lists every problem and where it is."""
 
 
@@ -163,44 +167,20 @@ class SelectParameters(Section):
     neighbours: Count
 
 
-class TiveParameters(Section):
-    """Strategy `tive`."""
-
-    warm_up_share: Annotated[float, Field(gt=0, lt=1)]
-    projection: Count
-    batch_size: Count
-    sampling_q: Annotated[float, Field(ge=0)]
-    self_influence: Literal["norm", "squared_norm"]
-    rounding: Literal["exact", "released"]
-
-
-class CoincideParameters(Section):
-    """Strategy `coincide`."""
-
-    model: str
-    revision: str | None
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    batch_size: Count
-    clusters: Count | Literal["auto"]
-    iterations: Count
-    temperature: Annotated[float, Field(gt=0)]
-    profile: Literal["paper", "released"]
-
-    @field_validator("layers")
-    @classmethod
-    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if list(value) != sorted(set(value)):
-            raise ValueError(f"list each layer once, in ascending order; got {list(value)}")
-        return value
-
-
 class BenchmarkSet(Section):
     """A held-out set and how its answers are judged."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     path: str
     image_root: str
-    metric: MetricName
+    metric: str
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, value: str) -> str:
+        if value not in METRICS:
+            raise ValueError(f"must be one of {', '.join(METRICS)}")
+        return value
 
 
 class BenchmarkParameters(Section):
@@ -241,10 +221,10 @@ class VersioningParameters(Section):
 
 
 class Parameters(Section):
-    """All of `params.yaml`."""
+    """All of `params.yaml`; the sections of single strategies are reached by `section`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
-    strategy: StrategyName
+    strategy: Annotated[str, AfterValidator(check_strategy_name)]
     sources: Annotated[tuple[SourceParameters, ...], Field(min_length=1)]
     ingest: IngestParameters
     encoder: EncoderParameters
@@ -259,8 +239,6 @@ class Parameters(Section):
     allocate: AllocateParameters
     select: SelectParameters
     recurate: RecurateParameters
-    tive: TiveParameters
-    coincide: CoincideParameters
     instructions: InstructionParameters
     purchase: PurchaseParameters
     baselines: tuple[Baseline, ...]
@@ -278,12 +256,36 @@ class Parameters(Section):
             find_price(self.purchase.prices, self.instructions.model)
         return self
 
+    @field_validator("vlm")
+    @classmethod
+    def _tunable_device(cls, vlm: VlmParameters) -> VlmParameters:
+        # Said here, and not when the model is tuned, on instructions that were bought.
+        number = vlm.device.partition(":")[2]
+        if number.strip("0"):
+            raise ValueError(
+                f"vlm.device {vlm.device!r}: tuning uses the first visible GPU; set CUDA_VISIBLE_DEVICES={number} in "
+                "the environment and vlm.device to cuda"
+            )
+        return vlm
+
     @field_validator("budget", mode="before")
     @classmethod
     def _readable_budget(cls, value: object) -> object:
         if isinstance(value, str | int | float):  # before pydantic turns true into 1
             parse_budget(value)
         return value
+
+    def section(self, kind: type[SectionOfStrategy]) -> SectionOfStrategy:
+        """The section of a strategy, by the class that describes it."""
+        (found,) = [value for _, value in self if type(value) is kind]
+        return found
+
+
+@lru_cache
+def _with_sections(strategies: tuple[str, ...]) -> type[Parameters]:  # noqa: ARG001 -- what the sections depend on
+    """`Parameters` with the sections of the strategies, so that all of a file is checked together."""
+    sections: dict[str, Any] = {name: (kind, ...) for name, kind in load_sections().items()}
+    return create_model("Parameters", __base__=Parameters, **sections)
 
 
 def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters:
@@ -300,7 +302,7 @@ def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters
         ParameterError: unknown, missing or out-of-range keys; all of them are listed.
     """
     try:
-        return Parameters.model_validate(values)
+        return _with_sections(STRATEGY_NAMES).model_validate(values)
     except ValidationError as error:
         lines = [f"{origin}: {error.error_count()} problem(s)"]
         for item in error.errors():
@@ -318,7 +320,7 @@ def _meant(problem: ErrorDetails) -> str:
     """The key that an unknown one may be a slip of the pen for."""
     if problem["type"] != "extra_forbidden":
         return ""
-    section: Any = Parameters
+    section: Any = _with_sections(STRATEGY_NAMES)
     for part in problem["loc"][:-1]:
         known = getattr(section, "model_fields", {}).get(part)
         section = known.annotation if known is not None else None

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from components.errors import UserError
 from components.pool.locations import open_binary, sha256_hex
 from components.pool.reasons import QuarantineReason
 
@@ -69,7 +70,7 @@ _UPRIGHT = {
 }
 
 
-class ImageError(ValueError):
+class ImageError(UserError, ValueError):
     """An image that cannot be used.
 
     Attributes:

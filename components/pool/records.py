@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from components.errors import UserError
 from components.parameters.parameters import SourceParameters
 from components.pool.reasons import QuarantineReason
 
 
-class SourceError(ValueError):
+class SourceError(UserError, ValueError):
     """A whole source cannot be used; the message names the file, what is wrong and what to do."""
 
 

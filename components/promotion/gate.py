@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from components.benchmark.paired_comparison import ScoreDifference, paired_bootstrap
 from components.parameters.promotion import PromotionParameters
-from components.promotion.pair_answers import BenchmarkedModel, NotComparableError, pair_answers
-from components.promotion.paired_bootstrap import ScoreDifference, paired_bootstrap
+from components.promotion.comparable import BenchmarkedModel, NotComparableError, comparable_answers
 
 Outcome = Literal["first", "better", "not_better", "task_lost", "not_comparable", "is_champion", "forced"]
 # With fewer, resampling sees too little of what the questions could have been.
@@ -64,11 +64,11 @@ def judge_challenger(
     if challenger.version == champion.version:
         return Verdict(challenger.version, champion.version, "is_champion", "it is the champion already")
     try:
-        paired = pair_answers(challenger, champion)
+        paired = comparable_answers(challenger, champion)
     except NotComparableError as error:
         reason = f"the two cannot be compared: {error}"
         return Verdict(challenger.version, champion.version, "not_comparable", reason)
-    records = sum(len(one.challenger) for one in paired)
+    records = sum(len(one.first) for one in paired)
     if records < LEAST_RECORDS:
         reason = f"{records} records were answered by both, and a comparison of fewer than {LEAST_RECORDS} is chance"
         return Verdict(challenger.version, champion.version, "not_comparable", reason)

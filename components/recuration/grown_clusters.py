@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from components.parameters.recuration import RecurateParameters
 from components.recuration.drift import Drift, measure_drift
 from components.schemas import ASSIGNED, CENTROIDS, CLUSTERED_TASKS, CLUSTERS
-from components.selection.cluster_tasks import LoadVectors, PoolClusters, cluster_task, join_clusters, tasks_of
+from components.selection.by_task import tasks_of
+from components.selection.cluster_tasks import LoadVectors, PoolClusters, cluster_task, join_clusters
 from components.selection.clustering import assign_to_centroids, cluster_count
 from components.storage import read_table, write_table
 
@@ -47,7 +48,7 @@ class ClusterOptions:
         images_per_cluster: C = max(1, floor(|T| / this)).
         iterations: Lloyd iterations at most.
         restarts: seeded starts.
-        seed: as `cluster_tasks` takes it.
+        seed: as `cluster_task` takes it.
         encoder: fingerprint of the encoder whose vectors are clustered.
     """
 
@@ -80,7 +81,7 @@ def cluster_grown_pool(
     New images go to the nearest centroid. A task is clustered again when the encoder or `images_per_cluster` changed,
     when it has more than `limits.recluster_growth` times the images that its clusters were made of, or when the images
     that came since its clusters were made lie significantly further from the centroids than those that shaped them
-    (`measure_drift`). Without earlier clusters every task is clustered, as `cluster_tasks` does.
+    (`measure_drift`). Without earlier clusters every task is clustered, as `cluster_task` does.
 
     Args:
         samples: SAMPLES, every one of which has a vector.

@@ -1,30 +1,33 @@
-"""How far two models are apart on the benchmark, and how much of that the choice of questions explains."""
+"""The benchmark's numbers of the models of one run, and how far two of them are apart."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.benchmark.paired_answers import pair_answers
+from components.benchmark.paired_comparison import ScoreDifference, paired_bootstrap
 from components.benchmark.relative import average_score, relative_score
 from components.report.inputs import BenchmarkRun
 
-NORMAL_95 = 1.959964  # half width of a 95 % interval in standard errors
+CONFIDENCE = 0.95
+RESAMPLES = 10_000
+SEED = 0  # the same answers give the same page
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """Mean score of one model minus that of another.
+class ModelDifferences:
+    """One model against another.
 
     Attributes:
-        mean: -1 to 1; positive means that the first is better.
-        half_width: half of the 95 % interval over the choice of questions, NaN where a set's score is not
-            the mean of its questions' scores (F1) or the models share fewer than two questions.
+        average: over the sets that all models of the run have a score for; None without such a set.
+        sets: by name, those that both have a score for.
     """
 
-    mean: float
-    half_width: float
+    average: ScoreDifference | None
+    sets: Mapping[str, ScoreDifference]
 
 
 def find_run(runs: tuple[BenchmarkRun, ...], name: str) -> BenchmarkRun | None:
@@ -49,25 +52,30 @@ def mean_score(run: BenchmarkRun, sets: tuple[str, ...]) -> float:
     return average_score(_only(run, sets))
 
 
-def difference(first: BenchmarkRun, second: BenchmarkRun, sets: tuple[str, ...]) -> Difference:
-    """The first model's mean score minus the second's, over the given sets.
-
-    The interval pairs the two models' scores question by question. It says what another draw of questions
-    would do, not what another training seed would.
+def differences(first: BenchmarkRun, second: BenchmarkRun, shared: tuple[str, ...]) -> ModelDifferences:
+    """Compare two models on the questions that both were asked, as the promotion gate does.
 
     Args:
-        first: a run.
+        first: a run; positive differences mean that it is better.
         second: another run.
-        sets: sets that both have.
+        shared: sets that the average is taken over.
 
     Returns:
-        The difference.
+        The differences with their 95 % intervals.
     """
-    if not sets:
-        return Difference(math.nan, math.nan)
-    mean = mean_score(first, sets) - mean_score(second, sets)
-    variances = [_paired_variance(first, second, name) for name in sets]
-    return Difference(mean, NORMAL_95 * math.sqrt(sum(variances)) / len(sets))
+    both = shared_sets(first, second)
+    metric_of = dict(zip(first.metrics["set"].to_pylist(), first.metrics["metric"].to_pylist(), strict=True))
+    paired = pair_answers(first.predictions, second.predictions, metric_of={name: metric_of[name] for name in both})
+    if not paired:
+        return ModelDifferences(None, {})
+    sets = paired_bootstrap(paired, resamples=RESAMPLES, confidence=CONFIDENCE, seed=SEED)[1]
+    averaged = [one for one in paired if one.name in shared]
+    average = (
+        paired_bootstrap(averaged, resamples=RESAMPLES, confidence=CONFIDENCE, seed=SEED)[0]
+        if len(averaged) == len(shared) > 0
+        else None
+    )
+    return ModelDifferences(average, {one.name: one for one in sets})
 
 
 def relative(tuned: BenchmarkRun, full: BenchmarkRun, sets: tuple[str, ...]) -> float:
@@ -78,27 +86,5 @@ def relative(tuned: BenchmarkRun, full: BenchmarkRun, sets: tuple[str, ...]) -> 
     return math.nan if percentage is None else percentage / 100
 
 
-def question_scores(run: BenchmarkRun, set_name: str) -> dict[tuple[str, int], float]:
-    """Score of every question of one set, by record and turn."""
-    rows = run.predictions.filter(pc.equal(run.predictions["set"], set_name))
-    keys = zip(rows["record_id"].to_pylist(), rows["turn"].to_pylist(), strict=True)
-    return dict(zip(keys, rows["score"].to_pylist(), strict=True))
-
-
 def _only(run: BenchmarkRun, sets: tuple[str, ...]) -> pa.Table:
     return run.metrics.filter(pc.is_in(run.metrics["set"], pa.array(sets, pa.string())))
-
-
-def _paired_variance(first: BenchmarkRun, second: BenchmarkRun, set_name: str) -> float:
-    """Variance of the mean difference over the shared questions; NaN where it says nothing."""
-    scores = [question_scores(run, set_name) for run in (first, second)]
-    for run, by_question in zip((first, second), scores, strict=True):
-        if not by_question:
-            return math.nan
-        if abs(float(np.mean(list(by_question.values()))) - set_scores(run)[set_name]) > 1e-6:
-            return math.nan
-    shared = scores[0].keys() & scores[1].keys()
-    if len(shared) < 2:
-        return math.nan
-    paired = np.array([scores[0][key] - scores[1][key] for key in shared])
-    return float(paired.var(ddof=1)) / len(paired)

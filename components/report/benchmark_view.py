@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.report.benchmark_comparison import (
-    difference,
+    ModelDifferences,
+    differences,
     find_run,
     mean_score,
     relative,
@@ -40,9 +41,9 @@ class SetRow:
         metric: how answers are judged.
         scores: per model; models without a score show a dash.
         questions: questions that the tuned model was judged on.
-        left_out: questions left out because their image is in its training set.
+        left_out: questions left out because their image is in the pool.
         over_base: tuned minus base, points.
-        over_random: tuned minus random, points, with the 95 % interval where there is one.
+        over_random: tuned minus random, points, with the 95 % interval.
         relative: tuned over full.
     """
 
@@ -67,7 +68,6 @@ class BenchmarkView:
         has_base: the base model was measured.
         has_random: the random control was measured.
         has_full: the full-pool control was measured.
-        has_interval: some interval could be computed.
     """
 
     models: tuple[ModelScore, ...]
@@ -76,7 +76,6 @@ class BenchmarkView:
     has_base: bool
     has_random: bool
     has_full: bool
-    has_interval: bool
 
 
 def benchmark_view(runs: tuple[BenchmarkRun, ...]) -> BenchmarkView | None:
@@ -90,8 +89,9 @@ def benchmark_view(runs: tuple[BenchmarkRun, ...]) -> BenchmarkView | None:
     names = list(dict.fromkeys(name for run in measured for name in run.metrics["set"].to_pylist()))
     models = tuple(measured)
     shared = shared_sets(*models)
-    rows = tuple(_row(models, name, (name,)) for name in names)
-    average = _row(models, "Average", shared) if len(shared) > 1 else None
+    gaps = {key: _gaps(models, key, shared) for key in ("base", "random")}
+    rows = tuple(_row(models, name, (name,), gaps) for name in names)
+    average = _row(models, "Average", shared, gaps) if len(shared) > 1 else None
     present = {run.name for run in models}
     return BenchmarkView(
         models=tuple(ModelScore(run.name, model_name(run.name), 0.0, "") for run in models),
@@ -100,12 +100,16 @@ def benchmark_view(runs: tuple[BenchmarkRun, ...]) -> BenchmarkView | None:
         has_base={"base", "tuned"} <= present,
         has_random={"random", "tuned"} <= present,
         has_full={"full", "tuned"} <= present,
-        has_interval=any("\u00b1" in row.over_random for row in rows),
     )
 
 
-def _row(runs: tuple[BenchmarkRun, ...], name: str, sets: tuple[str, ...]) -> SetRow:
-    tuned, base, random, full = (find_run(runs, key) for key in ("tuned", "base", "random", "full"))
+def _gaps(runs: tuple[BenchmarkRun, ...], other: str, shared: tuple[str, ...]) -> ModelDifferences:
+    tuned, second = find_run(runs, "tuned"), find_run(runs, other)
+    return ModelDifferences(None, {}) if tuned is None or second is None else differences(tuned, second, shared)
+
+
+def _row(runs: tuple[BenchmarkRun, ...], name: str, sets: tuple[str, ...], gaps: dict[str, ModelDifferences]) -> SetRow:
+    tuned, full = (find_run(runs, key) for key in ("tuned", "full"))
     counted = tuned or runs[0]
     metrics = counted.metrics.filter(pc.is_in(counted.metrics["set"], pa.array(sets, pa.string())))
     return SetRow(
@@ -114,8 +118,8 @@ def _row(runs: tuple[BenchmarkRun, ...], name: str, sets: tuple[str, ...]) -> Se
         scores=tuple(_score(run, sets) for run in runs),
         questions=count(sum(metrics["questions"].to_pylist())),
         left_out=count(sum(metrics["left_out"].to_pylist())),
-        over_base=_gap(tuned, base, sets),
-        over_random=_gap(tuned, random, sets),
+        over_base=_gap(gaps["base"], sets),
+        over_random=_gap(gaps["random"], sets),
         relative=_relative(tuned, full, sets),
     )
 
@@ -126,12 +130,11 @@ def _score(run: BenchmarkRun, sets: tuple[str, ...]) -> ModelScore:
     return ModelScore(run.name, model_name(run.name), bar, points(score))
 
 
-def _gap(first: BenchmarkRun | None, second: BenchmarkRun | None, sets: tuple[str, ...]) -> str:
-    if first is None or second is None or set(sets) - set(shared_sets(first, second)):
+def _gap(gaps: ModelDifferences, sets: tuple[str, ...]) -> str:
+    gap = gaps.sets.get(sets[0]) if len(sets) == 1 else gaps.average
+    if gap is None:
         return NOTHING
-    gap = difference(first, second, sets)
-    interval = "" if math.isnan(gap.half_width) else f" \u00b1 {points(gap.half_width)}"
-    return signed_points(gap.mean) + interval
+    return f"{signed_points(gap.difference)} ({signed_points(gap.low)} to {signed_points(gap.high)})"
 
 
 def _relative(tuned: BenchmarkRun | None, full: BenchmarkRun | None, sets: tuple[str, ...]) -> str:

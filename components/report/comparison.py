@@ -8,7 +8,6 @@ from statistics import fmean, stdev
 import pyarrow as pa
 
 from components.money import dollars
-from components.parameters.parameters import StrategyName
 from components.report.geometry import Axis, linear_axis
 from components.report.inputs import Lineage
 from components.report.method_text import METHODS
@@ -17,7 +16,7 @@ from components.report.number_text import count, duration, percent, points
 from components.report.student_quantile import student_quantile
 from components.report.templates import template_environment
 
-FULL: StrategyName = "full"
+FULL: str = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class StrategyRow:
         sets: score per benchmark set.
     """
 
-    strategy: StrategyName
+    strategy: str
     seeds: int
     average: float
     averages: tuple[float, ...]
@@ -194,7 +193,7 @@ def _view(row: StrategyRow, axis: Axis) -> _View:
     )
 
 
-def _row(name: StrategyName, rows: list[dict[str, object]]) -> StrategyRow:
+def _row(name: str, rows: list[dict[str, object]]) -> StrategyRow:
     def mean(column: str) -> float:
         values = [math.nan if row[column] is None else float(str(row[column])) for row in rows]
         return fmean(values)

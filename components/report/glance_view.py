@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 from components.money import dollars
-from components.report.benchmark_comparison import Difference
 from components.report.key_figures import KeyFigures, summary_sentences
 from components.report.method_text import MethodText
 from components.report.number_text import NO_BREAK, count, percent, points, quantity, signed_points
@@ -102,22 +101,19 @@ def _benchmark_figures(figures: KeyFigures) -> list[Figure]:
     if not math.isnan(figures.tuned):
         before = "" if math.isnan(figures.base) else f"{points(figures.base)} before tuning"
         tiles.append(Figure("Benchmark", points(figures.tuned), before, "benchmark"))
-    if not math.isnan(figures.tuned_over_random.mean):
+    gap = figures.tuned_over_random
+    if gap is not None:
         tiles.append(
             Figure(
                 "Against random",
-                signed_points(figures.tuned_over_random.mean),
-                f"points{_interval(figures.tuned_over_random)}",
+                signed_points(gap.difference),
+                f"points (95{NO_BREAK}% interval {signed_points(gap.low)} to {signed_points(gap.high)})",
                 "benchmark",
             )
         )
     if not math.isnan(figures.relative):
         tiles.append(Figure("Rel.", percent(figures.relative), "of a tune on the whole pool", "benchmark"))
     return tiles
-
-
-def _interval(gap: Difference) -> str:
-    return "" if math.isnan(gap.half_width) else f" (\u00b1 {points(gap.half_width)}, 95{NO_BREAK}% interval)"
 
 
 def _parts(figures: KeyFigures) -> tuple[PoolPart, ...]:

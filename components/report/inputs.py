@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from components.lineage.summarise import AuthorGroup
 from components.lineage.trace_samples import TracedSample
 from components.parameters.instructions import Price
-from components.parameters.parameters import StrategyName
 from components.recuration.pool_changes import PoolChanges
 from components.recuration.reference_model import RetuneDecision
 
@@ -284,7 +283,7 @@ class ReportInputs:
     drops: tuple[DropCount, ...] = ()
     stage_times: tuple[StageTime, ...] = ()
     map_coordinates: MapCoordinates | None = None
-    strategy: StrategyName = "presel"
+    strategy: str = "presel"
     budget: str = ""
     tive: TiveEvidence | None = None
     coincide: CoincideEvidence | None = None

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
+from components.benchmark.paired_comparison import ScoreDifference
 from components.money import dollars
 from components.report.benchmark_comparison import (
-    Difference,
-    difference,
+    differences,
     find_run,
     mean_score,
     relative,
@@ -16,7 +16,7 @@ from components.report.benchmark_comparison import (
 )
 from components.report.inputs import Costs, ReportInputs
 from components.report.method_text import MethodText
-from components.report.number_text import count, percent, points, quantity
+from components.report.number_text import count, percent, points, quantity, signed_points
 from components.report.task_rows import selected_rows
 
 
@@ -36,8 +36,7 @@ class KeyFigures:
         tuned: of the model tuned on reference set and selection.
         random: of the model tuned on as many samples drawn at random.
         full: of the model tuned on the whole pool.
-        tuned_over_base: tuned minus base.
-        tuned_over_random: tuned minus random.
+        tuned_over_random: tuned minus random; None where it was not measured.
         relative: Rel., the tuned model's score over the full tune's, mean of the sets' ratios.
         sets: benchmark sets that the means are taken over.
     """
@@ -53,8 +52,7 @@ class KeyFigures:
     tuned: float
     random: float
     full: float
-    tuned_over_base: Difference
-    tuned_over_random: Difference
+    tuned_over_random: ScoreDifference | None
     relative: float
     sets: int
 
@@ -74,7 +72,6 @@ def key_figures(inputs: ReportInputs) -> KeyFigures:
     runs = tuple(run for run in inputs.benchmarks if run.metrics.num_rows)
     sets = shared_sets(*runs) if runs else ()
     base, tuned, random, full = (find_run(runs, name) for name in ("base", "tuned", "random", "full"))
-    nothing = Difference(math.nan, math.nan)
     return KeyFigures(
         samples=inputs.samples.num_rows,
         images=int(pc.count_distinct(inputs.samples["image_sha"]).as_py()),
@@ -87,8 +84,7 @@ def key_figures(inputs: ReportInputs) -> KeyFigures:
         tuned=mean_score(tuned, sets) if tuned else math.nan,
         random=mean_score(random, sets) if random else math.nan,
         full=mean_score(full, sets) if full else math.nan,
-        tuned_over_base=difference(tuned, base, sets) if tuned and base else nothing,
-        tuned_over_random=difference(tuned, random, sets) if tuned and random else nothing,
+        tuned_over_random=differences(tuned, random, sets).average if tuned and random else None,
         relative=relative(tuned, full, sets) if tuned and full else math.nan,
         sets=len(sets),
     )
@@ -127,7 +123,7 @@ def _benchmark_sentences(figures: KeyFigures) -> list[str]:
     if not math.isnan(figures.base):
         sentence += f", where it scored {points(figures.base)} before"
     sentences = [sentence + "."]
-    if not math.isnan(figures.random):
+    if figures.tuned_over_random is not None:
         sentences.append(_compared_to_random(figures.tuned_over_random))
     if not math.isnan(figures.relative):
         sentences.append(
@@ -136,11 +132,10 @@ def _benchmark_sentences(figures: KeyFigures) -> list[str]:
     return sentences
 
 
-def _compared_to_random(gap: Difference) -> str:
-    size = f"{points(abs(gap.mean))} points {'above' if gap.mean >= 0 else 'below'}"
+def _compared_to_random(gap: ScoreDifference) -> str:
+    size = f"{points(abs(gap.difference))} points {'above' if gap.difference >= 0 else 'below'}"
     sentence = f"That is {size} a model tuned on as many images drawn at random"
-    if math.isnan(gap.half_width):
-        return sentence + "."
-    if abs(gap.mean) <= gap.half_width:
-        return f"{sentence}, less than the \u00b1 {points(gap.half_width)} that the choice of questions explains."
-    return f"{sentence}, more than the \u00b1 {points(gap.half_width)} that the choice of questions explains."
+    interval = f"{signed_points(gap.low)} to {signed_points(gap.high)}"
+    if gap.low <= 0 <= gap.high:
+        return f"{sentence}, which the choice of questions alone may explain (95\u202f% interval {interval})."
+    return f"{sentence}, more than the choice of questions explains (95\u202f% interval {interval})."

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from components.parameters.parameters import StrategyName
-
 
 @dataclass(frozen=True, slots=True)
 class MethodText:
@@ -37,7 +35,7 @@ _CENTRALITY_RANKS = (
 )
 _ENCODER = "images that the encoder finds alike lie close together"
 
-METHODS: dict[StrategyName, MethodText] = {
+METHODS: dict[str, MethodText] = {
     "presel": MethodText(
         "PreSel",
         "by PreSel before anyone had asked a question about them",

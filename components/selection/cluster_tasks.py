@@ -1,7 +1,6 @@
 """k-means of every task of a pool, one task's vectors in memory at a time."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.schemas import CENTROIDS, CLUSTERS
+from components.selection.by_task import task_seed
 from components.selection.clustering import ClusterResult, cluster_count, k_means
 
 LoadVectors = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -33,47 +33,6 @@ class PoolClusters:
         return float(pc.mean(self.clusters["distance"]).as_py())
 
 
-def cluster_tasks(
-    samples: pa.Table,
-    load_vectors: LoadVectors,
-    *,
-    images_per_cluster: int,
-    iterations: int,
-    restarts: int,
-    seed: int,
-) -> PoolClusters:
-    """Cluster each task by itself (section 4.1 of PreSel).
-
-    Args:
-        samples: SAMPLES, every one of which has a vector.
-        load_vectors: image shas to `(n, d)` float32 in their order.
-        images_per_cluster: C = max(1, floor(|T| / this)).
-        iterations: Lloyd iterations at most.
-        restarts: seeded starts.
-        seed: each task's own seed derives from it and the task's name, so a new task changes no other.
-
-    Returns:
-        Clusters, numbered within their task from 0 by size descending.
-
-    Raises:
-        ValueError: there are no samples, or a vector cannot be clustered.
-    """
-    if not samples.num_rows:
-        raise ValueError("no sample has a vector; look at vectors/dropped.parquet for the reasons")
-    return join_clusters(
-        cluster_task(
-            task,
-            members,
-            load_vectors,
-            images_per_cluster=images_per_cluster,
-            iterations=iterations,
-            restarts=restarts,
-            seed=seed,
-        )
-        for task, members in tasks_of(samples)
-    )
-
-
 def cluster_task(
     task: str,
     members: pa.Table,
@@ -84,7 +43,23 @@ def cluster_task(
     restarts: int,
     seed: int,
 ) -> PoolClusters:
-    """Cluster one task; arguments and result as of `cluster_tasks`, `members` being the task's rows of SAMPLES."""
+    """Cluster one task by itself (section 4.1 of PreSel).
+
+    Args:
+        task: its name.
+        members: its rows of SAMPLES, every one of which has a vector.
+        load_vectors: image shas to `(n, d)` float32 in their order.
+        images_per_cluster: C = max(1, floor(|T| / this)).
+        iterations: Lloyd iterations at most.
+        restarts: seeded starts.
+        seed: the task's own seed derives from it and the task's name, so a new task changes no other.
+
+    Returns:
+        Its clusters, numbered from 0 by size descending.
+
+    Raises:
+        ValueError: a vector cannot be clustered.
+    """
     vectors = load_vectors(members["image_sha"].to_pylist())  # (n, d)
     result = k_means(
         vectors,
@@ -102,18 +77,6 @@ def join_clusters(parts: Iterable[PoolClusters]) -> PoolClusters:
     tables = [(part.clusters, part.centroids) for part in parts]
     clusters, centroids = (pa.concat_tables(column) for column in zip(*tables, strict=True))
     return PoolClusters(clusters.sort_by("sample_id").combine_chunks(), centroids)
-
-
-def tasks_of(samples: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Each task, by name, with its rows in their order."""
-    for task in sorted(pc.unique(samples["task"]).to_pylist()):
-        yield task, samples.filter(pc.equal(samples["task"], task))
-
-
-def task_seed(seed: int, task: str) -> int:
-    """A seed of its own for every task."""
-    digest = hashlib.sha256(f"{seed}\0{task}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
 
 
 def _centroid_rows(task: str, result: ClusterResult) -> pa.Table:

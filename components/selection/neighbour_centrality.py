@@ -76,25 +76,3 @@ def order_by_centrality(centrality: NDArray[np.float64], sample_ids: Sequence[st
     scores = centrality.tolist()
     order = sorted(range(len(scores)), key=lambda row: (-scores[row], sample_ids[row]))
     return np.array(order, dtype=np.int64)
-
-
-def select_central(
-    vectors: NDArray[np.floating], sample_ids: Sequence[str], quota: int, *, neighbours: int = 5
-) -> NDArray[np.int64]:
-    """Pick the `quota` most representative images of one cluster.
-
-    Args:
-        vectors: `(n, d)` of the cluster's images outside the reference set.
-        sample_ids: `n` distinct ids.
-        quota: images to pick, 0 to n.
-        neighbours: k of Eq. 7.
-
-    Returns:
-        `(quota,)` int64 row numbers, most representative first, ties by sample id.
-
-    Raises:
-        ValueError: the quota is out of range, the lengths differ, or a vector cannot be normalised.
-    """
-    if not 0 <= quota <= len(sample_ids):
-        raise ValueError(f"quota is {quota}, but the cluster has {len(sample_ids)} images outside the reference set")
-    return order_by_centrality(neighbour_centrality(vectors, neighbours=neighbours), sample_ids)[:quota]

@@ -8,9 +8,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.schemas import SELECTION
+from components.selection.by_task import tasks_of
 from components.selection.cluster_cells import ClusterCells
-from components.selection.cluster_tasks import LoadVectors, tasks_of
-from components.selection.select import SelectionResult, select_random, select_samples
+from components.selection.cluster_tasks import LoadVectors
+from components.selection.select import SelectionResult, select_samples
+from components.selection.select_random import select_random
 
 # Why a sample was or was not picked (column `reason`).
 IN_REFERENCE_SET = "in the reference set, which is annotated anyway"

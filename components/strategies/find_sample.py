@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.errors import UserError
+
 _SHOWN = 5
 _SHORTEST_SHA = 8
 
 
-class UnknownSampleError(ValueError):
+class UnknownSampleError(UserError, ValueError):
     """No sample, or more than one, goes by that name; the message lists what may have been meant."""
 
 

@@ -15,7 +15,7 @@ from components.selection.allocation import RoundingProfile, TaskAllocation, all
 from components.selection.budget import images_to_select, parse_budget, resolve_budget
 from components.selection.cluster_cells import count_cluster_cells
 from components.selection.reference_set import choose_reference_set
-from components.selection.select import select_random
+from components.selection.select_random import select_random
 from components.text_table import aligned_rows
 
 # What the split of the selection over the tasks rests on.

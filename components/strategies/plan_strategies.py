@@ -9,17 +9,17 @@ import pyarrow as pa
 
 from components.instructions.spending.estimate import UnitCost
 from components.money import dollars
-from components.parameters.parameters import StrategyName
 from components.selection.allocation import allocate
+from components.selection.allocation_rounding import even_quotas
 from components.selection.budget import parse_budget, resolve_budget
 from components.selection.cluster_cells import count_cluster_cells
-from components.selection.even_quotas import even_quotas
-from components.selection.select_controls import select_everything, select_uniformly
-from components.selection.tive_quota import QuotaRounding, tive_quotas
-from components.strategies.strategy import STRATEGIES
+from components.strategies.full.select import select_everything
+from components.strategies.load import load_strategy
+from components.strategies.random.select import select_uniformly
+from components.strategies.tive.task_difficulty import QuotaRounding, tive_quotas
 from components.text_table import aligned_rows
 
-_BASIS: dict[StrategyName, str] = {
+_BASIS: dict[str, str] = {
     "tive": "How difficult each task is turns out only when its gradients are known.",
     "coincide": "How the picks spread over the tasks turns out only when the pool is clustered.",
     "size_balanced": "Every task gets its share of the pool; the picks are its most central images.",
@@ -62,7 +62,7 @@ class StrategyPlan:
         refusal: why `presel run` would stop before it begins; empty when it would not.
     """
 
-    strategy: StrategyName
+    strategy: str
     budget: int
     tasks: tuple[StrategyTask, ...]
     instructions: int
@@ -79,7 +79,7 @@ class StrategyPlan:
 def plan_strategy(
     samples: pa.Table,
     *,
-    strategy: StrategyName,
+    strategy: str,
     budget: str | int | float,
     seed: int,
     price_per_instruction_usd: float,
@@ -117,7 +117,7 @@ def plan_strategy(
     images = resolve_budget(parse_budget(budget), pool_size=pool, dollars_per_image=price_per_instruction_usd)
     images = pool if strategy == "full" else min(images, pool)
     selected = _selected(samples, strategy, images, seed, sizes, difficulty, tive_rounding)
-    reads_all = STRATEGIES[strategy].reads_pool_instructions
+    reads_all = load_strategy(strategy).reads_pool_instructions
     whole_usd = sum(unit_costs[task].price_usd * size for task, size in sizes.items())
     return StrategyPlan(
         strategy=strategy,
@@ -149,7 +149,7 @@ def strategy_plan_text(plan: StrategyPlan) -> str:
     known = all(task.selected is not None for task in plan.tasks)
     basis = _KNOWN if known and plan.strategy == "tive" else _BASIS[plan.strategy]
     pool = plan.pool
-    reads = STRATEGIES[plan.strategy].reads_pool_instructions
+    reads = load_strategy(plan.strategy).reads_pool_instructions
     who = "the instruction of every sample" if reads else "instructions only for the images it chooses"
     sentences = [
         f"Strategy {plan.strategy} needs {who}: {plan.instructions:,} of {pool:,}, booked at "
@@ -166,7 +166,7 @@ def strategy_plan_text(plan: StrategyPlan) -> str:
 
 def _selected(
     samples: pa.Table,
-    strategy: StrategyName,
+    strategy: str,
     images: int,
     seed: int,
     sizes: Mapping[str, int],

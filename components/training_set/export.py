@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from components.compute.progress import Progress, no_progress
+from components.errors import UserError
 from components.pool.images import FORMATS, ImageError, read_image_bytes
 from components.pool.locations import local_path
 from components.pool.samples import InstructedImage
@@ -30,7 +31,7 @@ _TAR_MEMBER = "tar-member:"
 _SUFFIX_OF_FORMAT = {"JPEG": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}
 
 
-class ExportError(ValueError):
+class ExportError(UserError, ValueError):
     """The export cannot be made as asked; nothing usable was written."""
 
 

@@ -39,6 +39,9 @@ def deploy(
 def worker(
     name: Annotated[str | None, typer.Option(help="Of this worker, in the Prefect UI.")] = None,
     limit: Annotated[int | None, typer.Option(help="Runs at a time; default: no limit.", min=1)] = None,
+    healthcheck: Annotated[
+        bool, typer.Option("--with-healthcheck", help="Answer `/health` on PREFECT_WORKER_WEBSERVER_PORT.")
+    ] = False,
 ) -> None:
     """Serve the deployments on this machine: a worker of the work pool, in this project's environment."""
     from flows.deploy import POOL, require_server
@@ -46,8 +49,9 @@ def worker(
 
     require_server()
     os.environ[PROJECT_VARIABLE] = str(Path.cwd())
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--install-policy", "never"]
     command += ["--name", name] if name else []
     command += ["--limit", str(limit)] if limit else []
+    command += ["--with-healthcheck"] if healthcheck else []
     # Not a child: signals then reach the worker itself.
     os.execv(sys.executable, command)  # noqa: S606 -- a fixed argument list

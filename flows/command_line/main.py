@@ -1,6 +1,5 @@
 """The `presel` command."""
 
-import json
 import os
 import re
 import sys
@@ -9,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from components.errors import UserError
 from flows.command_line.annotate import annotate
 from flows.command_line.batches import batches
 from flows.command_line.deploy import deploy, worker
@@ -24,7 +24,7 @@ from flows.command_line.options import (
     seen_from_root,
 )
 from flows.command_line.results import add_result_commands
-from flows.environment import ProjectNotFoundError, configure_environment, find_project_root
+from flows.environment import configure_environment, find_project_root
 
 app = typer.Typer(
     name="presel",
@@ -59,10 +59,12 @@ def run(
     traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
     """Run the pipeline: every stage that is not up to date, then the report and the registered model."""
-    from flows.prepare_workspace import prepare_workspace
+    from flows.prepare_workspace import chosen_settings, prepare_workspace
 
     workspace = prepare_workspace(
-        overlays=seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
+        overlays=seen_from_root(params),
+        settings=chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider),
+        name=name,
     )
     _curate(
         workspace.root, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, traceback=traceback
@@ -79,12 +81,14 @@ def recurate(
     traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
     """The pool has changed: keep what was picked and bought, and pick and buy the difference."""
-    from flows.prepare_workspace import prepare_workspace
+    from flows.prepare_workspace import chosen_settings, prepare_workspace
     from flows.recurate import UNCHANGED, check_recuration
     from flows.recurate import recurate as recurate_flow
 
     workspace = prepare_workspace(
-        overlays=seen_from_root(params), settings=_with_options(settings, None, budget, provider), name=name
+        overlays=seen_from_root(params),
+        settings=chosen_settings(settings or (), budget=budget, provider=provider),
+        name=name,
     )
     check_recuration(workspace)
     _prepare_console(traceback=traceback)
@@ -116,11 +120,13 @@ def plan(
     """Say what a run would do and buy, per task, without doing it."""
     from flows.command_line.show import show_plan
     from flows.plan import plan_workspace
-    from flows.prepare_workspace import discard_if_new, prepare_workspace
+    from flows.prepare_workspace import chosen_settings, discard_if_new, prepare_workspace
 
     with discard_if_new():
         workspace = prepare_workspace(
-            overlays=seen_from_root(params), settings=_with_options(settings, strategy, budget, provider), name=name
+            overlays=seen_from_root(params),
+            settings=chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider),
+            name=name,
         )
         show_plan(*plan_workspace(workspace))
 
@@ -198,13 +204,6 @@ app.command()(deploy)
 app.command()(worker)
 
 
-def _with_options(
-    settings: list[str] | None, strategy: str | None, budget: str | None, provider: str | None
-) -> list[str]:
-    named = [("strategy", strategy), ("budget", budget), ("instructions.provider", provider)]
-    return [*(f"{key}={json.dumps(value)}" for key, value in named if value is not None), *(settings or [])]
-
-
 def _curate(
     workspace: str,
     *,
@@ -258,9 +257,7 @@ def main() -> None:
     """Entry point: what the user can act on is one message, not a traceback."""
     try:
         app()
-    except (ValueError, RuntimeError, FileNotFoundError) as error:
-        if not isinstance(error, _user_errors()):
-            raise
+    except UserError as error:
         sys.stderr.write(f"presel: {error}\n")
         sys.exit(2)
     finally:
@@ -268,53 +265,6 @@ def main() -> None:
             from flows.embedded_server import leave_if_interrupted
 
             leave_if_interrupted()
-
-
-def _user_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message says what is wrong and what to do; imported when there is one, to start fast."""
-    from components.benchmark.hold_out import HoldOutError
-    from components.instructions.image_streak import ImagesAwayError
-    from components.instructions.ledger.ledger import LedgerError
-    from components.instructions.people.written import WrittenFileError
-    from components.instructions.prompts import PromptError
-    from components.instructions.spending.prices import UnknownPriceError
-    from components.lineage.lock_file import LineageError
-    from components.models.lance_store import MissingVectorsError
-    from components.parameters.parameters import ParameterError
-    from components.pool.images import ImageError
-    from components.pool.records import SourceError
-    from components.strategies.find_sample import UnknownSampleError
-    from components.training_set.export import ExportError
-    from tasks.platform.collect_runs import PurgeError
-    from tasks.platform.prefect_server import PrefectServerError
-    from tasks.platform.run_files import SnapshotError
-    from tasks.platform.tracking import TrackingAwayError, TrackingRefusedError
-    from tasks.platform.versioning import MissingInputError
-    from tasks.platform.workspace import WorkspaceBusyError
-
-    return (
-        ExportError,
-        HoldOutError,
-        ImageError,
-        ImagesAwayError,
-        LedgerError,
-        LineageError,
-        MissingInputError,
-        MissingVectorsError,
-        ParameterError,
-        ProjectNotFoundError,
-        PromptError,
-        PrefectServerError,
-        PurgeError,
-        SnapshotError,
-        SourceError,
-        TrackingAwayError,
-        TrackingRefusedError,
-        UnknownPriceError,
-        UnknownSampleError,
-        WorkspaceBusyError,
-        WrittenFileError,
-    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
 
 
-def choose_with_coincide(run: CurationRun, manifest: Artifact) -> Chosen:
+def choose(run: CurationRun, manifest: Artifact) -> Chosen:
     """Clusters of what a small model sees in image and text; most from those that carry over and vary."""
     instructions = buy(run, instruct_pool, manifest)
     pool_activations = activations(run, instructions)

@@ -14,7 +14,7 @@ from tasks.score import score
 from tasks.select import select
 
 
-def choose_with_presel(run: CurationRun, manifest: Artifact) -> Chosen:
+def choose(run: CurationRun, manifest: Artifact) -> Chosen:
     """How important each task is, learnt from a few instructions; then the images that stand for the others."""
     vectors = embed(run, manifest)
 

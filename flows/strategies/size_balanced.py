@@ -9,7 +9,7 @@ from tasks.platform.versioning import Artifact
 from tasks.select import size_balanced_select
 
 
-def choose_size_balanced(run: CurationRun, manifest: Artifact) -> Chosen:
+def choose(run: CurationRun, manifest: Artifact) -> Chosen:
     """Every task its share of the pool; within a task the images that stand for the others."""
     vectors = embed(run, manifest)
     clusters = cluster(run, manifest, vectors)

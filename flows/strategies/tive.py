@@ -12,7 +12,7 @@ from tasks.tune import warm_up_tune
 from tasks.warm_up import warm_up
 
 
-def choose_with_tive(run: CurationRun, manifest: Artifact) -> Chosen:
+def choose(run: CurationRun, manifest: Artifact) -> Chosen:
     """How much each instruction would change the model, and how much its task as a whole."""
     instructions = buy(run, instruct_pool, manifest)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from components.errors import UserError
 from components.lineage.lock_file import earlier_artifacts, parse_lock
 from components.lineage.retention import DatedRun, Item, decide_runs
 from components.parameters.retention import RetentionParameters
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 KIND = "MLflow run"
 
 
-class PurgeError(RuntimeError):
+class PurgeError(UserError, RuntimeError):
     """Nothing more can be collected now: MLflow's own collection failed, or MLflow does not know every run yet."""
 
 

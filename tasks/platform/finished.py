@@ -4,7 +4,7 @@ from prefect import get_run_logger, task
 
 from components.lineage.content_hash import file_hash
 from components.recuration.finished import POOL, FinishedCuration, read_finished, write_finished
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import strategies_that
 from tasks.platform.run_archive import curation_runs, open_archive
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import open_repository, outdated_stages
@@ -100,7 +100,7 @@ def reads_alike(place: Workspace, finished: FinishedCuration) -> bool:
 def warn_of_changed_pool(place: Workspace) -> None:
     """Say what `presel run` does not do: go on from a curation of another pool."""
     finished = last_finished(place)
-    able = [name for name, strategy in STRATEGIES.items() if strategy.can_recurate]
+    able = strategies_that("can_recurate")
     if finished is not None and finished.strategy in able and not has_same_pool(place, finished):
         get_run_logger().warning(
             "the pool is not that of the last curation (run %s): this run does not keep what that one picked, "

@@ -5,12 +5,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from components.errors import UserError
+
 _SECRET = ("*.env", ".env*", "*secret*", "*credential*", "*password*", "*.pem", "*.key")
 # What decides how a run comes out, beside params.yaml, which the run keeps by itself.
 CODE = ("components", "tasks", "flows", "conf", "dvc.yaml", "pyproject.toml", "constraints.txt")
 
 
-class CodeUnknownError(RuntimeError):
+class CodeUnknownError(UserError, RuntimeError):
     """Git does not say what the code differs in from its commit."""
 
 

@@ -10,6 +10,8 @@ from httpx import HTTPStatusError, TransportError
 from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 
+from components.errors import UserError
+
 logger = logging.getLogger("presel.prefect")
 # Prefect's client repeats its requests by itself, but not the first one of a connection, and asking for a share of the
 # GPU or the API is such a one. The same pauses as the client's with the retries that `flows.environment` sets.
@@ -19,7 +21,7 @@ _DENIED = frozenset({401, 403})
 R = TypeVar("R")
 
 
-class PrefectServerError(RuntimeError):
+class PrefectServerError(UserError, RuntimeError):
     """The Prefect server that is named does not answer, or does not let this project in."""
 
 

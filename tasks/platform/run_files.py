@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from components.errors import UserError
 from components.lineage.machine import this_machine
 from components.storage import write_bytes, write_text
 from tasks.platform.git_commit import uncommitted_changes
@@ -25,7 +26,7 @@ EARLIER = "earlier"
 _EARLIER_RECORD = "earlier.json"
 
 
-class SnapshotError(ValueError):
+class SnapshotError(UserError, ValueError):
     """The snapshots that a run carries cannot be laid out."""
 
 

@@ -10,6 +10,7 @@ from components.parameters.parameters import BenchmarkSet, SourceParameters, Tas
 from components.pool.snapshot import snapshot_files, snapshot_model
 from components.pool.sources import snapshot_sources
 from components.storage import write_text
+from components.strategies.load import load_strategy
 from tasks.platform.earlier import ensure_earlier
 from tasks.platform.workspace import Workspace
 
@@ -75,6 +76,6 @@ def _snapshots(workspace: Workspace) -> dict[str, str]:
         "benchmark": snapshot_files([item.path for item in parameters.benchmark.sets])
         + snapshot_sources([_images_of(item) for item in parameters.benchmark.sets]),
     }
-    if parameters.strategy == "coincide":
-        snapshots["concept_model"] = snapshot_model(parameters.coincide.model, parameters.coincide.revision)
+    for name, model in load_strategy(parameters.strategy).models(parameters).items():
+        snapshots[name] = snapshot_model(model.model, model.revision)
     return snapshots

@@ -14,6 +14,7 @@ from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore, get_result_store
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
+from components.errors import UserError
 from components.parameters.parameters import Parameters
 from components.schemas import SCHEMA_VERSION
 from components.storage import write_record
@@ -41,7 +42,7 @@ Resource = Literal["gpu", "api"]
 Uses = Resource | Callable[[Parameters], Resource | None] | None
 
 
-class StageRefusedError(RuntimeError):
+class StageRefusedError(UserError, RuntimeError):
     """A stage does not go on without a person's word; trying again would change nothing."""
 
 
@@ -232,7 +233,8 @@ class StageTask:
     def _run_alone(self, workspace: Workspace, name: str) -> tuple[Artifact, str]:
         with open_stage(workspace, name) as stage:
             key = stage_key(stage, workspace)
-        artifact = self._execute(PreparedStage(name, key, CurationRun(workspace, label=f"stage-{uuid4()}")))
+        with explained(workspace, name):
+            artifact = self._execute(PreparedStage(name, key, CurationRun(workspace, label=f"stage-{uuid4()}")))
         storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
         store = _store_of(ResultStore(result_storage=storage), self.task)
         store.write(artifact, key=key)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from components.errors import UserError
 from tasks.platform.workspace import STATE
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ _AWAY = frozenset(
 )
 
 
-class TrackingAwayError(RuntimeError):
+class TrackingAwayError(UserError, RuntimeError):
     """MLflow does not answer; what it was to be told is kept and told later."""
 
 
-class TrackingRefusedError(RuntimeError):
+class TrackingRefusedError(UserError, RuntimeError):
     """MLflow answers, and does not let this project in: a person has to change something."""
 
 

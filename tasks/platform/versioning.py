@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from components.errors import UserError
 from tasks.platform.dvc_cache import remove_damaged
 from tasks.platform.workspace import Workspace
 
@@ -47,11 +48,11 @@ class StageChangedError(RuntimeError):
     """What a stage reads changed while it ran."""
 
 
-class RemoteAwayError(RuntimeError):
+class RemoteAwayError(UserError, RuntimeError):
     """The DVC remote cannot be reached, or did not take everything."""
 
 
-class MissingInputError(FileNotFoundError):
+class MissingInputError(UserError, FileNotFoundError):
     """A stage was asked for before what it reads exists."""
 
 

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.errors import UserError
 from components.parameters.parameters import Parameters, load_parameters
 
 STATE = Path(".presel")
 
 
-class WorkspaceBusyError(RuntimeError):
+class WorkspaceBusyError(UserError, RuntimeError):
     """Two runs at once in one workspace."""
 
 

@@ -19,7 +19,7 @@ from components.selection.budget import parse_budget
 from flows.curate import curate
 from flows.deploy import POOL, create_pool, set_limit
 from flows.environment import enter_project
-from flows.form import BUDGET_PATTERN, asked_workspace, chosen_settings
+from flows.form import BUDGET_PATTERN, asked_workspace, form_settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
@@ -83,8 +83,8 @@ def test_choices_are_drop_downs() -> None:
 
 
 def test_the_fields_of_the_form_become_settings() -> None:
-    assert chosen_settings() == []
-    assert chosen_settings(("seed=1",), strategy="random", budget=" 10% ", provider="people") == [
+    assert form_settings() == []
+    assert form_settings(("seed=1",), strategy="random", budget=" 10% ", provider="people") == [
         'strategy="random"',
         'budget="10%"',
         'instructions.provider="people"',

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from components.parameters.parameters import StrategyName
 from components.schemas import COMPARISON, SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import load_strategy
 from flows.compare import ComparisonError, compare
 from flows.comparison import ComparisonOutcome
 from flows.curate import curate
@@ -26,7 +25,7 @@ from tasks.platform.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
-COMPARED: list[StrategyName] = ["tive", "coincide", "size_balanced", "uniform_task", "random", "full"]
+COMPARED: list[str] = ["tive", "coincide", "size_balanced", "uniform_task", "random", "full"]
 POOL, BUDGET = 120, 36  # tests/flows/small_project.py: two tasks of 60, 30 %
 WORDS = {
     "tive": ("difficulty", "influence", "probability", "gradient"),
@@ -52,7 +51,7 @@ def test_one_row_per_strategy(comparison: ComparisonOutcome) -> None:
     assert [row.strategy for row in comparison.rows] == COMPARED
     rows = {row["strategy"]: row for row in read_table(comparison.table, COMPARISON).to_pylist()}
     for strategy in COMPARED:
-        needed = POOL if strategy == "full" or STRATEGIES[strategy].reads_pool_instructions else BUDGET
+        needed = POOL if strategy == "full" or load_strategy(strategy).reads_pool_instructions else BUDGET
         assert rows[strategy]["instructions"] == needed, strategy
         assert rows[strategy]["images"] == (POOL if strategy == "full" else BUDGET), strategy
         assert rows[strategy]["tuning_seconds"] > 0
@@ -78,7 +77,7 @@ def test_the_comparison_in_mlflow(comparison: ComparisonOutcome) -> None:
 
 
 @pytest.mark.parametrize("strategy", COMPARED)
-def test_what_was_picked_is_what_was_trained_on(strategy: StrategyName, comparison: ComparisonOutcome) -> None:
+def test_what_was_picked_is_what_was_trained_on(strategy: str, comparison: ComparisonOutcome) -> None:
     place = workspace_of(strategy)
     selection = read_table(place.artifact("selection") / "selection.parquet", SELECTION)
     training = read_table(place.artifact("training_set") / "samples.parquet", TRAINING_SAMPLES)
@@ -91,12 +90,12 @@ def test_what_was_picked_is_what_was_trained_on(strategy: StrategyName, comparis
 
 
 @pytest.mark.parametrize("strategy", COMPARED)
-def test_a_finished_run_is_up_to_date(strategy: StrategyName, comparison: ComparisonOutcome) -> None:
+def test_a_finished_run_is_up_to_date(strategy: str, comparison: ComparisonOutcome) -> None:
     assert outdated_stages(workspace_of(strategy)) == ()
 
 
 @pytest.mark.parametrize("strategy", COMPARED)
-def test_explain_speaks_the_strategys_language(strategy: StrategyName, comparison: ComparisonOutcome) -> None:
+def test_explain_speaks_the_strategys_language(strategy: str, comparison: ComparisonOutcome) -> None:
     place = workspace_of(strategy)
     rows = read_table(place.artifact("selection") / "selection.parquet", SELECTION).to_pylist()
     for wanted in {True, strategy == "full"}:
@@ -110,7 +109,7 @@ def test_explain_speaks_the_strategys_language(strategy: StrategyName, compariso
 
 
 @pytest.mark.parametrize("strategy", ["tive", "coincide"])
-def test_the_plan_after_a_run(strategy: StrategyName, comparison: ComparisonOutcome) -> None:
+def test_the_plan_after_a_run(strategy: str, comparison: ComparisonOutcome) -> None:
     text, outdated = plan_workspace(workspace_of(strategy))
     assert f"the instruction of every sample: {POOL} of {POOL}" in text
     assert outdated == ()

@@ -1,6 +1,7 @@
 """The whole server stack as real processes: a project runs on it, it is stopped, started, backed up and restored."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import yaml
 from tests.flows.small_project import CHECKOUT, make_project
 from tests.postgresql import programs
 
-pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.postgresql, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.postgresql, pytest.mark.timeout(900)]
 
 HELLO = """
 from prefect import flow
@@ -37,12 +38,27 @@ class Stack:
 
     def call(self, *arguments: str, expect: int = 0) -> str:
         """A command of the stack, in the project."""
-        command = [sys.executable, "-m", "infra.stack", *arguments]
+        return self.shell(["bash", "infra/stack.sh", *arguments], expect=expect)
+
+    def shell(self, command: list[str], *, expect: int = 0) -> str:
+        """A command in the project, with the environment's programs on the path."""
         done = subprocess.run(
             command, cwd=self.project, env=self.environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def documented(self, heading: str, **replaced: str) -> str:
+        """The commands that the operator's manual gives under a heading; `make stack` calls the script."""
+        text = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
+        section = text.split(f"\n### {heading}\n")[1].split("\n### ")[0].split("\n## ")[0]
+        block = re.search(r"(?:^    .*\n)+", section, re.MULTILINE)
+        assert block is not None
+        commands = block[0].replace("make stack", "infra/stack.sh start")
+        for old, new in {"/mnt/backup/presel": str(self.folder.parent / "backups"), **replaced}.items():
+            assert old in commands
+            commands = commands.replace(old, new)
+        return self.shell(["bash", "-euo", "pipefail", "-c", commands])
 
     def client(self) -> dict[str, str]:
         """The environment after `source client.env`."""
@@ -82,6 +98,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if programs() is None:
         pytest.skip("no PostgreSQL server on this machine (Debian: apt-get install postgresql)")
     project = make_project(tmp_path_factory.mktemp("stack"))
+    shutil.copytree(CHECKOUT / "infra", project / "infra", dirs_exist_ok=True)
     shutil.copy(CHECKOUT / "conf" / "stack.yaml", project / "conf" / "stack.yaml")
     (project / "hello.py").write_text(HELLO, encoding="utf-8")
     deployment = {"name": "hello", "entrypoint": "hello.py:hello", "work_pool": {"name": "presel"}}
@@ -96,7 +113,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         **{name: value for name, value in os.environ.items() if not name.startswith(left_out)},
         **{f"PRESEL_STACK_{name}_PORT": str(port) for name, port in zip(names, free_ports(4), strict=True)},
         "PRESEL_STACK_FOLDER": str(above / "stack"),
-        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONPATH": str(project),
+        "PRESEL_BIN": str(Path(sys.executable).parent),
     }
     running = Stack(project, above / "stack", environment)
     try:
@@ -178,7 +196,7 @@ def test_secrets_are_for_the_owner_alone_and_on_no_command_line(stack: Stack) ->
     lines = (stack.folder / "secrets.env").read_text(encoding="utf-8").splitlines()
     passwords = [line.partition("=")[2] for line in lines]
     assert len(set(passwords)) == 8
-    files = [path for path in stack.folder.rglob("*") if path.is_file() and path.suffix != ".conf"]
+    files = [path for path in stack.folder.rglob("*") if path.is_file()]
     open_to_others = [path for path in files if path.stat().st_mode & 0o077 and path.parent.stat().st_mode & 0o001]
     assert open_to_others == []
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
@@ -188,29 +206,65 @@ def test_secrets_are_for_the_owner_alone_and_on_no_command_line(stack: Stack) ->
 def test_stopped_and_started_everything_is_there(stack: Stack) -> None:
     before = {name: stack.counts(name) for name in ("mlflow", "ledger")}
     runs = stack.counts("prefect")["flow_run"]
-    backups = stack.folder.parent / "backups"
-    backup = Path(stack.call("backup", str(backups)).strip())
+    stack.documented("Back up")
 
     stack.call("stop")
     assert "nothing runs" in stack.call("status", expect=1)
     assert "remote = stack" not in (stack.project / ".dvc" / "config.local").read_text(encoding="utf-8")
     folder = stack.folder.parent / "restored"
     restored = Stack(stack.project, folder, {**stack.environment, "PRESEL_STACK_FOLDER": str(folder)})
-    restored.call("restore", str(backup))
-    assert "exists" in stack.call("restore", str(backup), expect=1)
     with socket.create_server(("127.0.0.1", int(stack.environment["PRESEL_STACK_PREFECT_PORT"]))):
-        assert "PRESEL_STACK_PREFECT_PORT" in restored.call("start", expect=1)
+        assert "PRESEL_STACK_PREFECT_PORT" in stack.call("start", expect=1)
+    stack.call("stop")
+    restored.documented("Restore")
     assert {name: restored.counts(name) for name in before} == before
-    assert restored.counts("prefect")["flow_run"] == runs
+    assert restored.counts("prefect")["flow_run"] >= runs
     kept, copied = (
         {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
         for root in (stack.folder / "objects", restored.folder / "objects")
     )
     assert kept == copied
+    assert "stop it first" in restored.call("clean", expect=1)
     restored.call("stop")
+    restored.call("upgrade")  # to the versions that are there: nothing to do, and only PostgreSQL runs meanwhile
+    assert "nothing runs" in restored.call("status", expect=1)
+    restored.call("clean")
+    assert not folder.exists()
 
     stack.call("start")
     assert {name: stack.counts(name) for name in before} == before
     assert stack.counts("prefect")["flow_run"] >= runs
     # The worker runs what prefect.yaml deploys.
     stack.run("prefect", "deployment", "run", "hello/hello", "--watch")
+
+
+@pytest.mark.parametrize(
+    ("variables", "secrets", "said"),
+    [
+        ({"PRESEL_STACK_OBJECTS_PORT": "80"}, None, "PRESEL_STACK_OBJECTS_PORT is '80'"),
+        ({"PRESEL_STACK_OBJECTS_PORT": "http"}, None, "allowed is a port"),
+        ({"PRESEL_STACK_OBJECTS_PORT": "5000", "PRESEL_STACK_MLFLOW_PORT": "5000"}, None, "two services"),
+        ({"PRESEL_STACK_FOLDER": "/tmp/" + "x" * 120}, None, "PRESEL_STACK_FOLDER to a shorter"),
+        ({}, "mlflow=it's\n", "letters, digits"),
+        ({}, "minio=abc\n", "'minio' is not"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(
+    variables: dict[str, str], secrets: str | None, said: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stack"
+    if secrets is not None:
+        folder.mkdir()
+        (folder / "secrets.env").write_text(secrets, encoding="utf-8")
+        (folder / "secrets.env").chmod(0o600)
+    environment = {**os.environ, "PRESEL_STACK_FOLDER": str(folder), **variables}
+    refused = Stack(CHECKOUT, folder, environment).call("start", expect=1)
+    assert said in refused
+    assert not (folder / "postgresql").exists()
+
+
+def test_passwords_that_others_can_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "secrets.env").write_text("", encoding="utf-8")
+    (tmp_path / "secrets.env").chmod(0o644)
+    environment = {**os.environ, "PRESEL_STACK_FOLDER": str(tmp_path)}
+    assert "chmod 600" in Stack(CHECKOUT, tmp_path, environment).call("start", expect=1)

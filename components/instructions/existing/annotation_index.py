@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import fsspec
 
+from components.errors import UserError
 from components.instructions.existing.json_records import JsonRecordsError, scan_json_records
 from components.parameters.instructions import AnnotationFile
 from components.pool.locations import join_root, local_path, open_binary
@@ -12,7 +13,7 @@ from components.pool.locations import join_root, local_path, open_binary
 _INDEXED_KEYS = frozenset({"id", "image", "task", "conversations"})
 
 
-class AnnotationFileError(ValueError):
+class AnnotationFileError(UserError, ValueError):
     """An annotation file as a whole cannot be used."""
 
 

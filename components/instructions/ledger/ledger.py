@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from components.errors import UserError
 from components.instructions.ledger.migration import LedgerVersionError, migrate
 from components.instructions.ledger.rows import turns_of
 from components.instructions.ledger.tables import REQUESTS
@@ -44,7 +45,7 @@ _WATCHED = {
 }
 
 
-class LedgerError(RuntimeError):
+class LedgerError(UserError, RuntimeError):
     """The ledger cannot be used, or is used in a way that would lose money."""
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from components.errors import UserError
+
 LATEST = "0003"
 # Of ledgers that were made before migrations were.
 _UNVERSIONED_TABLE = "ledger_schema"
@@ -12,7 +14,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _POSTGRESQL_LOCK = 0x50_52_45_53
 
 
-class LedgerVersionError(RuntimeError):
+class LedgerVersionError(UserError, RuntimeError):
     """A ledger was written by a newer program."""
 
 

@@ -3,12 +3,13 @@
 import hashlib
 from pathlib import Path
 
+from components.errors import UserError
 from components.pool.snapshot import snapshot_model
 
 _DIGEST_CHARACTERS = 16
 
 
-class UnpinnedModelError(ValueError):
+class UnpinnedModelError(UserError, ValueError):
     """Nothing says which version of a model would write."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.errors import UserError
 from components.instructions.people.files import TABLE_FILE, text_of_cell, turn_of_field
 from components.pool.samples import Turn
 
@@ -14,7 +15,7 @@ _DELIMITERS = (",", ";", "\t")  # spreadsheets save "CSV" with what their langua
 _LONGEST_AUTHOR = 200
 
 
-class WrittenFileError(ValueError):
+class WrittenFileError(UserError, ValueError):
     """A file cannot be read as something that people have written."""
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from components.errors import UserError
 from components.parameters.instructions import FixedTokens, PatchTokens, Price, TileTokens
 
 _TOKENS_PER_PRICE = 1_000_000
@@ -11,7 +12,7 @@ _TILE_FIT = 2048
 _TILE_SHORTER_SIDE = 768
 
 
-class UnknownPriceError(ValueError):
+class UnknownPriceError(UserError, ValueError):
     """Nobody said what a model costs; unknown is not free."""
 
 

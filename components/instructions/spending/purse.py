@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from components.errors import UserError
 
-class PurchaseStoppedError(RuntimeError):
+
+class PurchaseStoppedError(UserError, RuntimeError):
     """A purchase stopped between two requests; trying again by itself would change nothing."""
 
 
@@ -11,7 +13,7 @@ class BudgetSpentError(PurchaseStoppedError):
     """The run has spent what it may."""
 
 
-class EndpointFailsError(RuntimeError):
+class EndpointFailsError(UserError, RuntimeError):
     """The endpoint only fails; it may recover."""
 
 

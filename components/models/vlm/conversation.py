@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from components.errors import UserError
 from components.pool.samples import Turn
 
 Message = dict[str, object]
 Renderer = Callable[[list[Message], bool], str]
 
 
-class TemplateError(ValueError):
+class TemplateError(UserError, ValueError):
     """A model's chat template cannot be used; the message says what it does and what it would have to do."""
 
 

@@ -6,8 +6,8 @@ from itertools import takewhile
 
 import torch
 
+from components.compute.ahead import ahead
 from components.compute.progress import Progress
-from components.models.vlm.ahead import prepare_ahead
 from components.models.vlm.collate import collate
 from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
 from components.models.vlm.load import LoadedVlm
@@ -67,7 +67,7 @@ def generate_answers(
     def prepare(indices: Sequence[int]) -> list[EncodedSample | SampleError]:
         return [_encode(vlm, prompts[index], pixel_limit) for index in indices]
 
-    for indices, encoded in zip(batches, prepare_ahead(batches, prepare), strict=True):
+    for indices, encoded in zip(batches, ahead(batches, prepare), strict=True):
         written = iter(_generate(vlm, [one for one in encoded if isinstance(one, EncodedSample)], max_new_tokens))
         for index, one in zip(indices, encoded, strict=True):
             answers[index] = next(written) if isinstance(one, EncodedSample) else one

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.parameters.parameters import BenchmarkSet, MetricName
+from components.parameters.parameters import BenchmarkSet
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def image_root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write_set(tmp_path: Path, image_root: Path) -> Callable[..., BenchmarkSet]:
-    def write(records: Sequence[object], *, metric: MetricName = "exact_match", name: str = "set") -> BenchmarkSet:
+    def write(records: Sequence[object], *, metric: str = "exact_match", name: str = "set") -> BenchmarkSet:
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(records))
         return BenchmarkSet(name=name, path=str(path), image_root=str(image_root), metric=metric)

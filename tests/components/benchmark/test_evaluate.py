@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.benchmark.evaluate import evaluate, judge_answers
+from components.benchmark.evaluate import evaluate, judge_set
 from components.benchmark.sets import load_benchmark_set
 from components.compute.progress import no_progress
 from components.models.vlm.load import load_vlm
@@ -25,7 +25,7 @@ def run(vlm, *sets, training=frozenset(), progress=no_progress):
     return evaluate(
         vlm,
         sets,
-        training_image_shas=training,
+        pool_image_shas=training,
         batch_size=2,
         max_new_tokens=3,
         pixel_limit=1000,
@@ -88,7 +88,7 @@ def test_judging_keeps_the_score_of_every_answer(write_set):
         ),
         pixel_limit=1000,
     )
-    predictions, metrics = judge_answers(loaded, loaded.questions, ["yes", "no", "yes"], left_out=7)
+    predictions, metrics = judge_set(loaded, loaded.questions, ["yes", "no", "yes"], left_out=7)
     assert predictions["score"].to_pylist() == [1, 0, 0]
     assert predictions["prediction"].to_pylist() == ["yes", "no", "yes"]
     (row,) = metrics.to_pylist()

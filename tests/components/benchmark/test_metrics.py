@@ -1,19 +1,19 @@
 import functools
-from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.benchmark.metrics import METRICS, score_questions
+from components.benchmark.judged import set_score
+from components.benchmark.metrics import METRICS, judge_answers
 from components.benchmark.metrics_number import read_number, relaxed_accuracy
 from components.benchmark.metrics_text import (
     average_normalised_levenshtein_similarity as anls,
 )
 from components.benchmark.metrics_text import exact_match, levenshtein_distance, rouge_l
 from components.benchmark.metrics_vqa import normalise_vqa_answer, vqa_accuracy
-from components.benchmark.metrics_yes_no import read_yes_no, yes_no_correctness, yes_no_f1
-from components.parameters.parameters import BenchmarkSet, MetricName
+from components.benchmark.metrics_yes_no import read_yes_no
+from components.parameters.parameters import BenchmarkSet
 
 WORDS = st.text(alphabet="ab 1.", max_size=6)
 
@@ -86,20 +86,21 @@ def test_yes_no_f1_by_hand():
     # TP 2, FP 1, FN 1 (said nothing), TN 1: 2 * 2 / (2 * 2 + 1 + 1)
     answers = ["yes", "Yes.", "yes", "maybe", "no"]
     references = [["yes"], ["yes"], ["no"], ["yes"], ["no"]]
-    scores, total = score_questions("yes_no_f1", answers, references)
-    assert scores == [1, 1, 0, 0, 1]
-    assert total == pytest.approx(4 / 6)
+    judged = judge_answers("yes_no_f1", answers, references)
+    assert [one.score for one in judged] == [1, 1, 0, 0, 1]
+    assert set_score(judged) == pytest.approx(4 / 6)
 
 
 def test_yes_no_f1_without_a_yes():
-    assert yes_no_f1(["no", "no"], [["no"], ["no"]]) == 1
-    assert yes_no_f1(["no", "perhaps"], [["no"], ["no"]]) == 0
-    assert yes_no_f1(["yes", "no"], [["no"], ["no"]]) == 0
+    truths = [["no"], ["no"]]
+    assert set_score(judge_answers("yes_no_f1", ["no", "no"], truths)) == 1
+    assert set_score(judge_answers("yes_no_f1", ["no", "perhaps"], truths)) == 0
+    assert set_score(judge_answers("yes_no_f1", ["yes", "no"], truths)) == 0
 
 
 def test_a_reference_that_is_neither_yes_nor_no_is_refused():
     with pytest.raises(ValueError, match="'red'"):
-        yes_no_correctness("yes", ["red"])
+        judge_answers("yes_no_f1", ["yes"], [["red"]])
 
 
 @pytest.mark.parametrize(
@@ -170,25 +171,28 @@ def test_rouge_l_by_hand():
     st.sampled_from([name for name in METRICS if name != "yes_no_f1"]), WORDS, st.lists(WORDS, min_size=1, max_size=10)
 )
 def test_scores_stay_in_range_and_do_not_depend_on_the_references_order(name, answer, references):
-    judge = METRICS[name].question_score
-    assert 0 <= judge(answer, references) <= 1
-    assert judge(answer, references) == pytest.approx(judge(answer, references[::-1]))
+    judge = METRICS[name]
+    assert 0 <= judge(answer, references).score <= 1
+    assert judge(answer, references).score == pytest.approx(judge(answer, references[::-1]).score)
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if name != "yes_no_f1"])
 def test_the_score_of_a_set_is_the_mean(name):
-    scores, total = score_questions(name, ["7", "x"], [["7"], ["yyy"]])
-    assert scores == [1, 0]
-    assert total == 0.5
+    judged = judge_answers(name, ["7", "x"], [["7"], ["yyy"]])
+    assert [one.score for one in judged] == [1, 0]
+    assert set_score(judged) == 0.5
 
 
-def test_every_metric_of_the_parameters_is_there():
-    assert set(METRICS) == set(get_args(MetricName))
-    assert BenchmarkSet(name="a", path="p", image_root="r", metric="anls").metric in METRICS
+@pytest.mark.parametrize("name", METRICS)
+def test_parameters_take_every_metric(name):
+    assert BenchmarkSet(name="a", path="p", image_root="r", metric=name).metric == name
 
 
-def test_nothing_to_score_is_refused():
-    with pytest.raises(ValueError, match="no score"):
-        score_questions("anls", [], [])
+def test_parameters_refuse_what_is_no_metric():
+    with pytest.raises(ValueError, match="must be one of exact_match, vqa_accuracy"):
+        BenchmarkSet(name="a", path="p", image_root="r", metric="exact")
+
+
+def test_a_question_without_a_reference_is_refused():
     with pytest.raises(ValueError, match="question 1 has no reference"):
-        score_questions("anls", ["a", "b"], [["a"], []])
+        judge_answers("anls", ["a", "b"], [["a"], []])

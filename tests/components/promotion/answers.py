@@ -2,10 +2,9 @@
 
 import pyarrow as pa
 
-from components.benchmark.metrics import METRICS as METRIC_OF
-from components.benchmark.metrics import score_questions
-from components.parameters.parameters import MetricName
-from components.promotion.pair_answers import BenchmarkedModel
+from components.benchmark.judged import set_score
+from components.benchmark.metrics import judge_answers
+from components.promotion.comparable import BenchmarkedModel
 from components.schemas import METRICS, PREDICTIONS
 
 Answers = dict[str, list[str]]  # by set
@@ -16,17 +15,17 @@ def model(
     answers: Answers,
     truths: Answers,
     *,
-    metric: MetricName = "exact_match",
+    metric: str = "exact_match",
     per_record: int = 1,
     prefix: str = "",
 ) -> BenchmarkedModel:
     """A benchmarked model; `per_record` questions belong to one record."""
-    assert metric in METRIC_OF
     predictions, metrics = [], []
     for name, given in answers.items():
-        scores, score = score_questions(metric, given, [[truth] for truth in truths[name]])
+        judged = judge_answers(metric, given, [[truth] for truth in truths[name]])
+        score = set_score(judged)
         metrics.append({"set": name, "metric": metric, "score": score, "questions": len(given), "left_out": 0})
-        for index, (answer, truth, one) in enumerate(zip(given, truths[name], scores, strict=True)):
+        for index, (answer, truth, one) in enumerate(zip(given, truths[name], judged, strict=True)):
             predictions.append(
                 {
                     "set": name,
@@ -36,7 +35,7 @@ def model(
                     "question": f"Question {index}?",
                     "references": [truth],
                     "prediction": answer,
-                    "score": one,
+                    "score": one.score,
                 }
             )
     return BenchmarkedModel(

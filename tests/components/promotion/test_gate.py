@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from components.benchmark.paired_comparison import ScoreDifference
 from components.parameters.promotion import PromotionParameters
 from components.promotion.gate import judge_challenger, judge_differences
-from components.promotion.paired_bootstrap import ScoreDifference
 from tests.components.promotion.answers import model
 
 PROMOTION = PromotionParameters(automatic=True, confidence=0.95, resamples=2000, tolerated_loss=0.05)

@@ -17,7 +17,8 @@ from components.recuration.grown_clusters import (
     write_clusters,
 )
 from components.schemas import SAMPLES
-from components.selection.cluster_tasks import cluster_tasks
+from components.selection.by_task import tasks_of
+from components.selection.cluster_tasks import cluster_task, join_clusters
 from components.selection.clustering import assign_to_centroids
 
 LIMITS = RecurateParameters(retune_share=0.2, drift_ratio=1.1, drift_significance=0.01, recluster_growth=1.5)
@@ -75,7 +76,10 @@ def reason(result, task):
 
 def test_from_nothing_it_is_the_clustering_of_every_task(pool):
     result = pool.cluster()
-    plain = cluster_tasks(pool.samples, pool.load, images_per_cluster=20, iterations=30, restarts=2, seed=3)
+    plain = join_clusters(
+        cluster_task(task, members, pool.load, images_per_cluster=20, iterations=30, restarts=2, seed=3)
+        for task, members in tasks_of(pool.samples)
+    )
     assert result.pool.clusters.equals(plain.clusters)
     assert result.pool.centroids.equals(plain.centroids)
     assert verdicts(result) == {"cat": NEW, "horse": NEW}

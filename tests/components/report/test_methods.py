@@ -8,16 +8,16 @@ import pytest
 from markupsafe import escape
 
 from components import schemas
-from components.parameters.parameters import StrategyName
 from components.report.inputs import CoincideEvidence, Costs, ReportInputs, TiveEvidence
 from components.report.method_text import METHODS
 from components.report.report import build_report
-from components.strategies.strategy import STRATEGIES
+from components.strategies.load import load_strategy
+from components.strategies.names import STRATEGY_NAMES
 from tests.components.report.synthetic import make_inputs
 from tests.components.report.synthetic_pool import draw_image
 
 
-def without_presel(strategy: StrategyName) -> ReportInputs:
+def without_presel(strategy: str) -> ReportInputs:
     """The synthetic run as another strategy would leave it."""
     inputs = make_inputs()
     selection = inputs.selection.set_column(
@@ -27,7 +27,7 @@ def without_presel(strategy: StrategyName) -> ReportInputs:
         nowhere = pa.array(np.full(selection.num_rows, -1))
         selection = selection.set_column(3, schemas.SELECTION.field("cluster"), nowhere)
     costs = inputs.costs
-    if STRATEGIES[strategy].reads_pool_instructions:
+    if load_strategy(strategy).reads_pool_instructions:
         everything = costs.all_instructions
         costs = Costs(everything, costs.all_usd, everything, costs.all_usd, 0.02, everything, costs.all_usd)
     return replace(
@@ -70,13 +70,13 @@ def coincide_evidence() -> CoincideEvidence:
     return CoincideEvidence(pa.Table.from_pylist(rows, schema=schemas.CONCEPT_SHARES))
 
 
-def page_of(strategy: StrategyName) -> str:
+def page_of(strategy: str) -> str:
     return build_report(
         without_presel(strategy), map_points=200, grid_clusters=3, grid_images=4, image_loader=draw_image
     )
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES.keys() - {"presel"}))
+@pytest.mark.parametrize("strategy", [name for name in STRATEGY_NAMES if name != "presel"])
 def test_the_page_is_in_the_strategys_words(strategy):
     page = page_of(strategy)
     assert str(escape(METHODS[strategy].chosen)) in page

@@ -13,7 +13,7 @@ from PIL import Image
 from components import money, schemas
 from components.report import number_text
 from components.report.allocation_view import allocation_view, rounding_text
-from components.report.benchmark_comparison import difference
+from components.report.benchmark_comparison import differences
 from components.report.cluster_grids import cluster_grids, grid_clusters_of
 from components.report.geometry import evenly_spaced, linear_axis
 from components.report.importance_view import importance_view
@@ -30,17 +30,17 @@ def allocation_table(rows: list[tuple[str, int, int, int, float, int]]) -> pa.Ta
     return pa.table(dict(zip(schemas.ALLOCATION.names, columns, strict=True)), schemas.ALLOCATION)
 
 
-def benchmark_run(name: str, scores: list[float], *, metric: float | None = None) -> BenchmarkRun:
+def benchmark_run(name: str, scores: list[float], *, metric: float | None = None, turns: int = 1) -> BenchmarkRun:
     rows = len(scores)
     predictions = pa.table(
         {
             "set": ["s"] * rows,
-            "record_id": [str(index) for index in range(rows)],
-            "turn": [0] * rows,
+            "record_id": [str(index // turns) for index in range(rows)],
+            "turn": [index % turns for index in range(rows)],
             "image": [""] * rows,
             "question": ["?"] * rows,
             "references": [["a"]] * rows,
-            "prediction": ["a"] * rows,
+            "prediction": ["a" if score else "b" for score in scores],
             "score": scores,
         },
         schemas.PREDICTIONS,
@@ -103,18 +103,25 @@ def test_evenly_spaced_indices_are_distinct_and_reach_both_ends(count, wanted):
         assert (chosen[0], chosen[-1]) == (0, count - 1)
 
 
-def test_difference_pairs_the_questions():
-    first, second = benchmark_run("tuned", [1, 1, 1, 0]), benchmark_run("random", [1, 0, 1, 0])
-    gap = difference(first, second, ("s",))
-    assert gap.mean == pytest.approx(0.25)
-    # Paired differences 0, 1, 0, 0: variance 0.25, standard error sqrt(0.25 / 4) = 0.25.
-    assert gap.half_width == pytest.approx(1.959964 * 0.25)
+def test_differences_keep_the_questions_of_a_record_together():
+    """Ten records of four questions that stand or fall together tell as much as ten questions."""
+    tuned, random = ([1.0] * 4 * right + [0.0] * 4 * (10 - right) for right in (7, 4))
+    apart = differences(benchmark_run("tuned", tuned), benchmark_run("random", random), ("s",)).average
+    together = differences(
+        benchmark_run("tuned", tuned, turns=4), benchmark_run("random", random, turns=4), ("s",)
+    ).average
+    single = differences(benchmark_run("tuned", tuned[::4]), benchmark_run("random", random[::4]), ("s",)).average
+    assert apart is not None
+    assert together is not None
+    assert single is not None
+    assert apart.difference == together.difference == pytest.approx(0.3)
+    assert (together.low, together.high) == pytest.approx((single.low, single.high))
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)
 
 
-def test_difference_has_no_interval_where_the_metric_is_not_a_mean():
-    gap = difference(benchmark_run("tuned", [1, 0, 1, 1], metric=0.9), benchmark_run("random", [1, 0, 0, 0]), ("s",))
-    assert gap.mean == pytest.approx(0.65)
-    assert math.isnan(gap.half_width)
+def test_sets_that_one_model_has_no_score_for_have_no_difference():
+    found = differences(benchmark_run("tuned", [1, 0]), benchmark_run("random", [1, 0], metric=math.nan), ())
+    assert (found.average, found.sets) == (None, {})
 
 
 def test_rounding_sentence_counts_what_the_floor_loses():

@@ -6,7 +6,7 @@ import pytest
 from components.selection.allocation import allocate
 from components.selection.cluster_cells import count_cluster_cells
 from components.selection.select import select_samples
-from components.selection.task_importance import importance_temperature, task_importance
+from components.strategies.presel.task_importance import importance_temperature, task_importance
 from tests.components.selection.golden import NAMES, load_golden
 
 

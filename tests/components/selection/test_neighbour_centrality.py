@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.selection import neighbour_centrality as module
-from components.selection.neighbour_centrality import neighbour_centrality, order_by_centrality, select_central
+from components.selection.neighbour_centrality import neighbour_centrality, order_by_centrality
 
 
 def slow_centrality(vectors, neighbours):
@@ -42,9 +42,8 @@ def test_against_a_slow_reference_in_blocks_of_any_size(count, width, neighbours
     assert (np.abs(scores) <= 1).all()
 
 
-def test_a_cluster_of_one_scores_zero_and_can_be_picked():
+def test_a_cluster_of_one_scores_zero():
     assert neighbour_centrality(np.ones((1, 3))).tolist() == [0.0]
-    assert select_central(np.ones((1, 3)), ["a"], 1).tolist() == [0]
     assert neighbour_centrality(np.ones((0, 3))).tolist() == []
 
 
@@ -70,17 +69,15 @@ def test_duplicates_tie_exactly_and_the_sample_id_decides():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(2, 30), st.integers(0, 1000), st.data())
-def test_picks_do_not_depend_on_the_order_of_rows(count, seed, data):
+@given(st.integers(2, 30), st.integers(0, 1000))
+def test_the_order_of_picks_does_not_depend_on_the_order_of_rows(count, seed):
     rng = np.random.default_rng(seed)
     vectors = rng.integers(-2, 3, (count, 3)).astype(np.float32) + np.float32(0.25)
     ids = [f"{row:03d}" for row in range(count)]
-    quota = data.draw(st.integers(0, count))
-    order = rng.permutation(count)
-    picked = select_central(vectors, ids, quota)
-    again = select_central(vectors[order], [ids[row] for row in order], quota)
-    assert len(picked) == quota
-    assert [ids[row] for row in picked] == [ids[order[row]] for row in again]
+    shuffled = rng.permutation(count)
+    order = order_by_centrality(neighbour_centrality(vectors), ids)
+    again = order_by_centrality(neighbour_centrality(vectors[shuffled]), [ids[row] for row in shuffled])
+    assert [ids[row] for row in order] == [ids[shuffled[row]] for row in again]
 
 
 def test_bad_input_is_named():
@@ -92,7 +89,5 @@ def test_bad_input_is_named():
         neighbour_centrality(np.array([[np.nan, 0.0]]))
     with pytest.raises(ValueError, match=r"shape \(n, d\), got \(3,\)"):
         neighbour_centrality(np.ones(3))
-    with pytest.raises(ValueError, match="quota is 3, but the cluster has 2"):
-        select_central(np.ones((2, 2)), ["a", "b"], 3)
     with pytest.raises(ValueError, match="2 scores but 1 sample ids"):
         order_by_centrality(np.zeros(2), ["a"])

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from components.selection.cluster_cells import count_cluster_cells
 from components.selection.neighbour_centrality import neighbour_centrality
-from components.selection.select import select_random, select_samples
+from components.selection.select import select_samples
+from components.selection.select_random import select_random
 
 
 def pool(seed, count=40):

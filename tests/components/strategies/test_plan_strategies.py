@@ -3,8 +3,9 @@ import pytest
 
 from components.instructions.spending.estimate import UnitCost
 from components.schemas import DIFFICULTY, SAMPLES
+from components.strategies.load import load_strategy
+from components.strategies.names import STRATEGY_NAMES
 from components.strategies.plan_strategies import plan_strategy, strategy_plan_text
-from components.strategies.strategy import STRATEGIES
 
 SIZES = {"a": 50, "b": 30, "c": 20}
 
@@ -62,10 +63,10 @@ def test_tive_follows_an_earlier_difficulty_of_the_same_tasks():
     assert plan("tive", difficulty=table.slice(1)).tasks[0].selected is None
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES.keys() - {"presel"}))
+@pytest.mark.parametrize("strategy", [name for name in STRATEGY_NAMES if name != "presel"])
 def test_instructions_and_their_price(strategy):
     found = plan(strategy)
-    needed = 100 if strategy == "full" or STRATEGIES[strategy].reads_pool_instructions else 24
+    needed = 100 if strategy == "full" or load_strategy(strategy).reads_pool_instructions else 24
     assert found.instructions == needed
     text = strategy_plan_text(found)
     assert f"{needed} of 100, booked at ${needed / 2:,.2f}" in text

@@ -1,0 +1,138 @@
+"""COINCIDE over a whole pool: clusters, shares and picks as tables, with a reason for every sample."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from components.schemas import CHOSEN, CONCEPT_CENTROIDS, CONCEPT_SHARES, CONCEPTS, SELECTION
+from components.selection.vectors import normalise
+from components.strategies.coincide.concept_shares import (
+    concept_density,
+    concept_quotas,
+    concept_shares,
+    transferability,
+)
+from components.strategies.coincide.gaussian_kernel import GAMMA, CoincideProfile, kernel_row_sums
+from components.strategies.coincide.greedy_mmd import greedy_mmd
+from components.strategies.coincide.spherical_k_means import spherical_k_means
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConceptTables:
+    """The concept clusters.
+
+    Attributes:
+        concepts: CONCEPTS, sorted by sample_id.
+        centroids: CONCEPT_CENTROIDS, sorted by cluster.
+    """
+
+    concepts: pa.Table
+    centroids: pa.Table
+
+
+def cluster_concepts(
+    samples: pa.Table, features: NDArray[np.float32], *, clusters: int, iterations: int, seed: int
+) -> ConceptTables:
+    """Cluster the pool by what the small model makes of it, tasks mixed.
+
+    Args:
+        samples: CHOSEN columns of the samples that have activations, sorted by sample_id.
+        features: `(n, d)` their activations, unit length.
+        clusters: K.
+        iterations: of k-means.
+        seed: of k-means.
+    """
+    found = spherical_k_means(features, clusters, iterations=iterations, seed=seed)
+    columns = [*(samples[name] for name in CHOSEN.names), pa.array(found.labels), pa.array(found.similarity)]
+    count = len(found.centroids)
+    centroids = [np.arange(count), np.bincount(found.labels, minlength=count), found.centroids.tolist()]
+    return ConceptTables(pa.table(columns, schema=CONCEPTS), pa.table(centroids, schema=CONCEPT_CENTROIDS))
+
+
+def concept_share_table(
+    concepts: pa.Table,
+    centroids: pa.Table,
+    features: NDArray[np.float32],
+    *,
+    layers: int,
+    budget: int,
+    temperature: float,
+    profile: CoincideProfile,
+) -> pa.Table:
+    """Transferability, density, share and quota of every cluster.
+
+    Args:
+        concepts: CONCEPTS, sorted by sample_id.
+        centroids: CONCEPT_CENTROIDS.
+        features: `(n, d)`, the activations of its rows; may be memory-mapped.
+        layers: number of layers that the activations are made of.
+        budget: samples to pick.
+        temperature: tau.
+        profile: `paper` or `released`.
+
+    Returns:
+        CONCEPT_SHARES, sorted by cluster.
+    """
+    matrix = np.array(centroids["centroid"].to_pylist(), dtype=np.float32)  # (K, d)
+    carried = transferability(matrix, layers=layers, profile=profile)  # (K,)
+    dense = np.array([concept_density(vectors, profile=profile) for _, _, vectors in _clusters(concepts, features)])
+    shares = concept_shares(carried, dense, temperature=temperature)  # (K,)
+    sizes = centroids["size"].to_numpy()  # (K,)
+    quotas = concept_quotas(shares, sizes, budget=budget, profile=profile)
+    return pa.table([centroids["cluster"], sizes, carried, dense, shares, quotas], schema=CONCEPT_SHARES)
+
+
+def select_by_concept(
+    concepts: pa.Table, shares: pa.Table, features: NDArray[np.float32], *, profile: CoincideProfile
+) -> pa.Table:
+    """Pick every cluster's quota by greedy MMD; one cluster's vectors are in memory at a time.
+
+    Args:
+        concepts: CONCEPTS, sorted by sample_id.
+        shares: CONCEPT_SHARES.
+        features: `(n, d)`, the activations of its rows; may be memory-mapped.
+        profile: decides the kernel's width.
+
+    Returns:
+        SELECTION, sorted by sample_id.
+    """
+    quota_of = dict(zip(shares["cluster"].to_pylist(), shares["quota"].to_pylist(), strict=True))
+    parts = []
+    for cluster, members, vectors in _clusters(concepts, features):
+        quota, count = quota_of[cluster], members.num_rows
+        rank = np.zeros(count, dtype=np.int64)  # (n,)
+        rank[greedy_mmd(vectors, quota, gamma=GAMMA[profile])] = np.arange(1, quota + 1)
+        columns = [
+            *(members[name] for name in CHOSEN.names),
+            members["cluster"],
+            pa.array(np.zeros(count, dtype=bool)),
+            pa.array(kernel_row_sums(vectors, gamma=GAMMA[profile]) / count),
+            pa.array(rank),
+            pa.array(np.full(count, quota)),
+            pa.array(rank > 0),
+            pa.array((rank > 0).astype(np.int64)),
+            pa.array([_reason(int(place), quota, count) for place in rank], pa.string()),
+        ]
+        parts.append(pa.table(columns, schema=SELECTION))
+    return pa.concat_tables(parts).sort_by("sample_id").combine_chunks()
+
+
+def _clusters(concepts: pa.Table, features: NDArray[np.float32]) -> Iterator[tuple[int, pa.Table, NDArray[np.float64]]]:
+    """Each cluster by number: its rows, and their unit vectors."""
+    labels = concepts["cluster"].to_numpy()  # (n,)
+    order = np.argsort(labels, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        yield int(labels[rows[0]]), concepts.take(rows), normalise(features[rows], np.float64)
+
+
+def _reason(place: int, quota: int, count: int) -> str:
+    if place and quota == count:
+        return "picked: its cluster is taken whole"
+    if place:
+        return f"picked: number {place:,} of {quota:,} that together look most like their cluster of {count:,}"
+    if quota:
+        return f"passed over: the {quota:,} picks of its cluster of {count:,} look like the cluster without it"
+    return "passed over: its cluster was given no image"

@@ -1,0 +1,1 @@
+"""Control: the whole pool, whatever the budget."""

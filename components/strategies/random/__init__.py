@@ -1,0 +1,1 @@
+"""Control: uniformly from the pool."""

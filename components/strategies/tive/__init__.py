@@ -1,0 +1,1 @@
+"""TIVE (arXiv 2403.09559): gradient influence."""

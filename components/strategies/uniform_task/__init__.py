@@ -1,0 +1,1 @@
+"""Control: the same number from every task, at random."""

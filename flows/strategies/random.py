@@ -1,0 +1,11 @@
+"""Control: uniformly from the pool."""
+
+from flows.strategies.chosen import Chosen
+from tasks.controls import random_select
+from tasks.platform.stage import CurationRun
+from tasks.platform.versioning import Artifact
+
+
+def choose(run: CurationRun, manifest: Artifact) -> Chosen:
+    """Uniformly from the pool."""
+    return Chosen(random_select(run, manifest), evidence=(), computed=())

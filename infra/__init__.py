@@ -1,1 +1,0 @@
-"""How the pipeline is deployed: container images, the server stack, work pools."""

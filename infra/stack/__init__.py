@@ -1,1 +1,0 @@
-"""The server stack as local processes: PostgreSQL, object store, Prefect, MLflow and a worker."""
