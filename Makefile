@@ -17,8 +17,8 @@ export XDG_CACHE_HOME := $(CURDIR)/.presel/cache
 
 help:
 	@echo "make demo    set up, draw the demo pool, run the whole pipeline on it"
-	@echo "make test    set up, run the tests (about 13 minutes on 2 cores)"
-	@echo "make soak    the tests that take long: faults, the server stack, Retry in a browser (about 15 minutes)"
+	@echo "make test    set up, run the tests (about 5 minutes on 2 cores)"
+	@echo "make soak    the tests that take long: faults, the server stack, Retry in a browser, properties with many examples"
 	@echo "make lint    ruff and mypy, as CI runs them"
 	@echo "make ui      MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, over this folder's runs"
 	@echo "make stack   PostgreSQL, Prefect, MLflow, an S3 store and a worker as local processes (stack-status, stack-stop, stack-clean)"
@@ -37,10 +37,10 @@ demo: $(STAMP)
 	@$(BIN)/presel demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile -m "not soak"
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: $(STAMP)
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest --hypothesis-profile thorough -m "soak or hypothesis"
 
 lint: $(STAMP)
 	$(BIN)/pre-commit run --all-files

@@ -10,7 +10,6 @@ from bench import (
     influence,
     instruction_relevance_score,
     k_means,
-    ledger_writes,
     neighbour_centrality,
     per_sample_gradients,
     recuration,
@@ -24,7 +23,6 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
     "per_sample_gradients": per_sample_gradients.main,
     "instruction_relevance_score": instruction_relevance_score.main,
     "k_means": k_means.main,
-    "ledger_writes": ledger_writes.main,
     "selection_memory": selection_memory.main,
     "recuration": recuration.main,
 }

@@ -148,16 +148,17 @@ def copy_tree(source: Path, target: Path) -> None:
 
     Neither copy may be changed in place afterwards.
     """
-
-    def link_or_copy(from_path: str, to_path: str) -> None:
-        try:
-            os.link(from_path, to_path)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-                raise
-            shutil.copy2(from_path, to_path)
-
     shutil.copytree(source, target, copy_function=link_or_copy, dirs_exist_ok=True)
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Make a hard link of a file, or a copy where the file system refuses one."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        shutil.copy2(source, target)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.people.hand_out import HandOut, hand_out_to_people
 from components.instructions.people.importing import PeopleImport, import_from_people
@@ -12,11 +10,11 @@ from components.instructions.people.provider import PeopleProvider
 from components.instructions.request import IdentifiedRequest, identify_request, requests_for_samples
 from components.parameters.parameters import ParameterError
 from components.pool.manifest import read_samples
-from components.schemas import CHOSEN, SELECTION
-from components.storage import read_table
 from components.strategies.load import load_strategy
+from tasks.platform.stage_graph import makers
 from tasks.platform.versioning import outdated_stages
 from tasks.platform.workspace import Workspace
+from tasks.stages import declarations_of
 
 _LABEL = "annotate"
 
@@ -82,16 +80,12 @@ def _wanted(workspace: Workspace) -> list[IdentifiedRequest]:
 
 def _chosen(workspace: Workspace) -> Iterator[str]:
     """Samples whose instructions the run wants, as far as it has chosen and the choice is up to date."""
-    outdated = set(outdated_stages(workspace))
-    if load_strategy(workspace.parameters().strategy).reads_pool_instructions:
-        yield from read_samples(workspace.artifact("manifest"))["sample_id"].to_pylist()
-    reference = workspace.artifact("reference") / "reference.parquet"
-    if reference.exists() and "reference" not in outdated:
-        yield from read_table(reference, CHOSEN)["sample_id"].to_pylist()
-    selection = workspace.artifact("selection") / "selection.parquet"
-    if selection.exists() and not any(name.endswith("select") for name in outdated):
-        yield from read_table(selection, SELECTION).filter(pc.field("picked"))["sample_id"].to_pylist()
-    for name in workspace.parameters().baselines:
-        control = workspace.artifact(f"baseline_selection/{name}") / "chosen.parquet"
-        if control.exists() and f"baseline_select@{name}" not in outdated:
-            yield from read_table(control, CHOSEN)["sample_id"].to_pylist()
+    parameters, outdated = workspace.parameters(), set(outdated_stages(workspace))
+    strategy, stages = load_strategy(parameters.strategy), declarations_of(parameters.strategy)
+    for stage in (stage for stage in stages if stage.buys):
+        assert stage.buys is not None
+        for item in parameters.baselines if stage.each_baseline else ("",):
+            paths = stage.reads_of(strategy)
+            made = all(workspace.artifact(path.replace("${item}", item)).exists() for path in paths)
+            if made and outdated.isdisjoint(maker.instance(item) for maker in makers(paths, stages)):
+                yield from stage.buys(workspace, item)

@@ -10,11 +10,12 @@ import pyarrow as pa
 from prefect.runtime import flow_run
 
 from components.benchmark.relative import average_score, relative_score
-from components.report.comparison import FULL, ComparisonInputs, StrategyRow, build_comparison, strategy_rows
+from components.report.comparison import ComparisonInputs, StrategyRow, build_comparison, strategy_rows
 from components.report.inputs import Lineage
 from components.schemas import COMPARISON, METRICS, TRAINING_SAMPLES
 from components.selection.budget import budget_text, parse_budget
 from components.storage import read_table, write_table, write_text
+from components.strategies.load import strategies_that
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import RUNS
 from tasks.platform.git_commit import git_commit
@@ -86,7 +87,8 @@ def describe_comparison(
 
 def _row(run: Run, place: Workspace, outcome: CurationOutcome, metrics: Mapping[Run, pa.Table]) -> dict[str, object]:
     strategy, seed = run
-    own, full = metrics[run], metrics.get((FULL, seed))
+    own = metrics[run]
+    full = next((metrics[name, seed] for name in strategies_that("takes_whole_pool") if (name, seed) in metrics), None)
     training_set = read_table(place.artifact("training_set") / "samples.parquet", TRAINING_SAMPLES)
     return {
         "strategy": strategy,

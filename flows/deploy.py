@@ -12,8 +12,8 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalC
 from prefect.exceptions import ObjectNotFound
 
 from components.parameters.parameters import ParameterError
+from tasks.platform.declaration import Resource
 from tasks.platform.prefect_server import check_server
-from tasks.platform.stage import Resource
 
 POOL = "presel"
 PoolType = Literal["process", "docker", "kubernetes"]

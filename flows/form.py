@@ -6,16 +6,24 @@ when the run is created: in the form, by `prefect deployment run` and by a sched
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
-from components.parameters.instructions import ProviderName
+from components.instructions.open_provider import PROVIDERS
+from components.parameters.instructions import check_provider_name
 from components.parameters.parameters import ParameterError
 from components.selection.budget import budget_text, parse_budget
 from components.strategies.names import STRATEGY_NAMES, check_strategy_name
-from flows.prepare_workspace import NAME, chosen_settings, find_workspace, prepare_workspace, resolve_workspace
+from flows.prepare_workspace import (
+    NAME,
+    chosen_settings,
+    find_workspace,
+    prepare_workspace,
+    resolve_workspace,
+    update_pipeline,
+)
 from tasks.platform.workspace import Workspace
 
 AS_CONFIGURED: Final = "as configured"
@@ -25,6 +33,10 @@ def _readable(value: str) -> str:
     if value:
         parse_budget(value)
     return value
+
+
+def _configured_or_provider(value: str) -> str:
+    return value if value == AS_CONFIGURED else check_provider_name(value)
 
 
 def _configured_or_strategy(value: str) -> str:
@@ -41,7 +53,11 @@ StrategyChoice = Annotated[
 StrategyField = Annotated[
     str, AfterValidator(check_strategy_name), Field(json_schema_extra={"enum": list(STRATEGY_NAMES)})
 ]
-ProviderChoice = Literal["as configured", ProviderName]
+ProviderChoice = Annotated[
+    str,
+    AfterValidator(_configured_or_provider),
+    Field(json_schema_extra={"enum": [AS_CONFIGURED, *PROVIDERS]}),
+]
 # The pattern says in JSON schema what `parse_budget` accepts; a test holds the two together.
 _NUMBER = r"\d+(?:[,_]\d{3})*"
 BUDGET_PATTERN = (
@@ -97,7 +113,9 @@ def asked_workspace(workspace: str, *, overlays: Sequence[str], settings: Sequen
     if not folder.is_relative_to(here):
         raise ParameterError(f"workspace {workspace!r} lies outside the project {here}: name one in it, or under runs/")
     found = Workspace(str(folder.relative_to(here)))
-    return found if found.pipeline_file.is_file() else find_workspace(workspace)
+    found = found if found.pipeline_file.is_file() else find_workspace(workspace)
+    update_pipeline(found)
+    return found
 
 
 def run_name() -> str:

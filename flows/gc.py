@@ -9,13 +9,24 @@ from rich.table import Table
 from components.lineage.retention import Item, group_items
 from components.parameters.retention import RetentionParameters
 from flows.prepare_workspace import all_workspaces, find_workspace
-from tasks.platform.collect_files import delete_paths, judge_results, judge_scratch, list_vector_versions
-from tasks.platform.collect_hashes import hashes_at_hand
-from tasks.platform.collect_objects import delete_objects, judge_objects
-from tasks.platform.collect_runs import PurgeError, check_tracking, delete_runs, hashes_of_runs, judge_runs
+from tasks.platform.collect_files import (
+    delete_objects,
+    delete_paths,
+    judge_folders,
+    judge_objects,
+    judge_results,
+    list_vector_versions,
+)
+from tasks.platform.collect_runs import (
+    check_journal,
+    check_tracking,
+    delete_runs,
+    hashes_at_hand,
+    hashes_of_runs,
+    judge_runs,
+)
+from tasks.platform.journal import now_ms
 from tasks.platform.model_versions import all_versions
-from tasks.platform.tracking_record import now_ms
-from tasks.platform.tracking_spool import count_waiting
 from tasks.platform.workspace import Workspace
 
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -28,7 +39,7 @@ class Collection:
     Attributes:
         runs: of MLflow.
         objects: of the DVC cache.
-        files: results and scratch folders.
+        files: results, and folders of old work.
         vectors: versions of tables of vectors.
     """
 
@@ -57,17 +68,12 @@ def collect_and_show(*, delete: bool) -> None:
     """
     retention = find_workspace(None).parameters().retention
     workspaces = all_workspaces()
-    if delete and count_waiting():
-        raise PurgeError(
-            f"{count_waiting():,} operations wait for MLflow, and what their runs need is not known before it has "
-            "them; `presel sync` sends them, then collect"
-        )
     with ExitStack() as held:
         if delete:
             # A run that has not told MLflow of its artifacts yet would lose them.
             for workspace in workspaces:
                 held.enter_context(workspace.exclusive())
-        if delete:
+            check_journal()
             check_tracking(workspaces)
         collection = decide(workspaces, retention)
         if delete:
@@ -88,15 +94,17 @@ def decide(workspaces: tuple[Workspace, ...], retention: RetentionParameters) ->
     objects, kept_objects = judge_objects(needed, retention=retention, now_ms=now)
     # What is kept may lie in the remote alone; its result says where to find it.
     results = judge_results(needed | kept_objects, retention=retention, now_ms=now)
-    scratch = judge_scratch(retention=retention, now_ms=now)
-    return Collection(runs, objects, (*results, *scratch), list_vector_versions(workspaces))
+    folders = judge_folders(retention=retention, now_ms=now)
+    return Collection(runs, objects, (*results, *folders), list_vector_versions(workspaces))
 
 
 def _delete(collection: Collection, retention: RetentionParameters) -> None:
     """Runs first: one whose artifacts are gone could not be walked back; objects that nothing names go next time."""
     delete_runs([item.name for item in collection.runs if item.decision.goes])
-    delete_paths([item for item in collection.files if item.decision.goes])
-    delete_objects([item.name for item in collection.objects if item.decision.goes], retention, now_ms=now_ms())
+    now = now_ms()
+    delete_paths([item for item in collection.files if item.decision.goes], retention=retention, now_ms=now)
+    objects = [item.name for item in collection.objects if item.decision.goes]
+    delete_objects(objects, retention=retention, now_ms=now)
 
 
 def _show(collection: Collection, *, deleted: bool) -> None:

@@ -19,11 +19,11 @@ from components.lineage.trace_samples import TracedSample, trace_samples
 from components.parameters.parameters import merge_overlays
 from components.storage import read_table, write_text
 from flows.explain import explain_in_workspace
-from tasks.platform.earlier import GOES_ON_FROM_TAG
+from tasks.platform.dvc_objects import open_objects
 from tasks.platform.model_versions import ModelVersion, find_version
-from tasks.platform.object_store import open_objects
 from tasks.platform.promotion import decision_tags
 from tasks.platform.run_archive import RunArchive, open_archive
+from tasks.platform.tag_names import COST_TAG, FLOW_RUN_URL_TAG, GOES_ON_FROM_TAG
 from tasks.platform.workspace import STATE, Workspace
 
 
@@ -134,8 +134,8 @@ def _run_facts(archive: RunArchive) -> RunFacts:
         commit=archive.commit,
         has_changed_code=archive.has_changed_code,
         lock_sha256=hashlib.sha256(archive.lock_text.encode()).hexdigest(),
-        flow_run_url=page if (page := archive.tags.get("prefect.flow_run_url", "")).startswith("http") else "",
-        cost_usd=float(archive.tags.get("presel.cost_usd", 0)),
+        flow_run_url=page if (page := archive.tags.get(FLOW_RUN_URL_TAG, "")).startswith("http") else "",
+        cost_usd=float(archive.tags.get(COST_TAG, 0)),
         goes_on_from=archive.tags.get(GOES_ON_FROM_TAG, ""),
     )
 

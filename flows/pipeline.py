@@ -1,56 +1,56 @@
-"""The stages of a strategy: those of dvc.yaml, or what `conf/strategies/` puts in their place."""
+"""dvc.yaml, made from what the stages of a strategy declare."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-BASE = Path("dvc.yaml")
-STRATEGY_FOLDER = Path("conf/strategies")
-EARLY = ("ingest", "embed", "cluster")  # of the shared stages, those that a strategy's own ones may read
-BASE_STRATEGY = "presel"
+from components.strategies.load import load_strategy
+from components.strategies.strategy import Strategy
+from tasks.platform.declaration import StageDeclaration
+from tasks.platform.import_closure import code_of
+from tasks.stages import declarations_of
+
+_HEADER = """\
+# Written by `presel pipeline --write` from the declarations in tasks/; a change made here is lost.
+# What each stage reads, which parameters and code it depends on, what it writes. Prefect's cache keys are made of
+# exactly this, so `presel run` and `dvc repro` agree on what is up to date.
+# data/earlier is what a recuration goes on from, nothing in a curation from scratch; `presel recurate` writes it.
+# data/inputs/*.json are snapshots of what lies outside the project's artifacts (sources, models, annotations); every
+# `presel run` brings them up to date.
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """The content of a dvc.yaml: stages by name, in an order in which they can run."""
-
-    stages: dict[str, Any]
-
-    def seen_from(self, folder: Path) -> str:
-        """As YAML for a workspace: code by its path from there, data inside it."""
-        up = os.path.relpath(".", folder)
-        stages = {}
-        for name, stage in self.stages.items():
-            body = dict(stage.get("do", stage))
-            body["deps"] = [path if path.startswith("data/") else f"{up}/{path}" for path in body["deps"]]
-            stages[name] = {**stage, "do": body} if "do" in stage else body
-        return yaml.safe_dump({"stages": stages}, sort_keys=False)
-
-
-def pipeline_of(strategy: str) -> Pipeline:
-    """Put together what a strategy runs.
+def pipeline_text(strategy: str, folder: Path = Path()) -> str:
+    """The dvc.yaml of a workspace.
 
     Args:
-        strategy: its name; every one but PreSel has a file in `conf/strategies`.
+        strategy: whose stages.
+        folder: of the workspace, relative to the project root, which is the working directory: code is named by its
+            path from there.
 
     Returns:
-        Its stages.
+        YAML; the stages in the order in which they run, of each its data in the declared order, then its code, sorted.
     """
-    base = yaml.safe_load(BASE.read_text(encoding="utf-8"))["stages"]
-    if strategy == BASE_STRATEGY:
-        return Pipeline(base)
-    change = yaml.safe_load((STRATEGY_FOLDER / f"{strategy}.yaml").read_text(encoding="utf-8"))
-    shared = {name: _reading(stage, change["reads"].get(name)) for name, stage in base.items()}
-    kept = {name: stage for name, stage in shared.items() if name not in change["leave_out"]}
-    early = {name: kept.pop(name) for name in EARLY if name in kept}
-    return Pipeline(early | change["stages"] | kept)
+    facts = load_strategy(strategy)
+    stages = (
+        yaml.safe_dump({stage.name: _entry(stage, facts, folder)}, sort_keys=False, width=120)
+        for stage in declarations_of(strategy)
+    )
+    return _HEADER + "stages:\n" + "\n".join("".join(f"  {line}\n" for line in text.splitlines()) for text in stages)
 
 
-def _reading(stage: dict[str, Any], data: list[str] | None) -> dict[str, Any]:
-    """A stage that reads other data than dvc.yaml says, with the same code."""
-    if data is None:
-        return stage
-    return {**stage, "deps": [*data, *(path for path in stage["deps"] if not path.startswith("data/"))]}
+def _entry(declaration: StageDeclaration, strategy: Strategy, folder: Path) -> dict[str, Any]:
+    data = [f"data/{path}" for path in declaration.reads_of(strategy)]
+    code = [os.path.relpath(path, folder) for path in code_of(declaration.module, strategy.name)]
+    written = f"data/{declaration.writes}"
+    parameters = list(declaration.parameters_of(strategy))
+    body = {
+        "desc": declaration.description,
+        "cmd": f"python -m flows.stage {declaration.instance('${item}')}",
+        "deps": data + code,
+        **({"params": parameters} if parameters else {}),
+        "outs": [{written: {"persist": True}} if declaration.persist else written],
+    }
+    return {"foreach": "${baselines}", "do": body} if declaration.each_baseline else body

@@ -1,6 +1,6 @@
 """`presel plan`: what a run would do and buy, without doing it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -9,28 +9,29 @@ import pyarrow.compute as pc
 from components.compute.progress import no_progress
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
-from components.instructions.missing import pool_refusal, samples_bought, samples_without_instruction
-from components.instructions.open_provider import open_provider
+from components.instructions.missing import samples_bought, samples_without_instruction
+from components.instructions.open_provider import PROVIDERS, open_provider
 from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.money import dollars
 from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
+from components.plan.plan import plan_run
+from components.plan.request import PlanRequest
 from components.pool.ingest import ingest
 from components.pool.manifest import read_images, read_quarantine, read_samples
 from components.recuration.kept_quotas import kept_ids
 from components.recuration.outlook import recuration_outlook
 from components.recuration.pool_changes import pool_changes
-from components.schemas import ATTEMPT_ROWS, CHOSEN, CLUSTERS, DIFFICULTY, IMPORTANCE, SELECTION
+from components.schemas import ATTEMPT_ROWS, CHOSEN, SELECTION
 from components.selection.budget import parse_budget
 from components.storage import read_table
 from components.strategies.load import load_strategy
-from components.strategies.plan import plan_run, plan_text
-from components.strategies.plan_strategies import plan_strategy, strategy_plan_text
-from components.strategies.tive.parameters import TiveParameters
+from components.strategies.run_files import RunFiles
+from tasks.ingest import ingest as ingest_stage
 from tasks.platform.finished import last_finished
 from tasks.platform.snapshot import changed_inputs, snapshot_file
-from tasks.platform.versioning import outdated_stages
+from tasks.platform.versioning import OutdatedStage, explain_outdated
 from tasks.platform.workspace import STATE, Workspace
 
 
@@ -43,7 +44,7 @@ class Pool:
     quarantine: pa.Table
 
 
-def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
+def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]]:
     """Work out what a run would take.
 
     Images are checked as ingest does when the sources changed since the last run; that costs nothing but time, and
@@ -53,21 +54,20 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
         workspace: with its parameters.
 
     Returns:
-        The plan in words and numbers, and the stages that are not up to date, in order.
+        The plan in words and numbers, and the stages that are not up to date and why, in order.
     """
     parameters = workspace.parameters()
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
     changed = changed_inputs(workspace) if snapshot_file(workspace, "sources").exists() else ()
-    outdated = outdated_stages(workspace, changed=[snapshot_file(workspace, name) for name in changed])
-    describe = _plan_presel if parameters.strategy == "presel" else _plan_other
+    outdated = explain_outdated(workspace, changed=[snapshot_file(workspace, name) for name in changed])
     try:
         price = provider_price(parameters.instructions, parameters.purchase)
-        pool = _pool(workspace, parameters, ingested="ingest" not in outdated)
-        units = unit_costs(pool.samples, pool.images, parameters=parameters.instructions, price=price)
+        pool = _pool(workspace, parameters, ingested=ingest_stage.name not in {stage.stage for stage in outdated})
+        request = _request(workspace, parameters, pool, price)
         said = [
-            describe(workspace, parameters, pool.samples, units),
+            plan_run(request).text(),
             *_about_recuration(workspace, parameters, pool),
-            *_about_money(parameters, units, price),
+            *_about_money(parameters, request.unit_costs, price),
         ]
         return "\n".join([*said, *_bought(workspace, parameters, pool)]), outdated
     except ValueError as error:
@@ -75,60 +75,32 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
         raise ParameterError(str(error)) from error
 
 
-def _plan_presel(workspace: Workspace, parameters: Parameters, samples: pa.Table, units: Mapping[str, UnitCost]) -> str:
-    own = parameters.instructions
-    provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
-    with open_ledger(own.ledger) as ledger:
-        bought = samples_bought(samples, provider=provider, ledger=ledger)
-    plan = plan_run(
-        samples,
-        budget=parameters.budget,
-        reference_share=parameters.reference.share,
-        seed=parameters.seed,
-        rounding=parameters.allocate.rounding,
-        price_per_instruction_usd=parameters.instructions.price_per_instruction_usd,
-        unit_costs=units,
-        baselines=parameters.baselines,
-        bought=bought,
-        importance=_earlier(workspace, "scores/importance.parquet", IMPORTANCE, own_only=not _scored_alike(parameters)),
-        clusters=_earlier(workspace, "clusters/clusters.parquet", CLUSTERS),
-    )
-    limit = parameters.purchase.spend_at_most_usd
-    if provider_price(own, parameters.purchase) is None or plan.cost_at_most_usd + plan.baselines_at_most_usd <= limit:
-        return plan_text(plan)
-    return (
-        f"{plan_text(plan)}\nThat can come to more than purchase.spend_at_most_usd ({dollars(limit)}), where a run "
-        "stops with everything kept: raise it, or lower the budget."
+def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Price | None) -> PlanRequest:
+    own, samples = parameters.instructions, pool.samples
+
+    def find_bought() -> frozenset[str]:
+        provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
+        with open_ledger(own.ledger) as ledger:
+            return samples_bought(samples, provider=provider, ledger=ledger)
+
+    def find_missing() -> frozenset[str]:
+        provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
+        with open_ledger(own.ledger) as ledger:
+            return frozenset(samples_without_instruction(samples, provider=provider, ledger=ledger))
+
+    return PlanRequest(
+        run=_files(workspace),
+        project=_files(Workspace(".")),
+        samples=samples,
+        unit_costs=unit_costs(samples, pool.images, parameters=own, price=price),
+        find_bought=find_bought,
+        find_missing=find_missing,
+        spend_at_most_usd=None if price is None else parameters.purchase.spend_at_most_usd,
     )
 
 
-def _plan_other(workspace: Workspace, parameters: Parameters, samples: pa.Table, units: Mapping[str, UnitCost]) -> str:
-    own, strategy = parameters.instructions, parameters.strategy
-    provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
-    with open_ledger(own.ledger) as ledger:
-        missing = samples_without_instruction(samples, provider=provider, ledger=ledger)
-    refusal = ""
-    if missing and load_strategy(strategy).reads_pool_instructions:
-        refusal = pool_refusal(
-            strategy=strategy,
-            missing=len(missing),
-            pool=samples.num_rows,
-            price_usd=_price_of(missing, samples, units),
-            provider=provider.name,
-        )
-    plan = plan_strategy(
-        samples,
-        strategy=strategy,
-        budget=parameters.budget,
-        seed=parameters.seed,
-        price_per_instruction_usd=own.price_per_instruction_usd,
-        unit_costs=units,
-        missing=frozenset(missing),
-        refusal=refusal,
-        difficulty=_earlier(workspace, "influence/difficulty.parquet", DIFFICULTY),
-        tive_rounding=parameters.section(TiveParameters).rounding,
-    )
-    return strategy_plan_text(plan)
+def _files(workspace: Workspace) -> RunFiles:
+    return RunFiles(workspace.artifact, workspace.parameters())
 
 
 def _about_recuration(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:
@@ -157,7 +129,7 @@ def _about_money(parameters: Parameters, units: Mapping[str, UnitCost], price: P
     own, purchase = parameters.instructions, parameters.purchase
     if price is None:
         return
-    batch = f", {price.batch_factor:g} of that in a batch" if own.provider == "batch" else ""
+    batch = f", {price.batch_factor:g} of that in a batch" if PROVIDERS[own.provider].in_batches else ""
     yield (
         f"Estimated from the prompt templates in {own.prompts} and the images' sizes, with the price of {price.model} "
         f"as of {price.as_of}: ${price.input_usd:g} and ${price.output_usd:g} per million tokens in and out{batch}. "
@@ -198,11 +170,6 @@ def _bought(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterato
         yield from cost_lines(costs)
 
 
-def _price_of(missing: Sequence[str], samples: pa.Table, units: Mapping[str, UnitCost]) -> float:
-    tasks = samples.filter(pc.is_in(samples["sample_id"], value_set=pa.array(missing, pa.string())))["task"]
-    return sum(units[task].price_usd for task in tasks.to_pylist())
-
-
 def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Pool:
     manifest = workspace.artifact("manifest")
     if ingested:
@@ -210,19 +177,3 @@ def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Po
     options, state = parameters.ingest, STATE / "known-images.parquet"
     found = ingest(parameters.sources, options, known_images=state, progress=no_progress)
     return Pool(found.samples, found.images, found.quarantine)
-
-
-def _scored_alike(parameters: Parameters) -> bool:
-    """Whether the project's own run scores as this one will: by the same model, on instructions of the same origin."""
-    project = Workspace(".").parameters()
-    sections = ("instructions", "vlm", "reference", "reference_tune", "tuning", "seed")
-    return all(getattr(project, name) == getattr(parameters, name) for name in sections)
-
-
-def _earlier(workspace: Workspace, name: str, schema: pa.Schema, *, own_only: bool = False) -> pa.Table | None:
-    """Of this workspace, else of the project's own; `plan_run` ignores what does not fit the pool."""
-    places = [workspace] if own_only else [workspace, Workspace(".")]
-    for path in (place.artifact(name) for place in places):
-        if path.exists():
-            return read_table(path, schema)
-    return None

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import yaml
 
 from components.parameters.parameters import ParameterError, Parameters, merge_overlays, parse_parameters
 from components.storage import write_text
-from flows.pipeline import BASE_STRATEGY, pipeline_of
+from flows.pipeline import pipeline_text
 from tasks.platform.workspace import Workspace
 
 RUNS = Path("runs")
@@ -41,25 +41,34 @@ def prepare_workspace(
         name: folder under `runs/`; by default the overlays' names, or a digest of the settings.
 
     Returns:
-        The project root's workspace when nothing is changed, no name given and the strategy is that of the root's
-        dvc.yaml, else `runs/NAME`. All workspaces share one DVC cache and one Prefect cache: equal work is done once.
+        The project root's workspace when nothing is changed and no name given, else `runs/NAME`. Its dvc.yaml is what
+        the stages declare now. All workspaces share one DVC cache and one Prefect cache: equal work is done once.
 
     Raises:
         ParameterError: the parameters or the name are not usable.
     """
     resolved = resolve_workspace(overlays=overlays, settings=settings, name=name)
     workspace = resolved.workspace
-    if workspace.root == ".":
-        return workspace
-    header = f"# Written by `presel run` from {resolved.origin}; the next such run writes it again.\n"
-    values = yaml.safe_dump(resolved.values, sort_keys=False, allow_unicode=True)
-    pipeline = pipeline_of(resolved.parameters.strategy).seen_from(Path(workspace.root))
-    texts = {workspace.parameter_file: header + values, workspace.pipeline_file: header + pipeline}
+    texts = {workspace.pipeline_file: pipeline_text(resolved.parameters.strategy, Path(workspace.root))}
+    if workspace.root != ".":
+        header = f"# Written by `presel run` from {resolved.origin}; the next such run writes it again.\n"
+        values = yaml.safe_dump(resolved.values, sort_keys=False, allow_unicode=True)
+        texts = {workspace.parameter_file: header + values, **texts}
+    _write_changed(workspace, texts)
+    return workspace
+
+
+def update_pipeline(workspace: Workspace) -> None:
+    """Bring the dvc.yaml of a workspace to what its stages declare now: they may have changed since it was laid out."""
+    text = pipeline_text(workspace.parameters().strategy, Path(workspace.root))
+    _write_changed(workspace, {workspace.pipeline_file: text})
+
+
+def _write_changed(workspace: Workspace, texts: Mapping[Path, str]) -> None:
     if any(not path.exists() or path.read_text(encoding="utf-8") != text for path, text in texts.items()):
         with workspace.exclusive():  # other parameters under a run that is working would spoil its work
             for path, text in texts.items():
                 write_text(path, text)
-    return workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +95,11 @@ def resolve_workspace(
     values = merge_overlays(BASE, overlays, settings)
     origin = " + ".join([str(BASE), *(os.path.relpath(overlay) for overlay in overlays), *settings])
     parameters = parse_parameters(values, origin=origin)
-    if name is None and parameters.strategy == BASE_STRATEGY and values == merge_overlays(BASE):
+    base = merge_overlays(BASE)
+    if name is None and values == base:
         return ResolvedWorkspace(Workspace("."), parameters, values, origin)
-    chosen = name or _default_name(overlays, settings, parameters.strategy)
+    usual = parameters.strategy == base["strategy"]
+    chosen = name or _default_name(overlays, settings, "" if usual else parameters.strategy)
     if not NAME.fullmatch(chosen):
         raise ParameterError(f"--name {chosen!r}: use letters, digits, '.', '_' and '-' only")
     return ResolvedWorkspace(Workspace(str(RUNS / chosen)), parameters, values, origin)
@@ -100,13 +111,16 @@ def base_parameters(overlays: Sequence[Path], settings: Sequence[str]) -> Parame
 
 
 @contextmanager
-def discard_if_new() -> Iterator[None]:
-    """Remove the workspaces that the block lays out: a plan leaves none behind."""
-    before = set(RUNS.glob("*"))
+def workspace_to_plan(
+    *, overlays: Sequence[Path] = (), settings: Sequence[str] = (), name: str | None = None
+) -> Iterator[Workspace]:
+    """The workspace that `prepare_workspace` lays out; one that was not there before is gone after the block."""
+    folder = Path(resolve_workspace(overlays=overlays, settings=settings, name=name).workspace.root)
+    is_new = not folder.exists()
     try:
-        yield
+        yield prepare_workspace(overlays=overlays, settings=settings, name=name)
     finally:
-        for folder in set(RUNS.glob("*")) - before:
+        if is_new and folder.exists():
             shutil.rmtree(folder)
         if RUNS.is_dir() and not any(RUNS.iterdir()):
             RUNS.rmdir()
@@ -131,11 +145,9 @@ def find_workspace(name: str | None) -> Workspace:
 
 
 def _default_name(overlays: Sequence[Path], settings: Sequence[str], strategy: str) -> str:
-    """The overlays, the strategy where it is not the usual one, and a digest of all other settings."""
+    """The overlays, the strategy where it is not that of params.yaml, and a digest of all other settings."""
     others = [setting for setting in settings if setting.partition("=")[0] != "strategy"]
-    parts = [overlay.stem for overlay in overlays]
-    if strategy != BASE_STRATEGY or not (parts or others):
-        parts.append(strategy)
+    parts = [*(overlay.stem for overlay in overlays), *([strategy] if strategy else [])]
     if others:
         parts.append(hashlib.sha256(json.dumps(others).encode()).hexdigest()[:8])
     return "-".join(parts)

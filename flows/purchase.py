@@ -16,9 +16,10 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from pydantic import Field
 
-from components.instructions.spending.approval import PAID_BY_REQUEST, Outlook, outlook_text
+from components.instructions.open_provider import PROVIDERS
+from components.instructions.spending.approval import Outlook, outlook_text
 from components.money import dollars
-from tasks.instruct import ApprovalUsedUpError
+from tasks.bodies.buying import ApprovalUsedUpError
 from tasks.platform.approval import PurchaseDeclinedError, decide, look_ahead
 from tasks.platform.stage import CurationRun, StageTask
 from tasks.platform.versioning import Artifact
@@ -47,7 +48,7 @@ def buy(run: CurationRun, stage: StageTask, *inputs: Artifact, item: str = "") -
 
     Args:
         run: the curation run.
-        stage: one of `tasks.instruct`.
+        stage: one that buys.
         inputs: artifacts it reads.
         item: which of several.
 
@@ -55,9 +56,9 @@ def buy(run: CurationRun, stage: StageTask, *inputs: Artifact, item: str = "") -
         PurchaseDeclinedError: a person said no, or did not answer in `purchase.approval_timeout_hours`.
     """
     name = f"{stage.name}@{item}" if item else stage.name
-    bought = run.workspace.parameters().instructions.provider in PAID_BY_REQUEST
+    bought = PROVIDERS[run.workspace.parameters().instructions.provider].paid_by_token
     # A whole pool that nobody asked for is refused by its stage, whatever it costs.
-    if not bought or (stage.name == "instruct_pool" and not run.annotate_pool):
+    if not bought or (stage.declaration.buys_when_told and not run.annotate_pool):
         return stage(run, *inputs, item=item)
     while True:
         # Looked at again after every answer: while a person thinks it over, a price may change.

@@ -7,19 +7,18 @@ from typing import Literal
 
 from rich.console import Console
 
-from components.lineage.check_files import compare_files
-from components.lineage.content_hash import folder_listing, listing_hash
+from components.lineage.check_artifacts import Mismatch, compare_files
 from components.lineage.lock_file import LineageError, LockedPath, LockedStage, ancestors, earlier_artifacts
 from components.lineage.machine import machine_differences, this_machine
-from components.lineage.mismatch import Mismatch
-from components.lineage.objects import FindObject, check_out, listing_of
-from tasks.platform.object_store import open_objects
-from tasks.platform.rebuild import rebuild_project, run_stage
+from components.lineage.objects import FindObject, check_out, folder_listing, listing_hash, listing_of
+from components.strategies.names import STRATEGY_NAMES
+from tasks.platform.dvc_objects import open_objects
+from tasks.platform.rebuild import REPRODUCED, rebuild_project, run_stage
 from tasks.platform.run_archive import RunArchive, find_run
-from tasks.platform.workspace import STATE, Workspace
+from tasks.platform.workspace import Workspace
+from tasks.stages import declarations_of
 
-# Not made again: what depends on the sources outside, and LanceDB's tables, whose files hold random names.
-RESTORED_STAGES = frozenset({"ingest", "embed", "gradients", "activations"})
+# Never bought again, whatever the stage was called when the run was made.
 PURCHASES = "data/instructions/"
 
 
@@ -60,7 +59,7 @@ def reproduce_and_show(name: str | None, *, into: Path | None, tune: bool, anywa
         LineageError: the run cannot be made again, or not here.
     """
     archive = find_run(name)
-    target = into or (Path.cwd() / STATE / "reproduced" / archive.run_id)
+    target = into or (Path.cwd() / REPRODUCED / archive.run_id)
     if target.exists():
         raise LineageError(f"{target} exists already; give another folder with --into, or delete it")
     _check_machine(archive, anyway=anyway)
@@ -139,7 +138,8 @@ def _check_machine(archive: RunArchive, *, anyway: bool) -> None:
 
 
 def _is_restored(stage: LockedStage) -> bool:
-    return stage.name in RESTORED_STAGES or any(output.path.startswith(PURCHASES) for output in stage.writes)
+    declared = {one.name for strategy in STRATEGY_NAMES for one in declarations_of(strategy) if one.restored}
+    return stage.name in declared or any(output.path.startswith(PURCHASES) for output in stage.writes)
 
 
 def _show(stage: RemadeStage, console: Console) -> None:

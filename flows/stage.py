@@ -22,15 +22,16 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("presel").setLevel(logging.INFO)
 
     # Imported here: the tasks import Prefect, which reads the environment that was configured just now.
-    from flows.stages import STAGES, load_stage
     from tasks.platform.workspace import Workspace
+    from tasks.stages import stages_of
 
-    name = arguments[0]
-    base = name.partition("@")[0]
-    if base not in STAGES:
-        sys.stderr.write(f"no stage {name!r}; there are {', '.join(STAGES)}\n")
+    name, place = arguments[0], Workspace(str(folder.relative_to(root)))
+    stages = {stage.name: stage for stage in stages_of(place.parameters().strategy)}
+    stage = stages.get(name.partition("@")[0])
+    if stage is None:
+        sys.stderr.write(f"no stage {name!r}; there are {', '.join(stages)}\n")
         return 2
-    load_stage(base).run_for_dvc(Workspace(str(folder.relative_to(root))), name)
+    stage.run_for_dvc(place, name)
     return 0
 
 

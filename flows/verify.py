@@ -10,17 +10,16 @@ from rich.console import Console
 
 from components import schemas
 from components.instructions.ledger.ledger import open_ledger
-from components.lineage.check_artifacts import check_chain, check_stored, check_workspace_folder
+from components.lineage.check_artifacts import Mismatch, check_chain, check_stored, check_workspace_folder
 from components.lineage.check_instructions import check_attempts, check_ledger, check_price, check_training_set
-from components.lineage.content_hash import ListedFile
 from components.lineage.ledger_history import request_histories, spent_until
 from components.lineage.lock_file import LockedPath, parse_lock, written_path
-from components.lineage.mismatch import Mismatch
-from components.lineage.objects import FindObject, artifact_file
+from components.lineage.objects import FindObject, ListedFile, artifact_file
 from components.storage import read_table
-from tasks.platform.object_store import open_objects
+from tasks.platform.dvc_objects import open_objects
 from tasks.platform.run_archive import RunArchive, find_run
 from tasks.platform.run_checks import check_model, check_record, stage_costs
+from tasks.platform.tag_names import COST_TAG
 from tasks.platform.workspace import Workspace
 
 
@@ -135,10 +134,10 @@ def _check_instructions(archive: RunArchive, find: FindObject) -> tuple[int, lis
     ids = [one for part in parts for one in part.instructions["request_id"].to_pylist()]
     with open_ledger(archive.ledger) as ledger:
         wrong += check_ledger([part.instructions for part in parts], request_histories(ledger, ids))
-        if archive.ended_ms is not None and "presel.cost_usd" in archive.tags:
+        if archive.ended_ms is not None and COST_TAG in archive.tags:
             ended = datetime.fromtimestamp(archive.ended_ms / 1000, UTC).isoformat(timespec="milliseconds")
             booked = spent_until(ledger, run=archive.ledger_label, until=ended)
-            wrong += check_price("ledger, what the run spent", float(archive.tags["presel.cost_usd"]), booked)
+            wrong += check_price("ledger, what the run spent", float(archive.tags[COST_TAG]), booked)
     costs = stage_costs(archive)
     for part in parts:
         wrong += check_attempts(part.path, part.instructions, part.attempts)

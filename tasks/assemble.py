@@ -1,19 +1,35 @@
 """Stage assemble: what was chosen becomes one training set."""
 
+from pathlib import Path
+
 import pyarrow.compute as pc
 
 from components.pool.manifest import read_samples
-from components.schemas import INSTRUCTIONS, SELECTION
+from components.schemas import INSTRUCTIONS, SELECTION, TRAINING_SAMPLES
 from components.storage import fresh_directory, read_table
-from components.strategies.load import load_strategy
+from components.strategies.strategy import Strategy
 from components.training_set.assemble import assemble_training_set, write_training_set
-from tasks.platform.stage import StageContext, StageSummary, stage_task
+from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage_tables import StageTable, count_table
 
 
-@stage_task("assemble")
+def _reads(strategy: Strategy) -> tuple[str, ...]:
+    origins = (f"instructions/{origin}" for origin in strategy.instruction_origins)
+    return (*origins, "manifest/samples.parquet", "selection")
+
+
+def _tables(directory: Path) -> list[StageTable]:
+    samples = read_table(directory / "samples.parquet", TRAINING_SAMPLES)
+    return [count_table("training-set", "Training set", samples, "origin")]
+
+
+@stage(
+    "the training set, all that was chosen with its instructions", reads=_reads, writes="training_set", tables=_tables
+)
 def assemble(context: StageContext) -> StageSummary:
     """Join the instructions to their images."""
-    origins = load_strategy(context.parameters.strategy).instruction_origins
+    # What it reads says whose instructions; so does the cache key.
+    origins = [path.removeprefix("instructions/") for path in context.reads if path.startswith("instructions/")]
     files = [context.input(f"instructions/{origin}") / "instructions.parquet" for origin in origins]
     parts = tuple((origin, read_table(file, INSTRUCTIONS)) for origin, file in zip(origins, files, strict=True))
     selection = read_table(context.input("selection") / "selection.parquet", SELECTION)

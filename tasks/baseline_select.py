@@ -1,5 +1,7 @@
 """Stage baseline_select: the images of a control, chosen without looking."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 
@@ -7,16 +9,29 @@ from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, TRAINING_SAMPLES
 from components.selection.select_random import select_random
 from components.storage import fresh_directory, read_table, write_table
-from tasks.platform.stage import StageContext, StageSummary, stage_task
+from components.strategies.control_size import control_size
+from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage_tables import StageTable, count_table
 
 
-@stage_task("baseline_select")
+def _tables(directory: Path) -> list[StageTable]:
+    return [count_table("picked", "Picked per task", read_table(directory / "chosen.parquet", CHOSEN), "task")]
+
+
+@stage(
+    "the images of a control, as many as the training set has",
+    reads=("manifest/samples.parquet", "training_set"),
+    parameters=("seed",),
+    writes="baseline_selection/${item}",
+    each_baseline=True,
+    tables=_tables,
+)
 def baseline_select(context: StageContext) -> StageSummary:
     """`random`: as many as the training set has, uniformly from the pool; `full`: all of it."""
     parameters = context.parameters
     samples = read_samples(context.input("manifest"))
     training_set = read_table(context.input("training_set") / "samples.parquet", TRAINING_SAMPLES)
-    budget = training_set.num_rows if context.item == "random" else samples.num_rows
+    budget = control_size(context.item, training_set=training_set.num_rows, pool=samples.num_rows)
     ids = samples["sample_id"].to_pylist()
     picked = select_random(
         ids, np.zeros(len(ids), dtype=bool), budget=budget, rng=np.random.default_rng(parameters.seed)

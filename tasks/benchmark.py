@@ -9,27 +9,56 @@ from components.benchmark.relative import average_score
 from components.compute.progress import Progress
 from components.pool.manifest import read_samples
 from components.storage import fresh_directory, write_table
-from tasks.platform.stage import StageContext, StageSummary, stage_task
+from tasks.bodies.tables import write_dropped
+from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage_tables import benchmark_tables
 from tasks.platform.workspace import Workspace
-from tasks.tables import write_dropped
 
 if TYPE_CHECKING:
     from components.benchmark.evaluate import BenchmarkResult
 
+_PARAMETERS = ("benchmark.sets", "benchmark.max_new_tokens", "vlm", "ingest.pixel_limit")
+_MEMORY = ("benchmark.batch_size",)
 
-@stage_task("benchmark_base", uses="gpu")
+
+@stage(
+    "the model before any tuning, on the held-out sets",
+    reads=("inputs/benchmark.json", "inputs/vlm.json", "manifest/samples.parquet"),
+    parameters=_PARAMETERS,
+    writes="benchmark/base",
+    uses="gpu",
+    memory=_MEMORY,
+    tables=benchmark_tables,
+)
 def benchmark_base(context: StageContext) -> StageSummary:
     """The model before any tuning."""
     return _benchmark(context, None)
 
 
-@stage_task("benchmark_tuned", uses="gpu")
+@stage(
+    "the tuned model on the held-out sets",
+    reads=("inputs/benchmark.json", "inputs/vlm.json", "manifest/samples.parquet", "model"),
+    parameters=_PARAMETERS,
+    writes="benchmark/tuned",
+    uses="gpu",
+    memory=_MEMORY,
+    tables=benchmark_tables,
+)
 def benchmark_tuned(context: StageContext) -> StageSummary:
     """The tuned model."""
     return _benchmark(context, context.input("model") / "adapter")
 
 
-@stage_task("benchmark_baseline", uses="gpu")
+@stage(
+    "a control on the held-out sets",
+    reads=("baseline_model/${item}", "inputs/benchmark.json", "inputs/vlm.json", "manifest/samples.parquet"),
+    parameters=_PARAMETERS,
+    writes="benchmark/${item}",
+    each_baseline=True,
+    uses="gpu",
+    memory=_MEMORY,
+    tables=benchmark_tables,
+)
 def benchmark_baseline(context: StageContext) -> StageSummary:
     """A control."""
     return _benchmark(context, context.input(f"baseline_model/{context.item}") / "adapter")

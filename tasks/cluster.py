@@ -1,10 +1,11 @@
 """Stage cluster: k-means per task."""
 
 import functools
+from pathlib import Path
 
 import pyarrow.compute as pc
 
-from components.models.embedding.vector_store import encoder_fingerprint, read_vectors, stored_images
+from components.models.embedding.vector_store import read_vectors, stored_images
 from components.parameters.parameters import Parameters
 from components.pool.manifest import read_samples
 from components.recuration.grown_clusters import (
@@ -13,19 +14,47 @@ from components.recuration.grown_clusters import (
     NEW,
     ClusterOptions,
     cluster_grown_pool,
+    no_clusters,
     read_clusters,
     write_clusters,
 )
-from components.storage import fresh_directory
-from tasks.platform.stage import StageContext, StageSummary, stage_task
+from components.schemas import CLUSTERS
+from components.selection.clustering import ITERATIONS
+from components.storage import fresh_directory, read_table
+from tasks.bodies.encoder import ENCODER_PARAMETERS, vectors_key
+from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage_tables import StageTable
 
 
-@stage_task("cluster")
+def _nothing(directory: Path) -> None:
+    write_clusters(directory, no_clusters())
+
+
+def _tables(directory: Path) -> list[StageTable]:
+    clusters = read_table(directory / "clusters.parquet", CLUSTERS)
+    summed = clusters.group_by("task").aggregate([("task", "count"), ("cluster", "count_distinct")]).sort_by("task")
+    rows = tuple((row["task"], row["task_count"], row["cluster_count_distinct"]) for row in summed.to_pylist())
+    return [StageTable("clusters", "Clusters per task", ("task", "images", "clusters"), rows)]
+
+
+@stage(
+    "k-means per task",
+    reads=("earlier/clusters", "inputs/encoder.json", "manifest/samples.parquet", "vectors"),
+    parameters=(
+        "cluster",
+        "recurate.drift_ratio",
+        "recurate.recluster_growth",
+        *ENCODER_PARAMETERS,
+        "seed",
+    ),
+    writes="clusters",
+    nothing=_nothing,
+    tables=_tables,
+)
 def cluster(context: StageContext) -> StageSummary:
     """Cluster the samples that have a vector, or let them join the clusters there are."""
     parameters, vectors = context.parameters, context.input("vectors")
-    encoder = parameters.encoder
-    model = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
+    model = vectors_key(parameters)
     samples = read_samples(context.input("manifest"))
     samples = samples.filter(pc.is_in(samples["image_sha"], value_set=stored_images(vectors, model=model)))
     result = cluster_grown_pool(
@@ -47,4 +76,4 @@ def cluster(context: StageContext) -> StageSummary:
 
 def _options(parameters: Parameters, encoder: str) -> ClusterOptions:
     own = parameters.cluster
-    return ClusterOptions(own.images_per_cluster, own.iterations, own.restarts, parameters.seed, encoder)
+    return ClusterOptions(own.images_per_cluster, ITERATIONS, own.restarts, parameters.seed, encoder)

@@ -2,11 +2,21 @@
 
 from components.models.embedding.embed import embed_images
 from components.pool.manifest import read_samples
-from tasks.platform.stage import StageContext, StageSummary, stage_task
-from tasks.tables import write_dropped
+from tasks.bodies.encoder import ENCODER_PARAMETERS
+from tasks.bodies.tables import write_dropped
+from tasks.platform.stage import StageContext, StageSummary, stage
 
 
-@stage_task("embed", uses="gpu")
+@stage(
+    "one DINOv2 [CLS] vector per image",
+    reads=("inputs/encoder.json", "manifest/samples.parquet"),
+    parameters=(*ENCODER_PARAMETERS, "ingest.pixel_limit"),
+    writes="vectors",
+    persist=True,
+    restored=True,
+    uses="gpu",
+    memory=("encoder.batch_size", "encoder.decode_workers"),
+)
 def embed(context: StageContext) -> StageSummary:
     """Compute the vectors that are missing."""
     parameters = context.parameters

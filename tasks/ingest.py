@@ -1,12 +1,40 @@
 """Stage ingest: sources to manifest and quarantine."""
 
+from pathlib import Path
+
 from components.pool.ingest import ingest as ingest_pool
 from components.pool.manifest import write_manifest
-from tasks.platform.stage import StageContext, StageSummary, stage_task
+from components.schemas import QUARANTINE, SAMPLES
+from components.storage import read_table, write_table
+from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage_tables import StageTable, count_table
 from tasks.platform.workspace import STATE
 
 
-@stage_task("ingest")
+def _tables(directory: Path) -> list[StageTable]:
+    samples = read_table(directory / "samples.parquet", SAMPLES)
+    quarantine = read_table(directory / "quarantine.parquet", QUARANTINE)
+    return [
+        count_table("samples", "Samples per task", samples, "task"),
+        count_table("quarantine", "Quarantined", quarantine, "reason", followed=True),
+    ]
+
+
+def _nothing(directory: Path) -> None:
+    write_table(directory / "samples.parquet", SAMPLES.empty_table())
+
+
+@stage(
+    "validate, hash and deduplicate the pool's images",
+    reads=("inputs/sources.json",),
+    parameters=("sources", "ingest.pixel_limit", "ingest.near_duplicate_bits", "ingest.keep_near_duplicates"),
+    writes="manifest",
+    persist=True,
+    restored=True,
+    memory=("ingest.processes",),
+    nothing=_nothing,
+    tables=_tables,
+)
 def ingest(context: StageContext) -> StageSummary:
     """Validate, hash and deduplicate the pool."""
     result = ingest_pool(

@@ -5,11 +5,43 @@ from PIL import Image
 from components.pool.images import load_image
 from components.report.report import build_report
 from components.storage import fresh_directory, write_text
-from tasks.platform.stage import StageContext, StageSummary, stage_task
-from tasks.report_inputs import load_report_inputs
+from components.strategies.strategy import Strategy
+from tasks.bodies.encoder import ENCODER_PARAMETERS
+from tasks.bodies.report_inputs import load_report_inputs
+from tasks.platform.stage import StageContext, StageSummary, stage
+
+_OF_EVERY_STRATEGY = (
+    "manifest",
+    "instructions",
+    "inputs/instructions.json",
+    "selection",
+    "training_set",
+    "model",
+    "benchmark",
+)
 
 
-@stage_task("report")
+def _reads(strategy: Strategy) -> tuple[str, ...]:
+    return (*strategy.evidence, *_OF_EVERY_STRATEGY)
+
+
+def _parameters(strategy: Strategy) -> tuple[str, ...]:
+    return (
+        "report",
+        "strategy",
+        *strategy.shown_parameters,
+        "budget",
+        "baselines",
+        "instructions",
+        "purchase.prices",
+        "vlm",
+        "ingest.pixel_limit",
+        *ENCODER_PARAMETERS,
+        "seed",
+    )
+
+
+@stage("one self-contained page about all of it", reads=_reads, parameters=_parameters, writes="report", has_page=False)
 def report(context: StageContext) -> StageSummary:
     """Write the page."""
     parameters = context.parameters
@@ -20,8 +52,6 @@ def report(context: StageContext) -> StageSummary:
     inputs = load_report_inputs(context)
     page = build_report(
         inputs,
-        map_points=parameters.report.map_points,
-        grid_clusters=parameters.report.grid_clusters,
         grid_images=parameters.report.grid_images,
         image_loader=open_image,
     )

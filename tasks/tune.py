@@ -1,87 +1,20 @@
-"""Stages tune: LoRA on the warm-up set, on the training set, on a control."""
+"""Stage tune: the final model."""
 
-from collections.abc import Callable
-from pathlib import Path
-
-from components.models.training.training_log import TrainingLogRow
-from components.parameters.parameters import EpochParameters
-from components.pool.manifest import read_samples
-from components.pool.samples import InstructedImage
-from components.schemas import CHOSEN, INSTRUCTIONS
-from components.storage import fresh_directory, read_table, write_table
-from components.training_set.assemble import assemble_training_set, read_training_samples
-from components.training_set.formats import training_samples
-from tasks.platform.stage import StageContext, StageSummary, stage_task
-from tasks.tables import write_dropped
+from components.training_set.assemble import read_training_samples
+from tasks.bodies.tuning import TUNING_MEMORY, TUNING_PARAMETERS, tune_samples
+from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage_tables import training_tables
 
 
-@stage_task("warm_up_tune", uses="gpu")
-def warm_up_tune(context: StageContext) -> StageSummary:
-    """TIVE's reference model."""
-    warm_up = read_table(context.input("warm_up") / "warm_up.parquet", CHOSEN)
-    chosen = frozenset(warm_up["sample_id"].to_pylist())
-    samples = tuple(sample for sample in instructed_samples(context, "pool") if sample.sample_id in chosen)
-    return tune_samples(context, samples, context.parameters.reference_tune)
-
-
-@stage_task("tune", uses="gpu")
+@stage(
+    "LoRA tune of the model on the training set",
+    reads=("inputs/vlm.json", "training_set"),
+    parameters=(*TUNING_PARAMETERS, "final_tune"),
+    writes="model",
+    uses="gpu",
+    memory=TUNING_MEMORY,
+    tables=training_tables,
+)
 def tune(context: StageContext) -> StageSummary:
-    """The final model."""
+    """Tune on the training set."""
     return tune_samples(context, read_training_samples(context.input("training_set")), context.parameters.final_tune)
-
-
-@stage_task("baseline_tune", uses="gpu")
-def baseline_tune(context: StageContext) -> StageSummary:
-    """A control, tuned as the final model is."""
-    return tune_samples(context, instructed_samples(context, context.item), context.parameters.final_tune)
-
-
-def tune_samples(
-    context: StageContext,
-    samples: tuple[InstructedImage, ...],
-    duration: EpochParameters,
-    *,
-    beside: Callable[[Path], None] = lambda _: None,
-) -> StageSummary:
-    """Tune on samples.
-
-    Args:
-        context: of the stage.
-        samples: what to train on.
-        duration: passes over them.
-        beside: writes what else belongs into the artifact, given its directory.
-    """
-    from components.models.training.tune import tune as tune_adapter  # imports torch, which a cached run does without
-
-    def on_log(row: TrainingLogRow) -> None:
-        for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second"):
-            context.tracker.log_metric(name, getattr(row, name), step=row.step)
-        progress(round(row.epoch * len(samples)), round(duration.epochs * len(samples)))
-
-    parameters, progress = context.parameters, context.progress("trained on samples:")
-    with fresh_directory(context.output) as directory:
-        result = tune_adapter(
-            samples,
-            directory / "adapter",
-            vlm=parameters.vlm,
-            tuning=parameters.tuning,
-            epochs=duration.epochs,
-            seed=parameters.seed,
-            pixel_limit=parameters.ingest.pixel_limit,
-            checkpoint_directory=context.scratch,
-            on_log=on_log,
-        )
-        write_table(directory / "training_log.parquet", result.log)
-        write_dropped(directory, result.dropped)
-        beside(directory)
-    last = result.log["loss"][-1].as_py() if result.log.num_rows else float("nan")
-    resumed = f", continued at update {result.resumed_at}" if result.resumed_at else ""
-    counts = (("samples", result.samples), ("updates", result.updates), ("truncated", result.truncated))
-    note = f"{result.samples:,} samples, {result.updates:,} updates{resumed}, final loss {last:.3f}"
-    return StageSummary(result.samples, f"{note}, {result.truncated} truncated", (*counts, ("final_loss", last)))
-
-
-def instructed_samples(context: StageContext, origin: str) -> tuple[InstructedImage, ...]:
-    """The samples of one purpose with their instructions, sorted by sample id."""
-    instructions = read_table(context.input(f"instructions/{origin}") / "instructions.parquet", INSTRUCTIONS)
-    return training_samples(assemble_training_set(read_samples(context.input("manifest")), ((origin, instructions),)))

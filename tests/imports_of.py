@@ -4,7 +4,6 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("components", "tasks", "flows", "demo", "bench")
 
 
 def python_files(package: str) -> list[Path]:
@@ -21,26 +20,3 @@ def imported_names(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return names
-
-
-def project_imports(path: Path) -> set[Path]:
-    """Files of the project that a file imports directly."""
-    found = set()
-    for name in imported_names(path):
-        if name.split(".")[0] in PACKAGES:
-            module = Path(*name.split("."))
-            for candidate in (module.with_suffix(".py"), module / "__init__.py"):
-                if (ROOT / candidate).is_file():
-                    found.add(candidate)
-    return found
-
-
-def import_closure(path: Path, *, without: set[str]) -> set[Path]:
-    """Files of the project that a file imports, directly or not, itself included; not through those of `without`."""
-    seen, todo = set(), [path]
-    while todo:
-        current = todo.pop()
-        if current not in seen and str(current) not in without:
-            seen.add(current)
-            todo.extend(project_imports(current))
-    return seen

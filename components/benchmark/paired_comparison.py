@@ -10,6 +10,9 @@ from components.benchmark.paired_answers import PairedAnswers
 
 _DRAWS_PER_BLOCK = 2**22  # record numbers in memory at a time
 
+# Of the bootstrap: the ends of an interval then move by about 1 % of its width from seed to seed.
+RESAMPLES = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreDifference:

@@ -10,12 +10,10 @@ import pyarrow as pa
 
 from components.compute.progress import NotedProgress, no_progress
 from components.errors import UserError
-from components.instructions.ledger.book import LedgerBook, open_batches_of
-from components.instructions.ledger.counted_book import CountedBook
-from components.instructions.ledger.export import attempt_table
-from components.instructions.ledger.in_hand import whose_hands
+from components.instructions.ledger.batches import open_batches_of
+from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import Ledger, LedgerEntry, find_entries
-from components.instructions.ledger.lost import may_have_been_charged
+from components.instructions.ledger.totals import attempt_table, may_have_been_charged, pending_requests
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
@@ -162,10 +160,17 @@ def _ask(
         progress(total, total)
         return 0.0, {}
     with registered_worker(ledger, run=run) as worker:
-        kept = LedgerBook(ledger, provider=provider.name, run=run, worker=worker)
-        book = CountedBook(kept, progress, done=total - len(wanted), total=total)
-        # Before the purse reads what was spent: what a kill has left in flight may have been charged.
-        kept.name_lost()
+        book = LedgerBook(
+            ledger,
+            provider=provider.name,
+            run=run,
+            worker=worker,
+            progress=progress,
+            done=total - len(wanted),
+            total=total,
+        )
+        # Before the provider reads what was spent: what a kill has left in flight may have been charged.
+        book.name_lost()
         passed_over: set[str] = set()
         try:
             while wanted:
@@ -174,14 +179,14 @@ def _ask(
                 passed_over = _check_left(left, wanted, book, ledger, provider, passed_over, worker=worker.number)
                 wanted = _still_open(left, ledger)
         finally:
-            kept.release()
+            book.release()
     return book.spent_usd, book.left_out
 
 
 def _check_left(
     left: Sequence[IdentifiedRequest],
     wanted: Sequence[IdentifiedRequest],
-    book: CountedBook,
+    book: LedgerBook,
     ledger: Ledger,
     provider: InstructionProvider,
     passed_over: set[str],
@@ -220,11 +225,11 @@ def _wait_for_others(ledger: Ledger, request_ids: Sequence[str], worker: int) ->
     said = False
     while True:
         time.sleep(_WAIT_SECONDS)
-        hands = whose_hands(ledger, request_ids, but_of=worker)
-        if hands.free or not hands.held:
-            return hands.held
+        pending = pending_requests(ledger, request_ids, but_of=worker)
+        if pending.free or not pending.with_others:
+            return pending.with_others
         if not said:
-            _LOG.info("waiting for %d instructions that other runs are buying", len(hands.held))
+            _LOG.info("waiting for %d instructions that other runs are buying", len(pending.with_others))
             said = True
 
 

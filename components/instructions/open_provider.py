@@ -1,15 +1,79 @@
-"""The provider that the parameters name."""
+"""The providers there are: the one place that lists them, with what sets each apart for everybody else."""
 
-from components.instructions.existing.provider import ExistingInstructions
-from components.instructions.people.provider import PeopleProvider
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
 from components.instructions.provider import InstructionProvider
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
+
+# Parameters, how it is bought, and the pixels above which an image is not decoded -> the provider.
+OpenProvider = Callable[[InstructionParameters, PurchaseParameters, int], InstructionProvider]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKind:
+    """A provider, before it is made.
+
+    Attributes:
+        open: makes it. It imports the provider when it is called: a run that buys nothing needs no client and no model.
+        paid_by_token: its model must be in `purchase.prices`; else an instruction is booked at
+            `instructions.price_per_instruction_usd`.
+        in_batches: it takes the batch price, and takes over batches of purchases that ended.
+        takes: what asking it takes a share of; None: it asks nobody.
+    """
+
+    open: OpenProvider
+    paid_by_token: bool = False
+    in_batches: bool = False
+    takes: Literal["api", "gpu"] | None = None
+
+
+def _existing(
+    parameters: InstructionParameters, _purchase: PurchaseParameters, _pixel_limit: int
+) -> InstructionProvider:
+    from components.instructions.existing.provider import ExistingInstructions
+
+    return ExistingInstructions(parameters.annotations, price_per_instruction_usd=parameters.price_per_instruction_usd)
+
+
+def _openai(parameters: InstructionParameters, purchase: PurchaseParameters, pixel_limit: int) -> InstructionProvider:
+    from components.instructions.endpoint.provider import openai_provider
+
+    return openai_provider(parameters, purchase, pixel_limit=pixel_limit)
+
+
+def _batch(parameters: InstructionParameters, purchase: PurchaseParameters, pixel_limit: int) -> InstructionProvider:
+    from components.instructions.batch.provider import batch_provider
+
+    return batch_provider(parameters, purchase, pixel_limit=pixel_limit)
+
+
+def _local(parameters: InstructionParameters, purchase: PurchaseParameters, pixel_limit: int) -> InstructionProvider:
+    from components.instructions.local.provider import LocalProvider
+
+    return LocalProvider(parameters, purchase, pixel_limit=pixel_limit)
+
+
+def _people(parameters: InstructionParameters, _purchase: PurchaseParameters, _pixel_limit: int) -> InstructionProvider:
+    from components.instructions.people.provider import PeopleProvider
+
+    return PeopleProvider(parameters)
+
+
+PROVIDERS: dict[str, ProviderKind] = {
+    "existing": ProviderKind(_existing),
+    "openai": ProviderKind(_openai, paid_by_token=True, takes="api"),
+    "batch": ProviderKind(_batch, paid_by_token=True, in_batches=True, takes="api"),
+    "local": ProviderKind(_local, paid_by_token=True, takes="gpu"),
+    "people": ProviderKind(_people),
+}
 
 
 def open_provider(
     parameters: InstructionParameters, purchase: PurchaseParameters, *, pixel_limit: int
 ) -> InstructionProvider:
-    """Make the provider; nothing is read or asked yet.
+    """Make the provider that the parameters name; nothing is read or asked yet.
 
     Args:
         parameters: who is asked, and what.
@@ -19,23 +83,4 @@ def open_provider(
     Raises:
         UnknownPriceError: the provider is paid by the token and its model has no price.
     """
-    match parameters.provider:
-        case "existing":
-            return ExistingInstructions(
-                parameters.annotations, price_per_instruction_usd=parameters.price_per_instruction_usd
-            )
-        case "openai":
-            # Loaded here: a run that buys nothing from an endpoint needs no client.
-            from components.instructions.endpoint.provider import OpenAIProvider
-
-            return OpenAIProvider(parameters, purchase, pixel_limit=pixel_limit)
-        case "batch":
-            from components.instructions.batch.provider import BatchProvider
-
-            return BatchProvider(parameters, purchase, pixel_limit=pixel_limit)
-        case "local":
-            from components.instructions.local.provider import LocalProvider
-
-            return LocalProvider(parameters, purchase, pixel_limit=pixel_limit)
-        case "people":
-            return PeopleProvider(parameters)
+    return PROVIDERS[parameters.provider].open(parameters, purchase, pixel_limit)

@@ -1,16 +1,49 @@
-"""Whether artifacts still have the content that dvc.lock names."""
+"""Whether artifacts still have the content that dvc.lock names; what has not is a mismatch."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from components.lineage.check_files import compare_files
-from components.lineage.content_hash import FOLDER_SUFFIX, ListedFile, file_hash, folder_listing, read_listing
 from components.lineage.lock_file import LineageError, LockedPath, LockedStage, is_within
-from components.lineage.mismatch import LOST, Mismatch
-from components.lineage.objects import FindObject
+from components.lineage.objects import FOLDER_SUFFIX, FindObject, ListedFile, file_hash, folder_listing, read_listing
 
+LOST = "nothing"
 STORED = "stored artifact"
 IN_WORKSPACE = "workspace"
 CHAIN = "dvc.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What a check found.
+
+    Attributes:
+        check: which check.
+        name: of what: a file, a sample, a request.
+        expected: what the record says.
+        found: what is there.
+    """
+
+    check: str
+    name: str
+    expected: str
+    found: str
+
+
+def compare_files(check: str, expected: Iterable[ListedFile], found: Iterable[ListedFile]) -> list[Mismatch]:
+    """Hold the files of two folders against each other by path and content.
+
+    Args:
+        check: name of the check.
+        expected: files as they are to be.
+        found: files as they are.
+    """
+    should, is_there = ({one.path: one.md5 for one in files} for files in (expected, found))
+    return [
+        Mismatch(check, path, should.get(path, LOST), is_there.get(path, LOST))
+        for path in sorted(should.keys() | is_there.keys())
+        if should.get(path) != is_there.get(path)
+    ]
 
 
 def check_stored(artifact: LockedPath, find: FindObject) -> tuple[tuple[ListedFile, ...], list[Mismatch]]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from components.lineage.check_artifacts import LOST, Mismatch
 from components.lineage.ledger_history import RequestHistory
-from components.lineage.mismatch import LOST, Mismatch
 from components.pool.samples import Turn
 
 TEXT = "instruction"

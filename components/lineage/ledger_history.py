@@ -6,9 +6,8 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from components.instructions.ledger.ledger import IDS_PER_QUERY, Ledger
-from components.instructions.ledger.rows import turns_of
-from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
+from components.instructions.ledger.ledger import Ledger, chunks
+from components.instructions.ledger.tables import ATTEMPTS, REQUESTS, turns_of
 from components.pool.samples import Turn
 
 
@@ -51,8 +50,7 @@ def request_histories(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, R
     """Look requests up by their ids; those that the ledger does not know are left out."""
     histories: dict[str, RequestHistory] = {}
     with ledger.engine.connect() as connection:
-        for start in range(0, len(request_ids), IDS_PER_QUERY):
-            wanted = request_ids[start : start + IDS_PER_QUERY]
+        for wanted in chunks(request_ids):
             sends: dict[str, list[Row[Any]]] = {}
             attempts = select(ATTEMPTS).where(ATTEMPTS.c.request_id.in_(wanted)).order_by(ATTEMPTS.c.number)
             for attempt in connection.execute(attempts):

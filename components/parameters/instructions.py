@@ -4,11 +4,26 @@ from datetime import date
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from components.parameters.section import Count, Device, Dollars, Section
 
-ProviderName = Literal["existing", "openai", "batch", "local", "people"]
+
+def check_provider_name(name: str) -> str:
+    """A provider's name as it is.
+
+    Raises:
+        ValueError: there is no such provider.
+    """
+    # Imported here: the providers themselves take these parameters.
+    from components.instructions.open_provider import PROVIDERS
+
+    if name not in PROVIDERS:
+        raise ValueError(f"no provider is called {name!r}, there are {', '.join(PROVIDERS)}")
+    return name
+
+
+ProviderName = Annotated[str, AfterValidator(check_provider_name)]
 StructuredOutput = Literal["json_schema", "json_object", "none"]
 
 # Query keys by which database drivers take a secret.
@@ -111,9 +126,6 @@ class BatchParameters(Section):
     """Provider `batch`."""
 
     submit: bool
-    folder: str
-    requests_per_file: Annotated[int, Field(ge=1, le=50_000)]
-    megabytes_per_file: Annotated[int, Field(ge=1, le=200)]
     poll_seconds: Annotated[float, Field(gt=0)]
 
 
@@ -137,10 +149,6 @@ class PurchaseParameters(Section):
     requests_per_minute: Annotated[float, Field(gt=0)]
     tokens_per_minute: Annotated[float, Field(gt=0)]
     timeout_seconds: Annotated[float, Field(gt=0)]
-    attempts: Count
-    backoff_seconds: Annotated[float, Field(gt=0)]
-    longest_backoff_seconds: Annotated[float, Field(gt=0)]
-    breaker_failures: Count
     batch: BatchParameters
     local: LocalParameters
     prices: tuple[Price, ...]

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from components.benchmark.metrics import METRICS
 from components.errors import UserError
 from components.instructions.spending.prices import find_price
+from components.parameters.fixed import without_fixed
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.parameters.promotion import PromotionParameters
 from components.parameters.recuration import RecurateParameters
@@ -151,7 +152,6 @@ class ClusterParameters(Section):
     """k-means per task."""
 
     images_per_cluster: Count
-    iterations: Count
     restarts: Count
 
 
@@ -208,8 +208,6 @@ class RegistryParameters(Section):
 class ReportParameters(Section):
     """How much the report shows."""
 
-    map_points: Count
-    grid_clusters: Annotated[int, Field(ge=0)]
     grid_images: Count
 
 
@@ -252,7 +250,9 @@ class Parameters(Section):
     @model_validator(mode="after")
     def _priced_model(self) -> "Parameters":
         # Said here, and not when the first instruction is bought, hours of computing later.
-        if self.instructions.provider in ("openai", "batch", "local"):
+        from components.instructions.open_provider import PROVIDERS
+
+        if PROVIDERS[self.instructions.provider].paid_by_token:
             find_price(self.purchase.prices, self.instructions.model)
         return self
 
@@ -370,7 +370,10 @@ def _read_mapping(path: Path) -> dict[str, object]:
         raise ParameterError(f"{path} is not YAML: {error}") from None
     if not isinstance(value, dict):
         raise ParameterError(f"{path} must be a mapping of sections, got {type(value).__name__}")
-    return value
+    kept, problems = without_fixed(value)
+    if problems:
+        raise ParameterError("\n".join([f"{path}: {len(problems)} problem(s)", *problems]))
+    return kept
 
 
 def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

@@ -12,5 +12,4 @@ class PromotionParameters(Section):
 
     automatic: bool
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
-    resamples: Annotated[int, Field(ge=1000, le=1_000_000)]
     tolerated_loss: Annotated[float, Field(ge=0, le=1)]

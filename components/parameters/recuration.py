@@ -12,5 +12,4 @@ class RecurateParameters(Section):
 
     retune_share: Annotated[float, Field(ge=0)]
     drift_ratio: Annotated[float, Field(ge=1)]
-    drift_significance: Annotated[float, Field(gt=0, lt=1)]
     recluster_growth: Annotated[float, Field(gt=1)]

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from components.benchmark.paired_comparison import ScoreDifference, paired_bootstrap
+from components.benchmark.paired_comparison import RESAMPLES, ScoreDifference, paired_bootstrap
 from components.parameters.promotion import PromotionParameters
 from components.promotion.comparable import BenchmarkedModel, NotComparableError, comparable_answers
 
@@ -72,7 +72,7 @@ def judge_challenger(
     if records < LEAST_RECORDS:
         reason = f"{records} records were answered by both, and a comparison of fewer than {LEAST_RECORDS} is chance"
         return Verdict(challenger.version, champion.version, "not_comparable", reason)
-    average, sets = paired_bootstrap(paired, resamples=promotion.resamples, confidence=promotion.confidence, seed=seed)
+    average, sets = paired_bootstrap(paired, resamples=RESAMPLES, confidence=promotion.confidence, seed=seed)
     outcome, reason = judge_differences(average, sets, promotion)
     common = sum(one.questions for one in paired)
     asked = max(challenger.predictions.num_rows, champion.predictions.num_rows)

@@ -9,7 +9,6 @@ from pathlib import Path
 import yaml
 
 from components.lineage.lock_file import LineageError, LockedPath, is_within, parse_lock, written_path
-from components.recuration.earlier import EARLIER_ARTIFACTS
 from components.storage import write_json
 
 _SHORT_FLOAT = re.compile(r"[-+]?\d+e[-+]?\d+")
@@ -36,8 +35,11 @@ class FinishedCuration:
         """md5 of its pool's samples."""
         return self._read(f"data/{POOL}").md5
 
-    def left_behind(self) -> dict[str, LockedPath]:
+    def left_behind(self, names: Collection[str]) -> dict[str, LockedPath]:
         """What a recuration goes on from, by place below `data/earlier`.
+
+        Args:
+            names: of what its stages go on from: an artifact, or a file of one, by its place below `data/`.
 
         Raises:
             LineageError: it lacks some of it.
@@ -48,9 +50,10 @@ class FinishedCuration:
                 "what is missing, then `presel recurate`"
             )
         stages = parse_lock(self.lock_text)
+        artifacts = {output.path for stage in stages for output in stage.writes}
         return {
-            name: self._read(f"data/{name}") if name == POOL else written_path(stages, f"data/{name}")
-            for name in EARLIER_ARTIFACTS
+            name: written_path(stages, path) if path in artifacts else self._read(path)
+            for name, path in ((name, f"data/{name}") for name in names)
         }
 
     def went_on_from(self) -> dict[str, LockedPath]:

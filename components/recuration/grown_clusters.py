@@ -17,6 +17,8 @@ from components.selection.clustering import assign_to_centroids, cluster_count
 from components.storage import read_table, write_table
 
 NEW, KEPT, AGAIN = "new", "kept", "clustered again"
+# A task is not clustered again for a drift that chance gives more often than this (p value of Welch's one-sided test).
+DRIFT_SIGNIFICANCE = 0.01
 _FIRST = "there were no clusters"
 _NOTHING = Drift(0, 0, float("nan"), float("nan"), float("nan"), float("nan"))
 
@@ -149,7 +151,7 @@ def _grow(
     centroids = earlier.pool.centroids.filter(pc.equal(earlier.pool.centroids["task"], task))
     drift = _drift(clusters, centroids, assigned)
     compared = f"{drift.ratio:.3f} times as far as the old, p = {drift.p_value:.2g}"
-    if drift.is_beyond(ratio=limits.drift_ratio, significance=limits.drift_significance):
+    if drift.is_beyond(ratio=limits.drift_ratio, significance=DRIFT_SIGNIFICANCE):
         reason = f"the new images lie {compared}"
         return _cluster(task, members, load_vectors, options, AGAIN, reason, drift)
     reason = f"the new images lie {compared}" if drift.new_images else "no image is new"

@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 
 from components.report.geometry import evenly_spaced
 from components.report.inputs import ReportInputs
-from components.report.number_text import count, decimal, percent, quantity
 from components.report.task_rows import TaskRow
 from components.report.thumbnails import ImageLoader, Thumbnail, ThumbnailFormat, make_thumbnail
 
@@ -17,13 +16,13 @@ ALL_TASKS = "all tasks"  # stands for the task of a cluster of the whole pool
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture with what is known of it."""
+    """One picture with what is known of it: columns of SELECTION; rank 0 is none."""
 
     thumbnail: Thumbnail
     sample_id: str
-    rank: str
-    score: str
-    title: str
+    rank: int
+    score: float
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,9 @@ class ClusterGrid:
         task: its task; "all tasks" for a cluster of the whole pool.
         colour: index of the task's colour, -1 for grey.
         cluster: its number; -1 where the task as a whole is drawn from.
-        facts: its size, quota and reference images in words.
+        picks: how many of its images were picked.
+        images: of how many that could be.
+        reference: more that are in the reference set.
         picked: pictures from the first rank on.
         passed: pictures from the narrowest miss to the last rank.
     """
@@ -42,7 +43,9 @@ class ClusterGrid:
     task: str
     colour: int
     cluster: int
-    facts: str
+    picks: int
+    images: int
+    reference: int
     picked: tuple[Tile, ...]
     passed: tuple[Tile, ...]
 
@@ -81,7 +84,6 @@ def cluster_grids(
     grid_images: int,
     image_loader: ImageLoader,
     size: ThumbnailFormat,
-    score: str = "centrality",
 ) -> tuple[ClusterGrid, ...]:
     """Open the pictures of the clusters.
 
@@ -92,15 +94,13 @@ def cluster_grids(
         grid_images: pictures per row at most.
         image_loader: opens an image by URI and sha256.
         size: of the pictures.
-        score: what the selection's scores are.
 
     Returns:
         One grid per cluster.
     """
     colours = {row.task: row.colour for row in tasks} | {ALL_TASKS: -1}
     return tuple(
-        _grid(inputs, task, cluster, colours[task], grid_images, image_loader, size, score)
-        for task, cluster in clusters
+        _grid(inputs, task, cluster, colours[task], grid_images, image_loader, size) for task, cluster in clusters
     )
 
 
@@ -112,7 +112,6 @@ def _grid(
     grid_images: int,
     image_loader: ImageLoader,
     size: ThumbnailFormat,
-    score: str,
 ) -> ClusterGrid:
     members = inputs.selection.filter(pc.field("cluster") == cluster)
     if task != ALL_TASKS:
@@ -127,14 +126,18 @@ def _grid(
     uris = _uris(inputs.samples, [row["sample_id"] for row in shown_picked + shown_passed])
 
     def tiles(chosen: list[dict[str, object]]) -> tuple[Tile, ...]:
-        return tuple(_tile(row, uris, image_loader, size, score) for row in chosen)
+        return tuple(_tile(row, uris, image_loader, size) for row in chosen)
 
-    reference = members.num_rows - len(rows)
-    kept_out = f"; {quantity(reference, 'more is', 'more are')} in the reference set" if reference else ""
-    facts = (
-        f"{count(len(picked))} of {quantity(len(rows), 'image')} picked ({percent(len(picked) / len(rows))}){kept_out}"
+    return ClusterGrid(
+        task=task,
+        colour=colour,
+        cluster=cluster,
+        picks=len(picked),
+        images=len(rows),
+        reference=members.num_rows - len(rows),
+        picked=tiles(shown_picked),
+        passed=tiles(shown_passed),
     )
-    return ClusterGrid(task, colour, cluster, facts, tiles(shown_picked), tiles(shown_passed))
 
 
 def _uris(samples: pa.Table, sample_ids: list[object]) -> dict[str, str]:
@@ -142,9 +145,7 @@ def _uris(samples: pa.Table, sample_ids: list[object]) -> dict[str, str]:
     return dict(zip(rows["sample_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))
 
 
-def _tile(
-    row: dict[str, object], uris: dict[str, str], image_loader: ImageLoader, size: ThumbnailFormat, score: str
-) -> Tile:
+def _tile(row: dict[str, object], uris: dict[str, str], image_loader: ImageLoader, size: ThumbnailFormat) -> Tile:
     sample_id = str(row["sample_id"])
     uri = uris.get(sample_id)
     thumbnail = (
@@ -152,12 +153,4 @@ def _tile(
         if uri is None
         else make_thumbnail(uri, str(row["image_sha"]), image_loader=image_loader, size=size)
     )
-    value = decimal(float(str(row["score"])))
-    place = f", rank {row['rank']}" if row["rank"] else ""  # 0: a strategy that ranks only what it picks
-    return Tile(
-        thumbnail=thumbnail,
-        sample_id=sample_id,
-        rank=f"#{row['rank']}" if row["rank"] else "",
-        score=value,
-        title=f"{sample_id}: {score} {value}{place}. {row['reason']}",
-    )
+    return Tile(thumbnail, sample_id, int(str(row["rank"])), float(str(row["score"])), str(row["reason"]))

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 import pyarrow as pa
+from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy ships no types
 
-from components.money import dollars
-from components.report.geometry import Axis, linear_axis
+from components.report.filters import listed, points, template_environment
+from components.report.geometry import linear_axis
 from components.report.inputs import Lineage
-from components.report.method_text import METHODS
 from components.report.need_chart import Need, need_chart
-from components.report.number_text import count, duration, percent, points
-from components.report.student_quantile import student_quantile
-from components.report.templates import template_environment
-
-FULL: str = "full"
+from components.report.strategy_report import load_strategy_report
+from components.strategies.load import load_strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,8 @@ class StrategyRow:
 
     Attributes:
         strategy: its name.
+        title: as people call it.
+        keeps_to_budget: it does not take the whole pool whatever the budget.
         seeds: how many.
         average: benchmark average, 0 to 1.
         averages: of every seed.
@@ -57,6 +56,8 @@ class StrategyRow:
     """
 
     strategy: str
+    title: str
+    keeps_to_budget: bool
     seeds: int
     average: float
     averages: tuple[float, ...]
@@ -105,8 +106,8 @@ def conclusion(rows: Sequence[StrategyRow]) -> str:
         )
     seeds = min(row.seeds for row in rows)
     freedom = sum(row.seeds - 1 for row in rows)
-    limit = student_quantile(freedom) * noise * math.sqrt(2 / seeds)
-    compared = [row for row in rows if row.strategy != FULL]
+    limit = float(stdtrit(freedom, 0.975)) * noise * math.sqrt(2 / seeds)
+    compared = [row for row in rows if row.keeps_to_budget]
     text = (
         f"From seed to seed an average moves by {points(noise)} points (standard deviation, from "
         f"{sum(row.seeds for row in rows)} runs). Two strategies that are less than about {points(limit)} points "
@@ -117,7 +118,7 @@ def conclusion(rows: Sequence[StrategyRow]) -> str:
     best = max(compared, key=lambda row: row.average)
     level = [row.strategy for row in compared if row is not best and best.average - row.average <= limit]
     outcome = (
-        f"Within the budget, {best.strategy} is highest, and {_listed(level)} cannot be told from it."
+        f"Within the budget, {best.strategy} is highest, and {listed(level)} cannot be told from it."
         if level
         else f"Within the budget, {best.strategy} is ahead of all others by more than that."
     )
@@ -131,65 +132,23 @@ def build_comparison(inputs: ComparisonInputs) -> str:
         HTML; it asks for nothing from outside itself and escapes every text that comes from data.
     """
     rows = strategy_rows(inputs.rows)
-    everything = [inputs.base, *(value for row in rows for value in row.averages)]
-    axis = linear_axis(0.0, max(value for value in everything if not math.isnan(value)) * 100)
-    full = next((row for row in rows if row.strategy == FULL), None)
+    values = [inputs.base, *(value for row in rows for value in row.averages)]
+    scored = [row for row in rows if math.isfinite(row.average)]
+    needs = [Need(row.strategy, row.instructions, row.averages, row.average) for row in scored]
     return (
         template_environment()
         .get_template("comparison.html")
         .render(
-            rows=[_view(row, axis) for row in rows],
-            axis=axis,
-            base=points(inputs.base),
-            base_place=axis.place(100 * inputs.base),
-            full_place=None if full is None else axis.place(100 * full.average),
-            needs=need_chart(
-                [Need(row.strategy, row.instructions, row.averages, row.average) for row in rows], pool=inputs.pool
-            ),
-            sets=[name for name, _ in rows[0].sets],
+            rows=rows,
+            axis=linear_axis(0.0, 100 * max((value for value in values if math.isfinite(value)), default=0.0)),
+            base=inputs.base,
+            full=next((row.average for row in rows if not row.keeps_to_budget), math.nan),
+            needs=need_chart(needs, pool=inputs.pool) if needs else None,
             conclusion=conclusion(rows),
             budget=inputs.budget,
-            pool=count(inputs.pool),
-            seeds=rows[0].seeds,
+            pool=inputs.pool,
             lineage=inputs.lineage,
         )
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """A strategy's row as texts, and its places along the axis."""
-
-    name: str
-    title: str
-    average: str
-    averages: str
-    place: float
-    places: tuple[float, ...]
-    relative: str
-    instructions: str
-    cost: str
-    images: str
-    selection: str
-    tuning: str
-    sets: tuple[str, ...]
-
-
-def _view(row: StrategyRow, axis: Axis) -> _View:
-    return _View(
-        name=row.strategy,
-        title=METHODS[row.strategy].name,
-        average=points(row.average),
-        averages=", ".join(points(value) for value in row.averages),
-        place=axis.place(100 * row.average),
-        places=tuple(axis.place(100 * value) for value in row.averages),
-        relative="-" if math.isnan(row.relative) else percent(row.relative / 100),
-        instructions=count(round(row.instructions)),
-        cost=dollars(row.cost_usd),
-        images=count(round(row.images)),
-        selection=duration(row.selection_seconds),
-        tuning=duration(row.tuning_seconds),
-        sets=tuple(points(value) for _, value in row.sets),
     )
 
 
@@ -206,6 +165,8 @@ def _row(name: str, rows: list[dict[str, object]]) -> StrategyRow:
             scores.setdefault(item["set"], []).append(item["score"])
     return StrategyRow(
         strategy=name,
+        title=load_strategy_report(name).title,
+        keeps_to_budget=not load_strategy(name).takes_whole_pool,
         seeds=len(rows),
         average=mean("average"),
         averages=tuple(float(str(row["average"])) for row in rows),
@@ -217,7 +178,3 @@ def _row(name: str, rows: list[dict[str, object]]) -> StrategyRow:
         tuning_seconds=mean("tuning_seconds"),
         sets=tuple((key, fmean(values)) for key, values in scores.items()),
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

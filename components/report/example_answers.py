@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.report.benchmark_comparison import find_run
+from components.report.benchmark import find_run
 from components.report.geometry import evenly_spaced
 from components.report.inputs import BenchmarkRun, ReportInputs
-from components.report.number_text import points
 from components.report.thumbnails import ImageLoader, Thumbnail, ThumbnailFormat, make_thumbnail
 
 Key = tuple[str, int]
@@ -17,11 +16,10 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One model's answer; `verdict` is right, wrong or partly, `score` is on the scale of 0 to 100."""
+    """One model's answer and its score, 0 to 1."""
 
     text: str
-    verdict: str
-    score: str
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +118,4 @@ def _example(
 
 
 def _answer(row: dict[str, object]) -> Answer:
-    score = float(str(row["score"]))
-    verdict = "right" if score >= 1 else "wrong" if score <= 0 else "partly"
-    return Answer(str(row["prediction"]), verdict, points(score))
+    return Answer(str(row["prediction"]), float(str(row["score"])))

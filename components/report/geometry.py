@@ -4,6 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
@@ -59,6 +62,60 @@ def linear_axis(low: float, high: float, *, ticks: int = 5) -> Axis:
         for index in range(first, last + 1)
     )
     return Axis(bottom, top, marks)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a bar.
+
+    Attributes:
+        name: what it is.
+        number: how many that are.
+        share: of all parts, 0 to 1.
+        start: where it begins, 0 to 100.
+    """
+
+    name: str
+    number: int
+    share: float
+    start: float
+
+    @property
+    def width(self) -> float:
+        """How wide it is, 0 to 100."""
+        return round(100 * self.share, 2)
+
+
+def stacked(numbers: Iterable[tuple[str, int]]) -> tuple[Part, ...]:
+    """Numbers as the parts of one bar; no bar where their sum is 0."""
+    pairs = list(numbers)
+    total = sum(number for _, number in pairs)
+    if not total:
+        return ()
+    parts, before = [], 0
+    for name, number in pairs:
+        parts.append(Part(name, number, number / total, round(100 * before / total, 2)))
+        before += number
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How values are spread: their mean and quantiles, in their own unit."""
+
+    mean: float
+    tenth: float
+    quarter: float
+    three_quarters: float
+    ninetieth: float
+
+
+def spread_of(values: NDArray[np.floating], mean: float) -> Spread:
+    """The spread of the finite values; all at the mean where there are none."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return Spread(mean, mean, mean, mean, mean)
+    return Spread(mean, *(float(value) for value in np.quantile(finite, (0.1, 0.25, 0.75, 0.9))))
 
 
 def line_path(places: Iterable[tuple[float, float]]) -> str:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from components.lineage.summarise import AuthorGroup
 from components.lineage.trace_samples import TracedSample
 from components.parameters.instructions import Price
-from components.recuration.pool_changes import PoolChanges
-from components.recuration.reference_model import RetuneDecision
+from components.report.strategy_report import Evidence, StrategyReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +32,12 @@ class TrainingRun:
     """How one tune went.
 
     Attributes:
-        name: reference | warm_up | tuned | random | full.
+        key: own | tuned | random | full, `own` being a model that the strategy tunes in order to choose.
+        name: as the page calls it.
         log: TRAINING_LOG.
     """
 
+    key: str
     name: str
     log: pa.Table
 
@@ -83,15 +84,6 @@ class DropCount:
     stage: str
     reason: str
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class StageTime:
-    """How long one stage took; a cached stage was not computed in this run."""
-
-    stage: str
-    seconds: float
-    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +151,6 @@ class Lineage:
         flow_run_name: its name.
         flow_run_url: its page.
         mlflow_run_url: page of the MLflow parent run.
-        model_version: registered model name and version.
         versions: software and models.
         parameters: the parameters in force, as YAML text.
         artifacts: version of the pool, the selection, the training set and the adapter.
@@ -176,62 +167,12 @@ class Lineage:
     flow_run_name: str = ""
     flow_run_url: str = ""
     mlflow_run_url: str = ""
-    model_version: str = ""
     versions: tuple[Version, ...] = ()
     parameters: str = ""
     artifacts: tuple[Version, ...] = ()
     authors: tuple[AuthorGroup, ...] = ()
     samples: tuple[TracedSample, ...] = ()
     all_samples: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TiveEvidence:
-    """What TIVE's choice rests on.
-
-    Attributes:
-        warm_up: CHOSEN.
-        influence: INFLUENCE.
-        difficulty: DIFFICULTY.
-        sampling_q: q of the sampling probabilities.
-    """
-
-    warm_up: pa.Table
-    influence: pa.Table
-    difficulty: pa.Table
-    sampling_q: float
-
-
-@dataclass(frozen=True, slots=True)
-class CoincideEvidence:
-    """What COINCIDE's choice rests on.
-
-    Attributes:
-        shares: CONCEPT_SHARES.
-    """
-
-    shares: pa.Table
-
-
-@dataclass(frozen=True, slots=True)
-class RecurationEvidence:
-    """The curation that this one goes on from, and what became of it.
-
-    Attributes:
-        changes: of the pool.
-        earlier_reference: CHOSEN.
-        earlier_selection: SELECTION.
-        clustered_tasks: CLUSTERED_TASKS.
-        kept: KEPT_QUOTAS.
-        reference_model: whether it was tuned again.
-    """
-
-    changes: PoolChanges
-    earlier_reference: pa.Table
-    earlier_selection: pa.Table
-    clustered_tasks: pa.Table
-    kept: pa.Table
-    reference_model: RetuneDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,46 +186,30 @@ class ReportInputs:
         samples: SAMPLES.
         quarantine: QUARANTINE.
         reference: CHOSEN.
-        scores: SCORES.
-        importance: IMPORTANCE.
-        clusters: CLUSTERS.
-        allocation: ALLOCATION.
         selection: SELECTION.
-        training_set: TRAINING_SAMPLES.
         instructions: one table per origin.
         training_runs: one log per tune.
         benchmarks: one per model.
         costs: money.
         lineage: records.
+        strategy: how the images were chosen, in words.
+        evidence: what the choice rests on.
         drops: what every stage left out.
-        stage_times: how long the stages took.
         map_coordinates: the vectors in the plane.
-        strategy: how the images were chosen.
         budget: the budget as the parameters give it, such as "15%".
-        tive: evidence of that strategy.
-        coincide: evidence of that strategy.
-        recuration: what it goes on from; None for a curation from scratch.
     """
 
     samples: pa.Table
     quarantine: pa.Table
     reference: pa.Table
-    scores: pa.Table
-    importance: pa.Table
-    clusters: pa.Table
-    allocation: pa.Table
     selection: pa.Table
-    training_set: pa.Table
     instructions: tuple[InstructionTable, ...]
     training_runs: tuple[TrainingRun, ...]
     benchmarks: tuple[BenchmarkRun, ...]
     costs: Costs
     lineage: Lineage
+    strategy: StrategyReport
+    evidence: Evidence
     drops: tuple[DropCount, ...] = ()
-    stage_times: tuple[StageTime, ...] = ()
     map_coordinates: MapCoordinates | None = None
-    strategy: str = "presel"
     budget: str = ""
-    tive: TiveEvidence | None = None
-    coincide: CoincideEvidence | None = None
-    recuration: RecurationEvidence | None = None

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.report.geometry import Axis, linear_axis
-from components.report.number_text import count, points
 
 LABEL_HEIGHT = 9.0  # least distance of two labels on one side, 0 to 100 along the upright axis
 
@@ -38,7 +37,8 @@ class NeedPoint:
         seeds: places of the single seeds.
         label: place of the label's middle, which may be moved off `y` to leave room for others.
         on_left: the label stands to the left of the dot.
-        title: the numbers in words.
+        instructions: needed.
+        average: benchmark average, 0 to 1.
     """
 
     strategy: str
@@ -48,7 +48,8 @@ class NeedPoint:
     seeds: tuple[float, ...]
     label: float
     on_left: bool
-    title: str
+    instructions: float
+    average: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ def _point(need: Need, colour: int, label: float, across: Axis, upward: Axis) ->
         seeds=tuple(round(100 - upward.place(100 * value), 2) for value in need.averages),
         label=label,
         on_left=x > 50,
-        title=f"{need.strategy}: {points(need.average)} with {count(round(need.instructions))} instructions",
+        instructions=need.instructions,
+        average=need.average,
     )
 
 

@@ -20,21 +20,21 @@ class TaskRow:
         task: its name.
         colour: index of its colour from 0, or -1 for the shared grey.
         samples: samples of the pool.
+        pool_share: those as a share of the pool.
         reference: samples of the reference set.
         selected: samples that the strategy picked.
-        score: mean Instruction Relevance Score (lower: the question matters more), NaN without one.
-        weight: share of the budget it is worth, 0 to 1, NaN without one.
-        scored: reference samples that carry a score.
+        pick_share: both as a share of all picks.
+        weight: what it is worth to the strategy, 0 to 1, NaN where it does not say.
     """
 
     task: str
     colour: int
     samples: int
+    pool_share: float
     reference: int
     selected: int
-    score: float
+    pick_share: float
     weight: float
-    scored: int
 
     @property
     def picked(self) -> int:
@@ -50,26 +50,23 @@ def task_rows(inputs: ReportInputs) -> tuple[TaskRow, ...]:
     samples = task_counts(inputs.samples)
     reference = task_counts(inputs.reference)
     selected = task_counts(selected_rows(inputs.selection))
-    scores = dict(zip(*inputs.importance.select(["task", "score"]).to_pydict().values(), strict=True))
-    weights = dict(zip(*inputs.importance.select(["task", "weight"]).to_pydict().values(), strict=True))
-    scored = dict(zip(*inputs.importance.select(["task", "samples"]).to_pydict().values(), strict=True))
-    names = set(samples) | set(reference) | set(selected) | set(weights)
-    by_size = sorted(names, key=lambda name: (-samples[name], name))
-    colours = {name: index if index < COLOURS else -1 for index, name in enumerate(by_size)}
+    weights = inputs.evidence.weights
+    names = samples.keys() | reference.keys() | selected.keys() | weights.keys()
+    pool, picks = samples.total(), reference.total() + selected.total()
     rows = [
         TaskRow(
             task=name,
-            colour=colours[name],
+            colour=index if index < COLOURS else -1,
             samples=samples[name],
+            pool_share=samples[name] / pool if pool else 0.0,
             reference=reference[name],
             selected=selected[name],
-            score=float(scores.get(name, math.nan)),
+            pick_share=(reference[name] + selected[name]) / picks if picks else 0.0,
             weight=float(weights.get(name, math.nan)),
-            scored=int(scored.get(name, 0)),
         )
-        for name in by_size
+        for index, name in enumerate(sorted(names, key=lambda name: (-samples[name], name)))
     ]
-    return tuple(sorted(rows, key=lambda row: (math.isnan(row.weight), -row.weight if row.weight == row.weight else 0)))
+    return tuple(sorted(rows, key=lambda row: (math.isnan(row.weight), 0 if math.isnan(row.weight) else -row.weight)))
 
 
 def task_counts(table: pa.Table) -> Counter[str]:

@@ -13,6 +13,8 @@ from components.selection.vectors import normalise
 
 _LOGGER = logging.getLogger(__name__)
 
+# Lloyd iterations of the final refinement at most: it stops by itself when nothing changes any more.
+ITERATIONS = 100
 _FIRST_ITERATIONS = 10  # Lloyd iterations before the first swap
 _SWAPS = 20  # swaps tried per start at most
 _PATIENCE = 5  # swaps without a gain after which a start is given up

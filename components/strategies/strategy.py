@@ -36,6 +36,7 @@ class Strategy:
         can_recurate: it can go on from an earlier curation when the pool has changed.
         takes_whole_pool: it picks every sample, whatever the budget.
         evidence: what the choice rests on, for the report: paths under `data/`, in the order of the stages.
+        shown_parameters: dotted names of parameters that its part of the report shows.
         models: what its stages read beside the encoder and the model that is tuned, by the name of the snapshot under
             `data/inputs/`.
     """
@@ -46,6 +47,7 @@ class Strategy:
     can_recurate: bool = False
     takes_whole_pool: bool = False
     evidence: tuple[str, ...] = ()
+    shown_parameters: tuple[str, ...] = ()
     models: Callable[["Parameters"], Mapping[str, OutsideModel]] = _no_models
 
     @property

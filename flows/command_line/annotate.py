@@ -28,9 +28,11 @@ def export_tasks(
 ) -> None:
     """Write what is to be labelled: for Label Studio, and as a table for a spreadsheet."""
     from flows.annotate import export_for_annotation
-    from flows.prepare_workspace import find_workspace
+    from flows.prepare_workspace import find_workspace, update_pipeline
 
-    done = export_for_annotation(find_workspace(name), CALLED_FROM / folder, again=again, overwrite=overwrite)
+    workspace = find_workspace(name)
+    update_pipeline(workspace)
+    done = export_for_annotation(workspace, CALLED_FROM / folder, again=again, overwrite=overwrite)
     if done.out:
         typer.echo(f"{done.out:,} are out already ({', '.join(done.out_in)}); --again hands them out again")
     if done.tasks is None:
@@ -51,10 +53,10 @@ def import_answers(
     from flows.prepare_workspace import find_workspace
 
     result = import_from_annotation(find_workspace(name), CALLED_FROM / file)
-    for fate in result.fates:
-        if fate.name in _TO_LOOK_AT:
-            said = ": ".join(part for part in (fate.reason or _TO_LOOK_AT[fate.name], fate.detail) if part)
-            typer.echo(f"{fate.where}: {said}")
+    for entry in result.entries:
+        if entry.verdict in _TO_LOOK_AT:
+            said = ": ".join(part for part in (entry.reason or _TO_LOOK_AT[entry.verdict], entry.detail) if part)
+            typer.echo(f"{entry.where}: {said}")
     typer.echo(", ".join(f"{count.reason} {count.count:,}" for count in result.counts) or "the file holds nothing")
     typer.echo(
         f"{result.imported:,} instructions booked at ${result.price_usd:,.2f}; {result.still_out:,} are still out"

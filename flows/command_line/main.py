@@ -23,6 +23,7 @@ from flows.command_line.options import (
     Strategy,
     seen_from_root,
 )
+from flows.command_line.pipeline import pipeline
 from flows.command_line.results import add_result_commands
 from flows.environment import configure_environment, find_project_root
 
@@ -120,14 +121,10 @@ def plan(
     """Say what a run would do and buy, per task, without doing it."""
     from flows.command_line.show import show_plan
     from flows.plan import plan_workspace
-    from flows.prepare_workspace import chosen_settings, discard_if_new, prepare_workspace
+    from flows.prepare_workspace import chosen_settings, workspace_to_plan
 
-    with discard_if_new():
-        workspace = prepare_workspace(
-            overlays=seen_from_root(params),
-            settings=chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider),
-            name=name,
-        )
+    asked = chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider)
+    with workspace_to_plan(overlays=seen_from_root(params), settings=asked, name=name) as workspace:
         show_plan(*plan_workspace(workspace))
 
 
@@ -146,13 +143,14 @@ def compare(
     traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
 ) -> None:
     """Run several strategies over one pool at one budget, and put them side by side."""
+    from components.strategies.load import strategies_that
     from flows.command_line.show import show_comparison
     from flows.compare import compare as compare_strategies
     from flows.compare import plan_comparison
     from flows.comparison import ComparisonOutcome
 
     names = [part.strip() for part in strategies.split(",") if part.strip()]
-    names += ["full"] if full and "full" not in names else []
+    names += [yardstick for yardstick in strategies_that("takes_whole_pool") if full and yardstick not in names]
     plan_comparison(
         names, budget=budget, seeds=seeds, overlays=seen_from_root(params), settings=list(settings or [])
     )  # what is wrong with the command is said before anything starts
@@ -175,11 +173,14 @@ def compare(
 @app.command()
 def sync(
     discard: Annotated[bool, typer.Option("--discard", help="Delete what MLflow refused before.")] = False,
+    discard_for: Annotated[
+        str | None, typer.Option(help="Delete what waits for this server, named as `presel sync` names it.")
+    ] = None,
 ) -> None:
-    """Tell MLflow what was kept in .presel/spool while it was away; every run does so too."""
+    """Tell MLflow what waits in the journal (.presel/spool); every run does so too."""
     from flows.sync import sync as send_kept
 
-    said, done = send_kept(discard=discard)
+    said, done = send_kept(discard=discard, discard_for=discard_for)
     typer.echo(said)
     if not done:
         raise typer.Exit(1)
@@ -202,6 +203,7 @@ app.add_typer(batches, name="batches")
 add_lineage_commands(app)
 app.command()(deploy)
 app.command()(worker)
+app.command()(pipeline)
 
 
 def _curate(

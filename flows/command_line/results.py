@@ -38,10 +38,11 @@ def explain(
 
 def report(name: ExistingRun = None) -> None:
     """Write the report of a run again from its artifacts, and say where it is."""
-    from flows.prepare_workspace import find_workspace
+    from flows.prepare_workspace import find_workspace, update_pipeline
     from tasks.report import report as report_stage
 
     workspace = find_workspace(name)
+    update_pipeline(workspace)
     report_stage.run_again(workspace, "report")
     typer.echo((workspace.artifact("report") / "report.html").resolve())
 

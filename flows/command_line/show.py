@@ -1,14 +1,17 @@
 """Outcome and plan on the terminal."""
 
 import math
+from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from components.report.comparison import conclusion
-from components.report.number_text import duration
+from components.report.filters import duration
 from flows.comparison import ComparisonOutcome
 from flows.outcome import CurationOutcome
+from tasks.platform.versioning import OutdatedStage
 
 TABLE_WIDTH = 100  # columns that the table of a comparison needs; a narrower terminal wraps it itself
 
@@ -80,9 +83,17 @@ def show_comparison(outcome: ComparisonOutcome) -> None:
     console.print("\n" + "\n".join(f"{label:<10}  {where}" for label, where in places), markup=False)
 
 
-def show_plan(plan: str, outdated: tuple[str, ...]) -> None:
-    """Print what a run would buy, per task, and which stages it would run."""
+def show_plan(plan: str, outdated: Sequence[OutdatedStage]) -> None:
+    """Print what a run would buy, per task, and which stages it would run and why."""
     console = Console(highlight=False)
     console.print(plan, markup=False)
-    stages = ", ".join(outdated) if outdated else "none: everything is up to date"
-    console.print(f"\nStages that would run unless an equal run is in the cache: {stages}.", markup=False)
+    if not outdated:
+        console.print("\nStages that would run: none, everything is up to date.", markup=False)
+        return
+    console.print("\nStages that would run unless an equal run is in the cache:", markup=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for stage in outdated:
+        table.add_row(stage.stage, escape("; ".join(stage.reasons)))
+    console.print(table)

@@ -2,13 +2,13 @@
 
 from flows.purchase import buy
 from flows.strategies.chosen import Chosen
-from tasks.activations import activations
-from tasks.coincide_select import coincide_select
-from tasks.concept_shares import concept_shares
-from tasks.concepts import concepts
-from tasks.instruct import instruct_pool
+from tasks.instruct_pool import instruct_pool
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
+from tasks.strategies.coincide.activations import activations
+from tasks.strategies.coincide.coincide_select import coincide_select
+from tasks.strategies.coincide.concept_shares import concept_shares
+from tasks.strategies.coincide.concepts import concepts
 
 
 def choose(run: CurationRun, manifest: Artifact) -> Chosen:

@@ -2,16 +2,16 @@
 
 from flows.purchase import buy
 from flows.strategies.chosen import Chosen
-from tasks.allocate import allocate
 from tasks.cluster import cluster
 from tasks.embed import embed
-from tasks.instruct import instruct_reference
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
-from tasks.reference import reference
-from tasks.reference_tune import reference_tune
-from tasks.score import score
-from tasks.select import select
+from tasks.strategies.presel.allocate import allocate
+from tasks.strategies.presel.instruct_reference import instruct_reference
+from tasks.strategies.presel.reference import reference
+from tasks.strategies.presel.reference_tune import reference_tune
+from tasks.strategies.presel.score import score
+from tasks.strategies.presel.select import select
 
 
 def choose(run: CurationRun, manifest: Artifact) -> Chosen:

@@ -1,9 +1,9 @@
 """Control: uniformly from the pool."""
 
 from flows.strategies.chosen import Chosen
-from tasks.controls import random_select
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
+from tasks.strategies.random import random_select
 
 
 def choose(run: CurationRun, manifest: Artifact) -> Chosen:

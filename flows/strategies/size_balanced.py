@@ -1,12 +1,12 @@
 """PreSel without task importance."""
 
 from flows.strategies.chosen import Chosen
-from tasks.allocate import size_balanced_allocate
 from tasks.cluster import cluster
 from tasks.embed import embed
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
-from tasks.select import size_balanced_select
+from tasks.strategies.size_balanced.allocate import size_balanced_allocate
+from tasks.strategies.size_balanced.select import size_balanced_select
 
 
 def choose(run: CurationRun, manifest: Artifact) -> Chosen:

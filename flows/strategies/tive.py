@@ -2,14 +2,14 @@
 
 from flows.purchase import buy
 from flows.strategies.chosen import Chosen
-from tasks.gradients import gradients
-from tasks.influence import influence
-from tasks.instruct import instruct_pool
+from tasks.instruct_pool import instruct_pool
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
-from tasks.tive_select import tive_select
-from tasks.tune import warm_up_tune
-from tasks.warm_up import warm_up
+from tasks.strategies.tive.gradients import gradients
+from tasks.strategies.tive.influence import influence
+from tasks.strategies.tive.tive_select import tive_select
+from tasks.strategies.tive.warm_up import warm_up
+from tasks.strategies.tive.warm_up_tune import warm_up_tune
 
 
 def choose(run: CurationRun, manifest: Artifact) -> Chosen:

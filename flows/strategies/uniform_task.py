@@ -1,9 +1,9 @@
 """Control: the same number from every task, at random."""
 
 from flows.strategies.chosen import Chosen
-from tasks.controls import uniform_task_select
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
+from tasks.strategies.uniform_task import uniform_task_select
 
 
 def choose(run: CurationRun, manifest: Artifact) -> Chosen:

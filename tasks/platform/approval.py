@@ -7,8 +7,8 @@ from components.instructions.open_provider import open_provider
 from components.instructions.request import requests_for_samples
 from components.instructions.spending.approval import Outlook, purchase_outlook, record_decision
 from components.pool.manifest import read_images, read_samples
-from tasks.chosen_samples import chosen_samples
 from tasks.platform.stage import CurationRun
+from tasks.stages import find_stage
 
 
 class PurchaseDeclinedError(RuntimeError):
@@ -21,12 +21,14 @@ def look_ahead(run: CurationRun, stage: str) -> Outlook:
 
     Args:
         run: the curation run.
-        stage: name of the stage in dvc.yaml.
+        stage: name of the stage in dvc.yaml, with `@item`.
     """
     parameters, manifest = run.workspace.parameters(), run.workspace.artifact("manifest")
     own, purchase = parameters.instructions, parameters.purchase
     provider = open_provider(own, purchase, pixel_limit=parameters.ingest.pixel_limit)
-    requests = requests_for_samples(read_samples(manifest), chosen_samples(run.workspace, stage))
+    buys = find_stage(parameters.strategy, stage).declaration.buys
+    assert buys is not None
+    requests = requests_for_samples(read_samples(manifest), buys(run.workspace, stage.partition("@")[2]))
     images = read_images(manifest)
     with open_ledger(own.ledger) as ledger:
         return purchase_outlook(

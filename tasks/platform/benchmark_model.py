@@ -11,11 +11,15 @@ from components.benchmark.relative import average_score
 from components.schemas import METRICS
 from components.storage import fresh_directory, read_table, write_table
 from tasks.benchmark import evaluate_adapter
+from tasks.bodies.tables import write_dropped
+from tasks.platform.journal import log_file, log_values, open_run, set_status, start_telling
 from tasks.platform.stage_page import LoggedProgress
-from tasks.platform.tracking import experiment_id, metric_name, tracking_client
+from tasks.platform.tag_names import BENCHMARKED_TAG, FLOW_RUN_ID_TAG
+from tasks.platform.tracking import metric_name
 from tasks.platform.versioning import MissingInputError
 from tasks.platform.workspace import STATE, Workspace
-from tasks.tables import write_dropped
+
+BENCHMARKS = STATE / "benchmarks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ def find_adapter(workspace: Workspace, model: str) -> Path:
     if model:
         from mlflow.artifacts import download_artifacts
 
-        target = STATE / "benchmarks" / "adapters"
+        # A folder of this flow run's own: files of two models must not meet.
+        target = BENCHMARKS / f"{flow_run.id}-model"
         target.mkdir(parents=True, exist_ok=True)
         return Path(download_artifacts(f"models:/{model}", dst_path=str(target))) / "artifacts" / "adapter"
     adapter = workspace.artifact("model") / "adapter"
@@ -60,8 +65,9 @@ def find_adapter(workspace: Workspace, model: str) -> Path:
 @task(name="benchmark_model", task_run_name="benchmark {model}", persist_result=False, tags=["gpu"])
 def benchmark_model(workspace: Workspace, adapter: Path, *, model: str) -> ModelBenchmark:
     """Ask and judge; metrics and predictions are kept on disk and in an MLflow run of their own."""
+    start_telling()
     result = evaluate_adapter(workspace, adapter, LoggedProgress("answered questions:", get_run_logger().info))
-    folder = STATE / "benchmarks" / str(flow_run.id)
+    folder = BENCHMARKS / str(flow_run.id)
     with fresh_directory(folder) as directory:
         write_table(directory / "predictions.parquet", result.predictions)
         write_table(directory / "metrics.parquet", result.metrics)
@@ -71,18 +77,13 @@ def benchmark_model(workspace: Workspace, adapter: Path, *, model: str) -> Model
 
 
 def _track(folder: Path, model: str) -> str:
-    from mlflow.entities import Metric
-    from mlflow.utils.time import get_current_time_millis
-
     metrics: pa.Table = read_table(folder / "metrics.parquet", METRICS)
-    client, now = tracking_client(), get_current_time_millis()
-    tags = {"presel.benchmarked": model, "prefect.flow_run_id": str(flow_run.id)}
-    run_id = str(client.create_run(experiment_id(client), run_name=str(flow_run.name), tags=tags).info.run_id)
-    values = [
-        ("average", average_score(metrics)),
-        *((f"score/{row['set']}", row["score"]) for row in metrics.to_pylist()),
-    ]
-    client.log_batch(run_id, metrics=[Metric(metric_name(name), value, now, 0) for name, value in values])
-    client.log_artifacts(run_id, str(folder))
-    client.set_terminated(run_id, "FINISHED")
+    tags = [(BENCHMARKED_TAG, model), (FLOW_RUN_ID_TAG, str(flow_run.id))]
+    run_id = open_run(str(flow_run.name), tags=tags)
+    scores = [(f"score/{row['set']}", row["score"]) for row in metrics.to_pylist()]
+    values = [("average", average_score(metrics)), *scores]
+    log_values(run_id, metrics=[(metric_name(name), value) for name, value in values])
+    for file in sorted(folder.iterdir()):
+        log_file(run_id, str(file))
+    set_status(run_id, "FINISHED")
     return run_id

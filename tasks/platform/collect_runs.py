@@ -1,5 +1,6 @@
-"""MLflow runs that the retention policy lets go."""
+"""MLflow runs that the retention policy lets go, and what those that stay need of the DVC cache."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from components.lineage.lock_file import earlier_artifacts, parse_lock
 from components.lineage.retention import DatedRun, Item, decide_runs
 from components.parameters.retention import RetentionParameters
 from tasks.platform.finished import last_finished
-from tasks.platform.model_versions import BENCHMARK_TAG, ModelVersion
+from tasks.platform.journal_store import count_waiting, waiting_elsewhere
+from tasks.platform.journal_telling import UnknownRunError, mlflow_id
+from tasks.platform.model_versions import ModelVersion
 from tasks.platform.run_archive import curation_runs, run_file
+from tasks.platform.tag_names import ADAPTER_TAG, BENCHMARK_TAG, PARENT_TAG, WORKSPACE_TAG
 from tasks.platform.tracking import experiment_id, shown_address, tracking_client
-from tasks.platform.tracking_send import ADAPTER_TAG, mlflow_id
+from tasks.platform.unpushed import unpushed
 from tasks.platform.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,6 +29,20 @@ KIND = "MLflow run"
 
 class PurgeError(UserError, RuntimeError):
     """Nothing more can be collected now: MLflow's own collection failed, or MLflow does not know every run yet."""
+
+
+def check_journal() -> None:
+    """Make sure that MLflow has been told of every run.
+
+    Raises:
+        PurgeError: something waits, for this server or another.
+    """
+    waiting = count_waiting() + sum(count for _, count in waiting_elsewhere())
+    if waiting:
+        raise PurgeError(
+            f"{waiting:,} entries of the journal wait for MLflow, and what their runs need is not known before it has "
+            "them; `presel sync` sends them, or says what to do"
+        )
 
 
 def check_tracking(workspaces: Iterable[Workspace]) -> None:
@@ -38,11 +56,18 @@ def check_tracking(workspaces: Iterable[Workspace]) -> None:
     known = {run.info.run_id for run in curation_runs()}
     for workspace in workspaces:
         finished = last_finished(workspace)
-        if finished is not None and mlflow_id(finished.run) not in known:
+        if finished is not None and not _is_known(finished.run, known):
             raise PurgeError(
                 f"MLflow at {shown_address()} does not know run {finished.run} of workspace {workspace.root!r}: set "
                 "MLFLOW_TRACKING_URI to the server that the runs were told to; nothing was deleted"
             )
+
+
+def _is_known(run: str, known: Collection[str]) -> bool:
+    try:
+        return mlflow_id(run) in known
+    except UnknownRunError:
+        return False
 
 
 def judge_runs(
@@ -60,8 +85,7 @@ def judge_runs(
     """
     runs = curation_runs()
     dated = [
-        DatedRun(run.info.run_id, run.data.tags["presel.workspace"], run.info.start_time, run.info.status)
-        for run in runs
+        DatedRun(run.info.run_id, run.data.tags[WORKSPACE_TAG], run.info.start_time, run.info.status) for run in runs
     ]
     registered = frozenset(version.run_id for version in versions)
     decisions = decide_runs(dated, registered=registered, retention=retention, now_ms=now_ms)
@@ -81,10 +105,34 @@ def hashes_of_runs(run_ids: Collection[str], versions: Collection[ModelVersion])
     needed = {tag for version in versions for name in (ADAPTER_TAG, BENCHMARK_TAG) if (tag := version.tags.get(name))}
     for run_id in run_ids:
         if any(entry.path == "dvc.lock" for entry in client.list_artifacts(run_id)):
-            stages = parse_lock(run_file(run_id, "dvc.lock").decode())
-            needed |= {output.md5 for stage in stages for output in stage.writes}
-            needed |= {earlier.md5 for earlier in earlier_artifacts(stages)}
+            needed |= _hashes_of_lock(run_file(run_id, "dvc.lock").decode())
     return frozenset(needed)
+
+
+def hashes_at_hand(workspaces: Iterable[Workspace]) -> frozenset[str]:
+    """Hashes of the artifacts that a recuration goes on from, and of those that no remote has yet.
+
+    Args:
+        workspaces: of the project.
+
+    Returns:
+        Without the files in the artifacts.
+    """
+    needed = set(unpushed())
+    for workspace in workspaces:
+        finished = last_finished(workspace)
+        if finished is not None:
+            needed |= _hashes_of_lock(finished.lock_text)
+        record = workspace.artifact("earlier") / "earlier.json"
+        if record.exists():
+            needed |= set(json.loads(record.read_text(encoding="utf-8"))["artifacts"].values())
+    return frozenset(needed)
+
+
+def _hashes_of_lock(text: str) -> set[str]:
+    stages = parse_lock(text)
+    written = {output.md5 for stage in stages for output in stage.writes}
+    return written | {earlier.md5 for earlier in earlier_artifacts(stages)}
 
 
 def delete_runs(run_ids: Collection[str]) -> None:
@@ -110,7 +158,7 @@ def delete_runs(run_ids: Collection[str]) -> None:
 
 
 def _nested(client: "MlflowClient", run_id: str) -> Iterator[str]:
-    query = f"tags.`mlflow.parentRunId` = '{run_id}'"
+    query = f"tags.`{PARENT_TAG}` = '{run_id}'"
     for run in client.search_runs([experiment_id(client)], query, max_results=1000):
         yield run.info.run_id
 

@@ -9,17 +9,16 @@ from prefect.artifacts import create_link_artifact
 from prefect.runtime import flow_run
 
 from tasks.platform.git_commit import git_commit
-from tasks.platform.tracking import metric_name
-from tasks.platform.tracking_operations import MetricValue, RunStatus
-from tasks.platform.tracking_record import (
-    contact_at_start,
+from tasks.platform.journal import (
     log_file,
     log_values,
-    now_ms,
     open_run,
-    send_spooled,
     set_status,
+    start_telling,
 )
+from tasks.platform.journal_entries import RunStatus
+from tasks.platform.tag_names import COMMIT_TAG, COMPARISON_TAG, FLOW_RUN_ID_TAG, FLOW_RUN_TAG
+from tasks.platform.tracking import metric_name
 
 
 @contextmanager
@@ -33,12 +32,12 @@ def open_comparison_run(name: str, parameters: Sequence[tuple[str, str]]) -> Ite
     Yields:
         Its id.
     """
-    contact_at_start()
+    start_telling()
     tags = [
-        ("presel.comparison", name),
-        ("presel.git_commit", git_commit()),
-        ("prefect.flow_run", flow_run.name or ""),
-        ("prefect.flow_run_id", flow_run.id or ""),
+        (COMPARISON_TAG, name),
+        (COMMIT_TAG, git_commit()),
+        (FLOW_RUN_TAG, flow_run.name or ""),
+        (FLOW_RUN_ID_TAG, flow_run.id or ""),
     ]
     run_id = open_run(flow_run.name or "compare", tags=tags)
     status: RunStatus = "FAILED"
@@ -48,15 +47,12 @@ def open_comparison_run(name: str, parameters: Sequence[tuple[str, str]]) -> Ite
         status = "FINISHED"
     finally:
         set_status(run_id, status)
-        send_spooled()
 
 
 @task(name="publish_comparison", persist_result=False, retries=2, retry_delay_seconds=5)
 def publish_comparison(run_id: str, metrics: Sequence[tuple[str, float]], page: Path, files: Sequence[Path]) -> None:
     """Keep the numbers and the page with the MLflow run and link the page from the Prefect run."""
-    now = now_ms()
-    values = [MetricValue(name=metric_name(name), value=value, step=0, measured_ms=now) for name, value in metrics]
-    log_values(run_id, metrics=values)
+    log_values(run_id, metrics=[(metric_name(name), value) for name, value in metrics])
     for file in (page, *files):
         log_file(run_id, str(file))
     create_link_artifact(

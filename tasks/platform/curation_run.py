@@ -12,21 +12,31 @@ from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_cost
 from components.parameters.parameters import Parameters
 from tasks.platform.approval import PurchaseDeclinedError
-from tasks.platform.git_commit import git_commit
-from tasks.platform.run_files import CODE_TAG, code_digest, run_files
-from tasks.platform.stage import CurationRun
-from tasks.platform.tracking import TrackingAwayError, experiment_id, mlflow_errors, tracking_client
-from tasks.platform.tracking_operations import LogDataset, RunStatus
-from tasks.platform.tracking_record import (
-    contact_at_start,
-    is_there,
+from tasks.platform.journal import (
+    ask,
     log_file,
     log_values,
     open_run,
     record,
-    send_spooled,
+    send,
     set_status,
+    start_telling,
 )
+from tasks.platform.journal_entries import LogDataset, RunStatus
+from tasks.platform.run_files import RunningCode, code_file, run_files, running_code
+from tasks.platform.stage import CurationRun
+from tasks.platform.tag_names import (
+    CODE_TAG,
+    COMMIT_TAG,
+    COST_TAG,
+    FLOW_RUN_ID_TAG,
+    FLOW_RUN_TAG,
+    FLOW_RUN_URL_TAG,
+    LOCK_TAG,
+    STRATEGY_TAG,
+    WORKSPACE_TAG,
+)
+from tasks.platform.tracking import experiment_id, tracking_client
 from tasks.platform.versioning import Artifact
 from tasks.platform.workspace import Workspace
 
@@ -46,21 +56,25 @@ def open_curation_run(
         annotate_pool: instructions may be bought for the whole pool.
         parent_run_id: the MLflow run that this one is nested in, such as a comparison's.
     """
-    contact_at_start()
+    start_telling()
     parameters = workspace.parameters()
-    run_id = _resumed_run(parameters)
+    code = running_code()
+    run_id = _resumed_run(parameters, code)
     if run_id is None:
         tags = [
-            ("presel.workspace", workspace.root),
-            ("presel.strategy", parameters.strategy),
-            ("presel.git_commit", git_commit()),
-            (CODE_TAG, code_digest()),
-            ("prefect.flow_run", flow_run.name or ""),
-            ("prefect.flow_run_id", flow_run.id or ""),
-            ("prefect.flow_run_url", flow_run.ui_url or ""),
+            (WORKSPACE_TAG, workspace.root),
+            (STRATEGY_TAG, parameters.strategy),
+            (COMMIT_TAG, code.commit),
+            (CODE_TAG, code.digest),
+            (FLOW_RUN_TAG, flow_run.name or ""),
+            (FLOW_RUN_ID_TAG, flow_run.id or ""),
+            (FLOW_RUN_URL_TAG, flow_run.ui_url or ""),
         ]
         run_id = open_run(flow_run.name or "curate", parent=parent_run_id, tags=tags)
         log_values(run_id, params=list(_flatten("", parameters.model_dump(mode="json"))))
+        if code.changes:
+            with code_file(code) as file:
+                log_file(run_id, str(file))
     label = flow_run.id or run_id
     status: RunStatus = "FAILED"
     try:
@@ -76,37 +90,33 @@ def open_curation_run(
         _close(run_id, workspace, cost_usd=_cost(parameters, label), status=status)
 
 
-def _resumed_run(parameters: Parameters) -> str | None:
-    """The run that this flow run had before a person was asked or it was retried, when its parameters are the same.
+def _resumed_run(parameters: Parameters, code: RunningCode) -> str | None:
+    """The run that this flow run had before a person was asked or it was retried; its parameters and code are the same.
 
     While MLflow is away it cannot be found, and what follows becomes a run of its own with the same flow run's tags.
     """
-    if not flow_run.id or not is_there():
+    if not flow_run.id:
         return None
-    client = tracking_client()
-    query = f"tags.`prefect.flow_run_id` = '{flow_run.id}'"
-    try:
-        with mlflow_errors():
-            waiting = client.search_runs([experiment_id(client)], query)
-    except TrackingAwayError:
-        return None
-    for run in waiting:
-        if run.data.params == dict(_flatten("", parameters.model_dump(mode="json"))):
+    query = f"tags.`{FLOW_RUN_ID_TAG}` = '{flow_run.id}'"
+    runs = ask(lambda: tracking_client().search_runs([experiment_id(tracking_client())], query))
+    flat, told = dict(_flatten("", parameters.model_dump(mode="json"))), (code.commit, code.digest)
+    for run in runs or ():
+        if run.data.params == flat and (run.data.tags.get(COMMIT_TAG), run.data.tags.get(CODE_TAG)) == told:
             set_status(run.info.run_id, "RUNNING")
             return str(run.info.run_id)
     return None
 
 
 def _close(run_id: str, workspace: Workspace, *, cost_usd: float, status: RunStatus) -> None:
-    log_values(run_id, tags=[("presel.cost_usd", f"{cost_usd:.6f}")])
+    tags = [(COST_TAG, f"{cost_usd:.6f}")]
     if workspace.lock_file.exists():
-        digest = hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()
-        log_values(run_id, tags=[("presel.dvc_lock_sha256", digest)])
+        tags.append((LOCK_TAG, hashlib.sha256(workspace.lock_file.read_bytes()).hexdigest()))
+    log_values(run_id, tags=tags)
     with run_files(workspace) as files:
         for file in files:
             log_file(run_id, str(file))
     set_status(run_id, status)
-    send_spooled()
+    send()  # also where MLflow was away a moment ago
 
 
 def _cost(parameters: Parameters, label: str) -> float:

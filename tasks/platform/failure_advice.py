@@ -5,22 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from components.instructions.spending.purse import EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError
 from components.parameters.parameters import Parameters
 
 FailureCause = Literal["gpu_memory", "memory", "disk", "endpoint", "remote", "tracking"]
 
-# What decides how much memory a stage takes, most effective first.
-_MEMORY_PARAMETERS: dict[str, tuple[str, ...]] = {
-    "ingest": ("ingest.processes",),
-    "embed": ("encoder.batch_size", "encoder.decode_workers"),
-    "score": ("score.batch_size", "vlm.context_length"),
-    "gradients": ("tive.batch_size", "vlm.context_length"),
-    "activations": ("coincide.batch_size",),
-    "instruct": ("purchase.local.batch_size",),
-    "tune": ("tuning.batch_size", "vlm.context_length"),
-    "benchmark": ("benchmark.batch_size",),
-}
 _GPU_MEMORY = ("CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _MEMORY = ("can't allocate memory", "Cannot allocate memory", "std::bad_alloc")
 _DISK = ("No space left on device", "Disk quota exceeded", "database or disk is full")
@@ -74,13 +63,14 @@ class Advice:
     message: str
 
 
-def advise(error: BaseException, *, during: str, parameters: Parameters) -> Advice | None:
+def advise(error: BaseException, *, during: str, parameters: Parameters, memory: tuple[str, ...] = ()) -> Advice | None:
     """Find what a person can do about a failure.
 
     Args:
         error: what was raised; the errors that it came from are looked at too.
         during: the stage's name, with or without `@item`, or what else was being done.
         parameters: of the run, for the values that the message names.
+        memory: those of them to lower when memory runs out, most effective first.
 
     Returns:
         The advice; None for an error whose own message has to do.
@@ -92,7 +82,7 @@ def advise(error: BaseException, *, during: str, parameters: Parameters) -> Advi
     match cause:
         case "gpu_memory" | "memory":
             what = "GPU memory" if cause == "gpu_memory" else "memory"
-            text = f"{during} ran out of {what}. {_memory_advice(during, cause, parameters)}. {_AFTERWARDS}"
+            text = f"{during} ran out of {what}. {_memory_advice(memory, cause, parameters)}. {_AFTERWARDS}"
         case "disk":
             text = (
                 f"{during} found the disk full. Free space where the project (.presel and .dvc/cache with it) and the "
@@ -156,14 +146,12 @@ def _find_cause(error: BaseException) -> tuple[FailureCause, BaseException] | No
     return None
 
 
-def _memory_advice(during: str, cause: FailureCause, parameters: Parameters) -> str:
-    base = during.partition("@")[0]
-    kind = next((name for name in _MEMORY_PARAMETERS if base.startswith(name) or base.endswith(f"_{name}")), None)
-    if kind is None:
+def _memory_advice(memory: tuple[str, ...], cause: FailureCause, parameters: Parameters) -> str:
+    if not memory:
         return "Run it on a machine with more memory"
-    lower = " or ".join(f"{name} (now {_value(parameters, name)})" for name in _MEMORY_PARAMETERS[kind])
+    lower = " or ".join(f"{name} (now {_value(parameters, name)})" for name in memory)
     text = f"Lower {lower} in params.yaml or in the run's parameter file"
-    if kind == "tune":
+    if "tuning.batch_size" in memory:
         text += (
             "; tuning.gradient_accumulation raised by the same factor keeps the optimiser's batch as it is, and "
             f"tuning.gradient_checkpointing: true (now {str(parameters.tuning.gradient_checkpointing).lower()}) trades "

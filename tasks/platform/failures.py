@@ -17,12 +17,13 @@ class StageFailedError(RuntimeError):
 
 
 @contextmanager
-def explained(workspace: Workspace, during: str) -> Iterator[None]:
+def explained(workspace: Workspace, during: str, *, memory: tuple[str, ...] = ()) -> Iterator[None]:
     """Turn a failure that a person can do something about into one whose message says what.
 
     Args:
         workspace: of the run.
         during: the stage's name, or what else is being done.
+        memory: parameters to lower when memory runs out.
 
     Raises:
         StageFailedError: instead of such a failure; any other is raised as it is.
@@ -33,7 +34,7 @@ def explained(workspace: Workspace, during: str) -> Iterator[None]:
     except StageFailedError:
         raise
     except Exception as error:
-        advice = advise(error, during=during, parameters=parameters)
+        advice = advise(error, during=during, parameters=parameters, memory=memory)
         if advice is None:
             raise
         raise StageFailedError(advice.message) from error

@@ -2,19 +2,20 @@
 
 from prefect import get_run_logger, task
 
-from components.lineage.content_hash import file_hash
+from components.lineage.objects import file_hash
 from components.recuration.finished import POOL, FinishedCuration, read_finished, write_finished
-from components.strategies.load import strategies_that
+from components.strategies.load import load_strategy, strategies_that
+from tasks.platform.declaration import StageDeclaration
+from tasks.platform.dvc_objects import open_repository
 from tasks.platform.run_archive import curation_runs, open_archive
 from tasks.platform.stage import CurationRun
-from tasks.platform.versioning import open_repository, outdated_stages
+from tasks.platform.stage_graph import goes_on, stages_behind
+from tasks.platform.tag_names import STRATEGY_TAG, WORKSPACE_TAG
+from tasks.platform.versioning import outdated_stages
 from tasks.platform.workspace import Workspace
+from tasks.stages import declarations_of
 
 _RECORD = "finished.json"
-# The stages of dvc.yaml that read data/earlier to decide what is chosen.
-CHOOSING_STAGES = ("reference", "reference_tune", "score", "cluster", "allocate", "select")
-# With those whose results they read.
-DECIDING_STAGES = ("ingest", "embed", "instruct_reference", *CHOOSING_STAGES)
 
 
 @task(name="record_finished", persist_result=False)
@@ -44,9 +45,9 @@ def find_finished(place: Workspace) -> FinishedCuration | None:
     if known is not None:
         return known
     for run in curation_runs():
-        if run.info.status == "FINISHED" and run.data.tags["presel.workspace"] == place.root:
+        if run.info.status == "FINISHED" and run.data.tags[WORKSPACE_TAG] == place.root:
             archive = open_archive(run.info.run_id)
-            return FinishedCuration(archive.run_id, archive.tags["presel.strategy"], archive.lock_text)
+            return FinishedCuration(archive.run_id, archive.tags[STRATEGY_TAG], archive.lock_text)
     return None
 
 
@@ -67,6 +68,8 @@ def chooses_alike(place: Workspace, finished: FinishedCuration) -> bool:
     """Whether the parameters of the stages that go on from an earlier curation are those of that curation."""
     from dvc.dependency.param import ParamsDependency
 
+    strategy = load_strategy(place.parameters().strategy)
+    choosing = [stage.name for stage in _deciding_stages(place) if goes_on(stage, strategy)]
     with open_repository() as repository:
         stages = repository.stage.load_all(path=str(place.pipeline_file))
         read_now = {
@@ -77,24 +80,31 @@ def chooses_alike(place: Workspace, finished: FinishedCuration) -> bool:
                 for name, value in dependency.read_params().items()
             }
             for stage in stages
-            if stage.name in CHOOSING_STAGES
+            if stage.name in choosing
         }
     return all(finished.parameters_of(name) == values for name, values in read_now.items())
 
 
 def reads_alike(place: Workspace, finished: FinishedCuration) -> bool:
     """Whether what comes from outside into the stages that choose (code, annotations, models) is as it was then."""
-    then = {path.path: path.md5 for path in finished.read_from_outside(DECIDING_STAGES)}
+    deciding = [stage.name for stage in _deciding_stages(place)]
+    then = {path.path: path.md5 for path in finished.read_from_outside(deciding)}
     with open_repository() as repository:
         stages = repository.stage.load_all(path=str(place.pipeline_file))
         present = {
             dependency.def_path: dependency.get_hash().value
             for stage in stages
-            if stage.name in DECIDING_STAGES
+            if stage.name in deciding
             for dependency in stage.deps
             if dependency.def_path in then and dependency.exists
         }
     return present == then
+
+
+def _deciding_stages(place: Workspace) -> tuple[StageDeclaration, ...]:
+    """The stages that what is chosen rests on."""
+    strategy = place.parameters().strategy
+    return stages_behind("selection", declarations_of(strategy), load_strategy(strategy))
 
 
 def warn_of_changed_pool(place: Workspace) -> None:

@@ -10,10 +10,9 @@ from components.parameters.parameters import load_parameters
 from tasks.platform.tracking import tracking_client
 from tasks.platform.workspace import Workspace
 
-MODEL_TAG = "presel.model_version"  # of a run: the version its adapter is registered as
-BENCHMARK_TAG = "presel.benchmark"  # of a version: hash of the artifact `benchmark/tuned`
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+_NO_SUCH = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})  # model, alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class ModelVersion:
         name: of the registered model.
         version: its number.
         run_id: MLflow run that made it.
-        aliases: such as `champion`.
+        aliases: such as `champion`; `all_versions` leaves them out, as MLflow's search does.
         tags: by name.
         created_ms: milliseconds since 1970.
     """
@@ -58,14 +57,13 @@ def find_version(text: str | None, *, name: str | None = None) -> ModelVersion:
     client = tracking_client()
     try:
         if wanted is None:
-            newest = max(all_versions(model), key=lambda one: int(one.version), default=None)
-            if newest is None:
+            versions = all_versions(model)
+            if not versions:
                 raise LineageError(f"no model {model!r} is registered yet; `presel run` registers one")
-            return newest
+            wanted = versions[0].version
         if wanted.isdigit():
             return _version(client.get_model_version(model, wanted))
-        found = client.get_model_version_by_alias(model, wanted)
-        return _version(client.get_model_version(model, found.version))
+        return _version(client.get_model_version_by_alias(model, wanted))
     except MlflowException:
         there = ", ".join(one.version for one in all_versions(model)) or "none yet"
         raise LineageError(f"no run and no version {text!r} of model {model!r}; its versions are {there}") from None
@@ -73,7 +71,14 @@ def find_version(text: str | None, *, name: str | None = None) -> ModelVersion:
 
 def champion_of(name: str) -> ModelVersion | None:
     """The version in use; None while there is none."""
-    return next((one for one in all_versions(name) if CHAMPION in one.aliases), None)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(tracking_client().get_model_version_by_alias(name, CHAMPION))
+    except MlflowException as error:
+        if error.error_code not in _NO_SUCH:
+            raise
+        return None
 
 
 def all_versions(name: str | None = None) -> tuple[ModelVersion, ...]:
@@ -83,8 +88,7 @@ def all_versions(name: str | None = None) -> tuple[ModelVersion, ...]:
     token = None
     while True:
         page = client.search_model_versions(f"name='{name}'" if name else None, page_token=token)
-        # The search leaves the aliases out.
-        found += [_version(client.get_model_version(one.name, one.version)) for one in page]
+        found += [_version(one) for one in page]
         token = page.token
         if not token:
             return tuple(sorted(found, key=lambda one: (one.name, -int(one.version))))

@@ -18,17 +18,14 @@ from components.promotion.comparable import BenchmarkedModel
 from components.promotion.gate import Verdict, judge_challenger
 from components.schemas import METRICS, PREDICTIONS
 from components.storage import read_table
-from tasks.platform.model_versions import BENCHMARK_TAG, CHAMPION, ModelVersion, champion_of, find_version
-from tasks.platform.object_store import open_objects
+from tasks.platform.dvc_objects import open_objects
+from tasks.platform.model_versions import CHAMPION, ModelVersion, champion_of, find_version
 from tasks.platform.register import RegisteredVersion
 from tasks.platform.stage import CurationRun
+from tasks.platform.tag_names import BENCHMARK_TAG, DECIDED_AT_TAG, DECIDED_BY_TAG, DECISION_TAG, REPLACED_TAG
 from tasks.platform.tracking import TrackingAwayError, mlflow_errors, tracking_client
 from tasks.platform.versioning import Artifact
 
-DECISION_TAG = "presel.promotion"
-DECIDED_AT_TAG = "presel.promotion.at"
-DECIDED_BY_TAG = "presel.promotion.by"
-REPLACED_TAG = "presel.promotion.replaced_by"
 DECISION_FOLDER = "promotion"
 
 

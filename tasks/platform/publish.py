@@ -6,11 +6,12 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_link_artifact
 from prefect.runtime import task_run
 
+from tasks.platform.dvc_objects import RemoteAwayError
 from tasks.platform.failures import BACK_OFF_JITTER, BACK_OFF_SECONDS, failure_may_pass
+from tasks.platform.journal import log_file
 from tasks.platform.stage import CurationRun
-from tasks.platform.tracking_record import log_file
 from tasks.platform.unpushed import push_run, remember_run
-from tasks.platform.versioning import Artifact, RemoteAwayError
+from tasks.platform.versioning import Artifact
 
 _PUSH_RETRIES = 2  # what is not copied now is copied by the next run, so it is not worth waiting long for
 

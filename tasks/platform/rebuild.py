@@ -14,6 +14,7 @@ from tasks.platform.run_archive import RunArchive
 from tasks.platform.run_files import SNAPSHOTS_NAME, unpack_snapshots
 from tasks.platform.workspace import STATE, Workspace
 
+REPRODUCED = STATE / "reproduced"
 # They say where this project's servers, caches and results are; the folder has its own.
 _OF_THIS_PROJECT = ("PREFECT_", "MLFLOW_", "DVC_")
 

@@ -8,11 +8,12 @@ from prefect import task
 from components.parameters.parameters import VlmParameters
 from components.schemas import METRICS
 from components.storage import read_table
+from tasks.platform.journal import ask, record
+from tasks.platform.journal_entries import RegisterAdapter
+from tasks.platform.journal_telling import version_of_adapter
 from tasks.platform.stage import CurationRun
-from tasks.platform.tracking import TrackingAwayError, mlflow_errors, tracking_client
-from tasks.platform.tracking_operations import RegisterAdapter
-from tasks.platform.tracking_record import is_there, record
-from tasks.platform.tracking_send import version_of_adapter
+from tasks.platform.tag_names import BENCHMARK_TAG, WORKSPACE_TAG
+from tasks.platform.tracking import tracking_client
 from tasks.platform.versioning import Artifact
 
 
@@ -22,7 +23,7 @@ class RegisteredVersion:
 
     Attributes:
         name: of the registered model.
-        version: its number; empty while MLflow is away, which gives the number when it is told.
+        version: its number; empty where MLflow, which gives the number, has not been told of it yet.
         created: whether this run made it; False when the same adapter was registered before.
     """
 
@@ -36,15 +37,15 @@ def register_model(run: CurationRun, model: Artifact, benchmark: Artifact) -> Re
     """Register the tuned adapter as `challenger`, once: an adapter that has a version keeps it."""
     parameters = run.workspace.parameters()
     name = parameters.registry.model_name
-    before = _version_before(name, model.dvc_hash)
+    before = _version_of(name, model.dvc_hash)
     metrics = read_table(run.workspace.artifact("benchmark/tuned") / "metrics.parquet", METRICS)
     tags = {
-        "presel.benchmark": benchmark.dvc_hash,
-        "presel.workspace": run.workspace.root,
+        BENCHMARK_TAG: benchmark.dvc_hash,
+        WORKSPACE_TAG: run.workspace.root,
         **{f"score.{row['set']}": f"{row['score']:.4f}" for row in metrics.to_pylist()},
     }
     assert run.mlflow_run_id is not None
-    version = record(
+    record(
         RegisterAdapter(
             run=run.mlflow_run_id,
             model_name=name,
@@ -52,19 +53,13 @@ def register_model(run: CurationRun, model: Artifact, benchmark: Artifact) -> Re
             adapter_hash=model.dvc_hash,
             vlm=_portable(parameters.vlm).model_dump_json(),
             tags=tuple(tags.items()),
-        )
+        ),
     )
-    return RegisteredVersion(name, version or "", created=before is None)
+    return RegisteredVersion(name, _version_of(name, model.dvc_hash) or "", created=before is None)
 
 
-def _version_before(name: str, adapter_hash: str) -> str | None:
-    if not is_there():
-        return None
-    try:
-        with mlflow_errors():
-            return version_of_adapter(tracking_client(), name, adapter_hash)
-    except TrackingAwayError:
-        return None
+def _version_of(name: str, adapter_hash: str) -> str | None:
+    return ask(lambda: version_of_adapter(tracking_client(), name, adapter_hash))
 
 
 def _portable(vlm: VlmParameters) -> VlmParameters:

@@ -1,5 +1,6 @@
 """A finished curation run as MLflow keeps it: its versions, its parameters, its code, whatever happened since."""
 
+import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ import yaml
 
 from components.lineage.lock_file import LineageError, LockedStage, parse_lock
 from components.lineage.machine import Machine, read_machine
-from tasks.platform.model_versions import MODEL_TAG, find_version
-from tasks.platform.run_files import CODE_NAME, CODE_TAG, MACHINE_NAME
+from tasks.platform.model_versions import find_version
+from tasks.platform.run_files import CODE_NAME, MACHINE_NAME
+from tasks.platform.tag_names import CODE_TAG, COMMIT_TAG, FLOW_RUN_ID_TAG, MODEL_TAG, WORKSPACE_TAG
 from tasks.platform.tracking import experiment_id, tracking_client
 
 if TYPE_CHECKING:
@@ -56,12 +58,12 @@ class RunArchive:
     @property
     def workspace(self) -> str:
         """The folder it ran in, relative to the project root."""
-        return self.tags["presel.workspace"]
+        return self.tags[WORKSPACE_TAG]
 
     @property
     def commit(self) -> str:
         """The commit of its code, hex; empty when the code was in no commit."""
-        text = self.tags.get("presel.git_commit", "").removesuffix("-dirty")
+        text = self.tags.get(COMMIT_TAG, "").removesuffix("-dirty")
         return "" if text.startswith("unknown") else text
 
     @property
@@ -69,12 +71,12 @@ class RunArchive:
         """Whether its code or configuration differed from the commit."""
         if CODE_TAG in self.tags:
             return bool(self.tags[CODE_TAG])
-        return self.tags.get("presel.git_commit", "").endswith("-dirty")
+        return self.tags.get(COMMIT_TAG, "").endswith("-dirty")
 
     @property
     def ledger_label(self) -> str:
         """Under which the ledger books what it bought."""
-        return self.tags.get("prefect.flow_run_id") or self.run_id
+        return self.tags.get(FLOW_RUN_ID_TAG) or self.run_id
 
     @property
     def model_version(self) -> str:
@@ -99,7 +101,7 @@ class RunArchive:
         """What its code differed in from the commit, as a patch; empty when it did not.
 
         Raises:
-            LineageError: it did, and the patch was not kept.
+            LineageError: it did, and the patch was not kept, or is not that of the code that ran.
         """
         if not self.has_changed_code:
             return b""
@@ -108,7 +110,14 @@ class RunArchive:
                 f"run {self.run_id} was made from commit {self.commit or '(none)'} with changes that were neither "
                 "committed nor recorded: it cannot be made again"
             )
-        return self.file(CODE_NAME)
+        changes = self.file(CODE_NAME)
+        expected, found = self.tags.get(CODE_TAG), hashlib.sha256(changes).hexdigest()
+        if expected is not None and found != expected:
+            raise LineageError(
+                f"{CODE_NAME} of run {self.run_id} (sha256 {found}) is not the change that its code had when it began "
+                f"({expected}): another would be made again"
+            )
+        return changes
 
 
 def open_archive(run_id: str) -> RunArchive:
@@ -160,7 +169,7 @@ def curation_runs() -> list["Run"]:
     while True:
         page = client.search_runs(
             [experiment_id(client)],
-            "tags.`presel.workspace` LIKE '%'",
+            f"tags.`{WORKSPACE_TAG}` LIKE '%'",
             max_results=_PAGE,
             order_by=["attributes.start_time DESC"],
             page_token=token,
@@ -180,7 +189,7 @@ def run_file(run_id: str, name: str) -> bytes:
 def _archive(run: "Run") -> RunArchive:
     files = frozenset(entry.path for entry in tracking_client().list_artifacts(run.info.run_id))
     missing = {"dvc.lock", "params.yaml"} - files
-    if missing or "presel.workspace" not in run.data.tags:
+    if missing or WORKSPACE_TAG not in run.data.tags:
         raise LineageError(
             f"MLflow run {run.info.run_id} ({run.info.run_name}) keeps no {', '.join(sorted(missing)) or 'workspace'}: "
             "it is no curation run, or ended before its first stage"

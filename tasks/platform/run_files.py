@@ -6,18 +6,18 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from components.errors import UserError
 from components.lineage.machine import this_machine
 from components.storage import write_bytes, write_text
-from tasks.platform.git_commit import uncommitted_changes
+from tasks.platform.git_commit import git_commit, uncommitted_changes
 from tasks.platform.workspace import Workspace
 
 MACHINE_NAME = "machine.json"
 CODE_NAME = "code.diff"
 SNAPSHOTS_NAME = "snapshots.tar.gz"
-CODE_TAG = "presel.code_diff_sha256"
 # Below data/, what stages read and no stage writes: DVC does not keep it, so the run does.
 INPUTS = "inputs"
 # What a recuration goes on from is in the DVC store, as outputs of an earlier run, and this file says which; what a
@@ -32,25 +32,48 @@ class SnapshotError(UserError, ValueError):
 
 @contextmanager
 def run_files(workspace: Workspace) -> Iterator[tuple[Path, ...]]:
-    """Write the files that go with a run into a temporary folder, for as long as the block lasts.
+    """Write the files that go with a run when it ends into a temporary folder, for as long as the block lasts.
 
-    dvc.lock and params.yaml as they are; the pipeline; what differs from the commit; the machine; the snapshots.
+    dvc.lock and params.yaml as they are; the pipeline; the machine; the snapshots.
     """
     with tempfile.TemporaryDirectory(prefix="presel-run-") as name:
         folder = Path(name)
         write_text(folder / MACHINE_NAME, this_machine().as_json())
         write_bytes(folder / SNAPSHOTS_NAME, _packed(workspace))
-        changes = uncommitted_changes()
-        if changes:
-            write_bytes(folder / CODE_NAME, changes)
         own = [workspace.lock_file, workspace.pipeline_file, workspace.parameter_file]
         yield (*(file for file in own if file.exists()), *sorted(folder.iterdir()))
 
 
-def code_digest() -> str:
-    """sha256 of what differs from the checked-out commit; empty when nothing does."""
-    changes = uncommitted_changes()
-    return hashlib.sha256(changes).hexdigest() if changes else ""
+@dataclass(frozen=True, slots=True)
+class RunningCode:
+    """The code of a run as it begins: an edit during a long run is no part of it.
+
+    Attributes:
+        commit: as `git_commit` says it.
+        changes: what differs from the commit, as a patch; empty when nothing does.
+    """
+
+    commit: str
+    changes: bytes
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the changes, hex; empty without any."""
+        return hashlib.sha256(self.changes).hexdigest() if self.changes else ""
+
+
+def running_code() -> RunningCode:
+    """The code as it is now."""
+    return RunningCode(git_commit(), uncommitted_changes())
+
+
+@contextmanager
+def code_file(code: RunningCode) -> Iterator[Path]:
+    """Write the changes as the file that goes with a run, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="presel-run-") as name:
+        file = Path(name) / CODE_NAME
+        write_bytes(file, code.changes)
+        yield file
 
 
 def unpack_snapshots(packed: bytes, workspace: Workspace) -> None:

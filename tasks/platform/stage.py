@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 from prefect import task
@@ -18,15 +18,18 @@ from components.errors import UserError
 from components.parameters.parameters import Parameters
 from components.schemas import SCHEMA_VERSION
 from components.storage import write_record
+from tasks.platform.declaration import Names, StageDeclaration, Uses
 from tasks.platform.failures import BACK_OFF_JITTER, BACK_OFF_SECONDS, explained, failure_may_pass
 from tasks.platform.prefect_server import when_it_is_there
 from tasks.platform.stage_page import LoggedProgress, publish_stage_page
+from tasks.platform.stage_tables import StageTable
 from tasks.platform.stage_tracker import StageTracker
 from tasks.platform.unpushed import push_stage_or_remember
 from tasks.platform.versioning import (
     Artifact,
     check_unchanged,
     commit_stage,
+    data_paths,
     open_stage,
     output_hash,
     output_path,
@@ -36,10 +39,6 @@ from tasks.platform.versioning import (
 from tasks.platform.workspace import STATE, Workspace
 
 logger = logging.getLogger("presel.stage")
-# What a stage can need a share of: the tag of its task. Prefect waits for a slot of the global concurrency limit
-# `tag:gpu` or `tag:api` where one is defined, and for nothing where none is.
-Resource = Literal["gpu", "api"]
-Uses = Resource | Callable[[Parameters], Resource | None] | None
 
 
 class StageRefusedError(UserError, RuntimeError):
@@ -86,8 +85,10 @@ class StageContext:
 
     Attributes:
         workspace: where its inputs are.
-        parameters: all parameters; dvc.yaml says which of them the stage depends on.
-        item: which of several it is: the baseline or the benchmarked model; empty for a stage there is one of.
+        parameters: all parameters; its declaration says which of them the stage depends on.
+        reads: paths under `data/` that it reads, in the order of its declaration.
+        stage: its name, with `@item`.
+        item: which of several it is: the baseline; empty for a stage there is one of.
         output: the directory to write.
         scratch: a directory for checkpoints that survives a kill and belongs to exactly this work.
         tracker: where metrics go while it runs.
@@ -98,6 +99,8 @@ class StageContext:
 
     workspace: Workspace
     parameters: Parameters
+    reads: tuple[str, ...]
+    stage: str
     item: str
     output: Path
     scratch: Path
@@ -157,19 +160,18 @@ class StageTask:
     """A stage. Call it in a flow; `fn` is the body alone.
 
     Args:
-        name: the stage's name in dvc.yaml, without `@item`.
+        declaration: what it says of itself.
         body: loads, calls a component, saves.
-        retries: times that a failure which may pass is tried again, with growing pauses.
-        uses: what it needs a share of, or how the parameters say so.
     """
 
-    def __init__(self, name: str, body: StageBody, *, retries: int, uses: Uses) -> None:
-        self.name = name
+    def __init__(self, declaration: StageDeclaration, body: StageBody) -> None:
+        self.declaration = declaration
+        self.name = declaration.name
         self.fn = body
-        self._uses = uses
+        retries = declaration.retries
 
         @task(
-            name=name,
+            name=self.name,
             task_run_name="{stage.name}",
             cache_policy=StageKeyPolicy(),
             persist_result=True,
@@ -180,7 +182,7 @@ class StageTask:
             retry_condition_fn=failure_may_pass,
         )
         def execute(stage: PreparedStage, inputs: tuple[Artifact, ...]) -> Artifact:  # noqa: ARG001 -- inputs draw the graph
-            with explained(stage.run.workspace, stage.name):
+            with explained(stage.run.workspace, stage.name, memory=declaration.memory):
                 return self._execute(stage)
 
         self.task = execute
@@ -190,7 +192,7 @@ class StageTask:
 
         Args:
             run: the curation run.
-            inputs: artifacts it reads, for the order and the graph; dvc.yaml says what is really read.
+            inputs: artifacts it reads, for the order and the graph; its declaration says what is really read.
             item: which of several.
 
         Returns:
@@ -203,7 +205,8 @@ class StageTask:
             refresh = run.refresh or not _is_available(store, key, stage)
         prepared = PreparedStage(name, key, run)
         # A tag stands for a global concurrency limit: what is found in the cache must not wait for a GPU.
-        uses = self._uses(run.workspace.parameters()) if callable(self._uses) else self._uses
+        uses = self.declaration.uses
+        uses = uses(run.workspace.parameters()) if callable(uses) else uses
         tags = [uses] if refresh and uses else []
         execute = self.task.with_options(refresh_cache=refresh, tags=tags)
         artifact = when_it_is_there(lambda: execute(prepared, inputs))
@@ -243,15 +246,17 @@ class StageTask:
     def _execute(self, stage: PreparedStage) -> Artifact:
         workspace = stage.run.workspace
         with open_stage(workspace, stage.name) as declared:
-            path = output_path(declared)
+            path, reads = output_path(declared), data_paths(declared)
         started = time.monotonic()
         with StageTracker(stage.run.mlflow_run_id, stage.name) as tracker:
             context = StageContext(
                 workspace=workspace,
                 parameters=workspace.parameters(),
+                reads=reads,
+                stage=stage.name,
                 item=stage.name.partition("@")[2],
                 output=Path(workspace.root) / path,
-                scratch=STATE / "scratch" / workspace.name / f"{stage.name}-{stage.key[:16]}",
+                scratch=STATE / "scratch" / workspace.key / f"{stage.name}-{stage.key[:16]}",
                 tracker=tracker,
                 log=_log,
                 annotate_pool=stage.run.annotate_pool,
@@ -265,7 +270,8 @@ class StageTask:
             check_unchanged(declared, workspace, stage.key)
             dvc_hash = output_hash(declared)
         assert dvc_hash is not None
-        publish_stage_page(stage.name, summary.note, context.output)
+        if self.declaration.has_page:
+            publish_stage_page(stage.name, summary.note, context.output, own_tables=self.declaration.tables)
         return Artifact(
             stage=stage.name,
             path=path,
@@ -276,19 +282,47 @@ class StageTask:
         )
 
 
-def stage_task(
-    name: str, *, retries: int = len(BACK_OFF_SECONDS), uses: Uses = None
+def stage(
+    description: str,
+    *,
+    reads: Names,
+    writes: str,
+    parameters: Names = (),
+    persist: bool = False,
+    each_baseline: bool = False,
+    uses: Uses = None,
+    retries: int = len(BACK_OFF_SECONDS),
+    memory: tuple[str, ...] = (),
+    buys: Callable[[Workspace, str], list[str]] | None = None,
+    buys_when_told: bool = False,
+    restored: bool = False,
+    nothing: Callable[[Path], None] | None = None,
+    tables: Callable[[Path], list[StageTable]] | None = None,
+    has_page: bool = True,
 ) -> Callable[[StageBody], StageTask]:
-    """Make a stage of a body.
-
-    Args:
-        name: the stage's name in dvc.yaml, without `@item`.
-        retries: times that a failure which may pass is tried again.
-        uses: `gpu` or `api`, when it needs a share of one, or a function of the parameters that says so.
-    """
+    """Make a stage of a body; the function's name is the stage's. `StageDeclaration` says what the arguments mean."""
 
     def wrap(body: StageBody) -> StageTask:
-        return StageTask(name, body, retries=retries, uses=uses)
+        declaration = StageDeclaration(
+            name=body.__name__,
+            module=body.__module__,
+            description=description,
+            reads=reads,
+            writes=writes,
+            parameters=parameters,
+            persist=persist,
+            each_baseline=each_baseline,
+            uses=uses,
+            retries=retries,
+            memory=memory,
+            buys=buys,
+            buys_when_told=buys_when_told,
+            restored=restored,
+            nothing=nothing,
+            tables=tables,
+            has_page=has_page,
+        )
+        return StageTask(declaration, body)
 
     return wrap
 

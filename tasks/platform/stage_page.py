@@ -16,31 +16,30 @@ from prefect.artifacts import (
 )
 from prefect.context import TaskRunContext
 
-from tasks.platform.stage_tables import markdown_page, stage_tables
+from tasks.platform.stage_tables import StageTable, markdown_page, stage_tables
 
 logger = logging.getLogger("presel.stage")
 PROGRESS_SECONDS = 2.0
-# What it made is a page itself; the end of the run links it under this key.
-_LINKED = "report"
-# Tables that are worth a page of their own, to be followed from run to run.
-_FOLLOWED = frozenset({"quarantine", "importance", "difficulty", "allocation", "cost", "benchmark"})
 
 
-def publish_stage_page(stage: str, note: str, directory: Path) -> None:
+def publish_stage_page(
+    stage: str, note: str, directory: Path, *, own_tables: Callable[[Path], list[StageTable]] | None = None
+) -> None:
     """Put a page about a finished stage on its task run, and its main tables beside it.
 
     Args:
         stage: its name.
         note: one line about what it did.
         directory: its artifact.
+        own_tables: what is worth showing of it beside what it left out.
     """
-    if TaskRunContext.get() is None or stage == _LINKED:
+    if TaskRunContext.get() is None:
         return
-    tables = stage_tables(stage, directory)
+    tables = stage_tables(directory, own_tables)
     with _no_failure():
         create_markdown_artifact(markdown_page(stage, note, tables), key=_key(stage), description=note)
         for table in tables:
-            if table.name in _FOLLOWED:
+            if table.followed:
                 rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
                 create_table_artifact(rows, key=f"{_key(stage)}-{table.name}", description=table.title)
 

@@ -10,20 +10,12 @@ import pyarrow.compute as pc
 
 from components.money import dollars
 from components.schemas import (
-    ALLOCATION,
     ATTEMPT_ROWS,
-    CHOSEN,
-    CLUSTERS,
-    DIFFICULTY,
     DROPPED,
-    IMPORTANCE,
     INSTRUCTIONS,
     METRICS,
-    QUARANTINE,
-    SAMPLES,
     SELECTION,
     TRAINING_LOG,
-    TRAINING_SAMPLES,
 )
 from components.storage import read_table
 
@@ -41,26 +33,28 @@ class StageTable:
         title: what it shows.
         columns: their headings.
         rows: one cell per column; text comes from data and is not escaped.
+        followed: it is worth a page of its own, to be followed from run to run.
     """
 
     name: str
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    followed: bool = False
 
 
-def stage_tables(stage: str, directory: Path) -> tuple[StageTable, ...]:
+def stage_tables(directory: Path, own: Callable[[Path], list[StageTable]] | None) -> tuple[StageTable, ...]:
     """The tables of a stage.
 
     Args:
-        stage: its name, with or without `@item`.
         directory: its artifact.
+        own: reads those that its declaration names.
 
     Returns:
-        Those that have rows; none for a stage that wrote nothing a person would read as a table.
+        Those that have rows, what it left out the last; none for a stage that wrote nothing a person would read as a
+        table.
     """
-    reader = _READERS.get(stage.partition("@")[0])
-    tables = [*(reader(directory) if reader else ()), *_dropped(directory)]
+    tables = [*(own(directory) if own else ()), *_dropped(directory)]
     return tuple(table for table in tables if table.rows)
 
 
@@ -79,13 +73,8 @@ def markdown_page(stage: str, note: str, tables: tuple[StageTable, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ingest(directory: Path) -> list[StageTable]:
-    samples = read_table(directory / "samples.parquet", SAMPLES)
-    quarantine = read_table(directory / "quarantine.parquet", QUARANTINE)
-    return [_counts("samples", "Samples per task", samples, "task"), _counts("quarantine", "Quarantined", quarantine)]
-
-
-def _instruct(directory: Path) -> list[StageTable]:
+def purchase_tables(directory: Path) -> list[StageTable]:
+    """What the instructions of each task cost."""
     bought = read_table(directory / "instructions.parquet", INSTRUCTIONS).group_by("task")
     attempts = read_table(directory / "attempts.parquet", ATTEMPT_ROWS)
     costs = attempts.group_by("task").aggregate(
@@ -104,10 +93,11 @@ def _instruct(directory: Path) -> list[StageTable]:
         for row in costs.sort_by("task").to_pylist()
     ]
     columns = ("task", "instructions", "times asked", "tokens in", "tokens out", "cost")
-    return [StageTable("cost", "Cost per task", columns, tuple(rows))]
+    return [StageTable("cost", "Cost per task", columns, tuple(rows), followed=True)]
 
 
-def _tune(directory: Path) -> list[StageTable]:
+def training_tables(directory: Path) -> list[StageTable]:
+    """How the loss fell."""
     log = read_table(directory / "training_log.parquet", TRAINING_LOG).to_pylist()
     step = max(1, -(-len(log) // _LOSSES))
     shown = [*log[: len(log) - 1 : step], *log[-1:]]
@@ -115,102 +105,33 @@ def _tune(directory: Path) -> list[StageTable]:
     return [StageTable("loss", "Training loss", ("update", "epoch", "loss", "learning rate"), rows)]
 
 
-def _score(directory: Path) -> list[StageTable]:
-    importance = read_table(directory / "importance.parquet", IMPORTANCE)
-    rows = tuple((row["task"], row["samples"], row["score"], row["weight"]) for row in importance.to_pylist())
-    columns = ("task", "samples", "mean relevance score (lower: more important)", "weight")
-    return [StageTable("importance", "Importance of the tasks", columns, rows)]
-
-
-def _influence(directory: Path) -> list[StageTable]:
-    difficulty = read_table(directory / "difficulty.parquet", DIFFICULTY)
-    rows = tuple((row["task"], row["samples"], row["difficulty"], row["quota"]) for row in difficulty.to_pylist())
-    return [StageTable("difficulty", "Difficulty of the tasks", ("task", "samples", "difficulty", "quota"), rows)]
-
-
-def _cluster(directory: Path) -> list[StageTable]:
-    clusters = read_table(directory / "clusters.parquet", CLUSTERS)
-    summed = clusters.group_by("task").aggregate([("task", "count"), ("cluster", "count_distinct")]).sort_by("task")
-    rows = tuple((row["task"], row["task_count"], row["cluster_count_distinct"]) for row in summed.to_pylist())
-    return [StageTable("clusters", "Clusters per task", ("task", "images", "clusters"), rows)]
-
-
-def _allocate(directory: Path) -> list[StageTable]:
-    allocation = read_table(directory / "allocation.parquet", ALLOCATION)
-    sums = [("size", "sum"), ("available", "sum"), ("quota", "sum")]
-    summed = allocation.group_by("task").aggregate(sums).sort_by("task")
-    rows = tuple((row["task"], row["size_sum"], row["available_sum"], row["quota_sum"]) for row in summed.to_pylist())
-    columns = ("task", "images", "without the reference set", "to pick")
-    return [StageTable("allocation", "Allocation", columns, rows)]
-
-
-def _select(directory: Path) -> list[StageTable]:
-    chosen = directory / "chosen.parquet"
-    if chosen.exists():
-        return [_counts("picked", "Picked per task", read_table(chosen, CHOSEN), "task")]
+def selection_tables(directory: Path) -> list[StageTable]:
+    """How many of each task were picked."""
     selection = read_table(directory / "selection.parquet", SELECTION)
-    return [_counts("picked", "Picked per task", selection.filter(pc.field("picked")), "task")]
+    return [count_table("picked", "Picked per task", selection.filter(pc.field("picked")), "task")]
 
 
-def _reference(directory: Path) -> list[StageTable]:
-    return [_counts("reference", "Reference set per task", read_table(directory / "reference.parquet", CHOSEN), "task")]
-
-
-def _assemble(directory: Path) -> list[StageTable]:
-    samples = read_table(directory / "samples.parquet", TRAINING_SAMPLES)
-    return [_counts("training-set", "Training set", samples, "origin")]
-
-
-def _benchmark(directory: Path) -> list[StageTable]:
+def benchmark_tables(directory: Path) -> list[StageTable]:
+    """The score of each set."""
     metrics = read_table(directory / "metrics.parquet", METRICS)
     rows = tuple(
         (row["set"], row["metric"], 100 * row["score"], row["questions"], row["left_out"])
         for row in metrics.to_pylist()
     )
     columns = ("set", "metric", "score of 100", "questions", "left out")
-    return [StageTable("benchmark", "Benchmark", columns, rows)]
+    return [StageTable("benchmark", "Benchmark", columns, rows, followed=True)]
 
 
 def _dropped(directory: Path) -> list[StageTable]:
     file = directory / "dropped.parquet"
-    return [_counts("dropped", "Left out", read_table(file, DROPPED))] if file.exists() else []
+    return [count_table("dropped", "Left out", read_table(file, DROPPED), "reason")] if file.exists() else []
 
 
-def _counts(name: str, title: str, table: pa.Table, column: str = "reason") -> StageTable:
+def count_table(name: str, title: str, table: pa.Table, column: str, *, followed: bool = False) -> StageTable:
+    """How often each value of a column occurs, the most frequent first."""
     counted = table.group_by(column).aggregate([(column, "count")]).sort_by([(f"{column}_count", "descending")])
     rows = tuple((row[column], row[f"{column}_count"]) for row in counted.to_pylist())
-    return StageTable(name, title, (column, "count"), rows)
-
-
-_READERS: dict[str, Callable[[Path], list[StageTable]]] = {
-    "ingest": _ingest,
-    "reference": _reference,
-    "instruct_reference": _instruct,
-    "instruct_pool": _instruct,
-    "instruct_selection": _instruct,
-    "baseline_instruct": _instruct,
-    "reference_tune": _tune,
-    "warm_up_tune": _tune,
-    "tune": _tune,
-    "baseline_tune": _tune,
-    "score": _score,
-    "influence": _influence,
-    "cluster": _cluster,
-    "allocate": _allocate,
-    "size_balanced_allocate": _allocate,
-    "select": _select,
-    "size_balanced_select": _select,
-    "tive_select": _select,
-    "coincide_select": _select,
-    "random_select": _select,
-    "uniform_task_select": _select,
-    "full_select": _select,
-    "baseline_select": _select,
-    "assemble": _assemble,
-    "benchmark_base": _benchmark,
-    "benchmark_tuned": _benchmark,
-    "benchmark_baseline": _benchmark,
-}
+    return StageTable(name, title, (column, "count"), rows, followed)
 
 
 def _shown(cell: Cell) -> str:

@@ -1,10 +1,11 @@
 """What MLflow is told of a stage: a nested run, for each that computes something worth a number."""
 
+from collections.abc import Sequence
 from types import TracebackType
 
+from tasks.platform.journal import log_values, open_run, set_status
+from tasks.platform.tag_names import STAGE_TAG
 from tasks.platform.tracking import metric_name
-from tasks.platform.tracking_operations import MetricValue
-from tasks.platform.tracking_record import log_values, now_ms, open_run, set_status
 
 
 class StageTracker:
@@ -34,11 +35,11 @@ class StageTracker:
         """The curation run, when there is one."""
         return self._parent_run_id
 
-    def log_metric(self, name: str, value: float, *, step: int = 0) -> None:
-        """Keep one number."""
+    def log_metrics(self, metrics: Sequence[tuple[str, float]], *, step: int = 0) -> None:
+        """Keep numbers of one moment, as (name, value)."""
         run_id = self._open()
         if run_id is not None:
-            log_values(run_id, metrics=[MetricValue(name=name, value=value, step=step, measured_ms=now_ms())])
+            log_values(run_id, metrics=[(metric_name(name), value) for name, value in metrics], step=step)
 
     def log_summary(self, metrics: tuple[tuple[str, float], ...], note: str) -> None:
         """Keep the stage's final numbers; a stage with none but its duration gets no run."""
@@ -46,17 +47,10 @@ class StageTracker:
             return
         run_id = self._open()
         if run_id is not None:
-            now = now_ms()
-            log_values(
-                run_id,
-                metrics=[
-                    MetricValue(name=metric_name(name), value=value, step=0, measured_ms=now) for name, value in metrics
-                ],
-                tags=[("mlflow.note.content", note)],
-            )
+            named = [(metric_name(name), value) for name, value in metrics]
+            log_values(run_id, metrics=named, tags=[("mlflow.note.content", note)])
 
     def _open(self) -> str | None:
         if self._parent_run_id is not None and self._run_id is None:
-            tags = [("presel.stage", self._stage)]
-            self._run_id = open_run(self._stage, parent=self._parent_run_id, tags=tags)
+            self._run_id = open_run(self._stage, parent=self._parent_run_id, tags=[(STAGE_TAG, self._stage)])
         return self._run_id

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULT_EXPERIMENT = "presel"
 _ANSWER_SECONDS = 3
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"})
 _AWAY = frozenset(
     {
@@ -44,10 +45,30 @@ def tracking_client() -> "MlflowClient":
     return MlflowClient()
 
 
+def experiment_name() -> str:
+    """Of all curation runs."""
+    # MLflow's own variable; projects that share a server need one each, or they take each other's runs for theirs.
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME", DEFAULT_EXPERIMENT)
+
+
+def server_name() -> str:
+    """The configured server and its experiment, the same however the address is written: without credentials.
+
+    The database in the project itself has the same name wherever the project lies.
+    """
+    address = os.environ["MLFLOW_TRACKING_URI"].strip()
+    parts = urlsplit(address)
+    if parts.hostname:
+        port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+        address = f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}"
+    address = address.replace(f"sqlite:///{Path.cwd()}{os.sep}", "sqlite:///")
+    experiment = experiment_name()
+    return address if experiment == DEFAULT_EXPERIMENT else f"{address} (experiment {experiment})"
+
+
 def experiment_id(client: "MlflowClient") -> str:
     """The experiment of all curation runs, created on first use."""
-    # MLflow's own variable; projects that share a server need one each, or they take each other's runs for theirs.
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", DEFAULT_EXPERIMENT)
+    name = experiment_name()
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
         return str(experiment.experiment_id)

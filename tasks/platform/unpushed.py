@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from components.lineage.lock_file import parse_lock
 from components.storage import write_json
-from tasks.platform.versioning import RemoteAwayError, push_hashes, push_output, push_outputs
+from tasks.platform.dvc_objects import RemoteAwayError, push_hashes
 from tasks.platform.workspace import STATE, Workspace
 
 logger = logging.getLogger("presel.remote")
@@ -34,7 +34,7 @@ def push_stage_or_remember(workspace: Workspace, name: str) -> None:
         remember(_written(workspace, name))
         return
     try:
-        push_output(workspace, name)
+        push_hashes(_written(workspace, name))
         _remote.away = None
     except RemoteAwayError as error:
         if _remote.away is None:
@@ -52,9 +52,8 @@ def push_run(workspace: Workspace) -> int:
     Raises:
         RemoteAwayError: the remote cannot be reached, or did not take everything.
     """
-    copied = push_outputs(workspace)
     earlier = unpushed()
-    copied += push_hashes(earlier)
+    copied = push_hashes({*_written(workspace, None), *earlier})
     # Another run may have noted more meanwhile: only what was sent is struck out.
     with _alone():
         left = sorted(set(unpushed()) - set(earlier))
@@ -82,7 +81,7 @@ def remember(hashes: Collection[str]) -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Two runs of the project may end at the same moment."""
-    lock = STATE / "locks" / "unpushed"
+    lock = STATE / "locks" / "unpushed"  # workspaces have a folder of their own there
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

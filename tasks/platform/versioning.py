@@ -8,18 +8,23 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from components.errors import UserError
-from tasks.platform.dvc_cache import remove_damaged
+from tasks.platform.dvc_objects import fetch_artifact, open_repository
 from tasks.platform.workspace import Workspace
 
 logger = logging.getLogger(__name__)
+# DVC's words for what became of a file or a parameter, in ours.
+_CHANGED = {"modified": "changed", "new": "is new", "deleted": "is gone", "not in cache": "is not in the DVC cache"}
+_NEVER_RAN = "has not run here yet"
+_CODE_NAMED = 3  # files that a reason names
 
 
 class Artifact(BaseModel):
@@ -44,12 +49,21 @@ class Artifact(BaseModel):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class OutdatedStage:
+    """A stage that is not up to date.
+
+    Attributes:
+        stage: its name in dvc.yaml.
+        reasons: what changed since it ran, in a few words each.
+    """
+
+    stage: str
+    reasons: tuple[str, ...]
+
+
 class StageChangedError(RuntimeError):
     """What a stage reads changed while it ran."""
-
-
-class RemoteAwayError(UserError, RuntimeError):
-    """The DVC remote cannot be reached, or did not take everything."""
 
 
 class MissingInputError(UserError, FileNotFoundError):
@@ -104,30 +118,27 @@ def output_path(stage: Any) -> str:
     return str(_single_output(stage).def_path)
 
 
+def data_paths(stage: Any) -> tuple[str, ...]:
+    """What the stage reads under `data/`, relative to that, in the order of dvc.yaml."""
+    paths = [dependency.def_path for dependency in stage.deps]
+    return tuple(path.removeprefix("data/") for path in paths if path.startswith("data/"))
+
+
 def restore_output(stage: Any, dvc_hash: str) -> bool:
     """Bring a version of the stage's output back from the DVC cache or the remote; damaged copies are never used.
 
     Returns:
         Whether it is there now.
     """
-    from dvc.config import NoRemoteError
-    from dvc.exceptions import CheckoutError, DvcException
+    from dvc.exceptions import DvcException
     from dvc_data.hashfile.hash_info import HashInfo
 
     output = _single_output(stage)
-    output.hash_info = HashInfo("md5", dvc_hash)
-    remove_damaged(output)
-    try:
-        if output.changed_cache():
-            objects = {item for found in output.get_used_objs().values() for item in found}
-            stage.repo.cloud.pull(objects)
-            if remove_damaged(output):
-                logger.warning("%s %s is damaged in the remote too", output, dvc_hash)
-                return False
-        output.checkout(force=True)
-    except (CheckoutError, NoRemoteError, FileNotFoundError) as error:
-        logger.warning("%s %s is neither in the DVC cache nor in the remote: %s", output, dvc_hash, error)
+    if not fetch_artifact(stage.repo, dvc_hash):
         return False
+    output.hash_info = HashInfo("md5", dvc_hash)
+    try:
+        output.checkout(force=True)
     except DvcException as error:
         logger.warning("%s %s could not be restored: %s", output, dvc_hash, error)
         return False
@@ -161,89 +172,6 @@ def commit_stage(workspace: Workspace, name: str, key: str) -> None:
             stage.repo.commit(f"{workspace.pipeline_file}:{name}", force=True)
 
 
-def push_output(workspace: Workspace, name: str) -> int:
-    """Copy the version of one stage's output that dvc.lock names to the DVC remote.
-
-    Returns:
-        Files copied; 0 where no remote is configured.
-
-    Raises:
-        RemoteAwayError: the remote cannot be reached, or did not take everything.
-    """
-    with open_stage(workspace, name) as stage, remote_errors():
-        if not stage.repo.config["core"].get("remote"):
-            return 0
-        objects = {item for found in _single_output(stage).get_used_objs().values() for item in found}
-        result = stage.repo.cloud.push(objects)
-        if result.failed:
-            raise RemoteAwayError(f"{len(result.failed)} files were not taken")
-        return len(result.transferred)
-
-
-@contextmanager
-def remote_errors() -> Iterator[None]:
-    """Give every failure of the DVC remote one name.
-
-    Raises:
-        RemoteAwayError: from whatever DVC or the store's own library raised.
-    """
-    try:
-        yield
-    except Exception as error:
-        raise RemoteAwayError(f"{type(error).__name__}: {error}") from error
-
-
-def push_outputs(workspace: Workspace) -> int:
-    """Copy the versions that dvc.lock names to the DVC remote.
-
-    Returns:
-        Files copied.
-
-    Raises:
-        RemoteAwayError: the remote cannot be reached, or did not take everything.
-    """
-    with open_repository() as repo, remote_errors():
-        return int(repo.push(targets=[str(workspace.pipeline_file)]))
-
-
-def push_hashes(hashes: Collection[str]) -> int:
-    """Copy versions of outputs to the DVC remote; those that the DVC cache no longer holds are left out.
-
-    Args:
-        hashes: DVC's md5 of directories.
-
-    Returns:
-        Files copied.
-
-    Raises:
-        RemoteAwayError: the remote cannot be reached, or did not take everything.
-    """
-    from dvc_data.hashfile import load
-    from dvc_data.hashfile.hash_info import HashInfo
-
-    if not hashes:
-        return 0
-    with open_repository() as repo, remote_errors():
-        cache = repo.cache.local
-        there = [HashInfo("md5", value) for value in hashes if cache.exists(value)]
-        files = {oid for version in there for _, _, oid in load(cache, version)}
-        result = repo.cloud.push({*there, *files})
-        if result.failed:
-            raise RemoteAwayError(f"{len(result.failed)} files were not taken")
-        return len(result.transferred)
-
-
-def open_repository() -> Any:
-    """The project's DVC repository; waits for DVC's lock where DVC by itself would fail at once."""
-    from dvc.repo import Repo
-
-    # DVC raises its own logger to INFO when it is imported; a stage reports itself.
-    logging.getLogger("dvc").setLevel(logging.WARNING)
-    # A line for every file that a remote did not take or give; those who asked for it say it once.
-    logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
-    return Repo(str(Path.cwd()), _wait_for_lock=True)
-
-
 def _overlap(path: str, other: str) -> bool:
     return Path(path).is_relative_to(other) or Path(other).is_relative_to(path)
 
@@ -268,12 +196,51 @@ def outdated_stages(workspace: Workspace, *, changed: Sequence[Path] = ()) -> tu
         workspace: whose stages.
         changed: files that a run would change before its first stage; relative paths start at the project root.
     """
-    outdated: list[str] = []
+    return tuple(outdated.stage for outdated in explain_outdated(workspace, changed=changed))
+
+
+def explain_outdated(workspace: Workspace, *, changed: Sequence[Path] = ()) -> tuple[OutdatedStage, ...]:
+    """The stages that `outdated_stages` names, and why each of them is out of date.
+
+    Args:
+        workspace: whose stages.
+        changed: files that a run would change before its first stage; relative paths start at the project root.
+    """
+    outdated: list[OutdatedStage] = []
+    written: dict[str, str] = {}
     with open_repository() as repo, repo.lock:
-        written = [str(Path(repo.root_dir, path)) for path in changed]
+        inputs = {str(Path(repo.root_dir, path)): path.name for path in changed}
         for stage in repo.stage.load_all(path=str(workspace.pipeline_file)):
             paths = [dependency.fs_path for dependency in stage.deps]
-            if stage.changed() or any(_overlap(path, other) for path in paths for other in written):
-                outdated.append(stage.name)
-                written.append(_single_output(stage).fs_path)
+            news = [name for path, name in inputs.items() if any(_overlap(path, read) for read in paths)]
+            upstream = [name for path, name in written.items() if any(_overlap(path, read) for read in paths)]
+            reasons = list(_changes(stage))
+            if reasons != [_NEVER_RAN]:
+                reasons += [f"input {name} will change" for name in news]
+                reasons += [f"reads what {', '.join(upstream)} will write"] if upstream else []
+            if reasons:
+                outdated.append(OutdatedStage(stage.name, tuple(reasons)))
+                written[_single_output(stage).fs_path] = stage.name
     return tuple(outdated)
+
+
+def _changes(stage: Any) -> Iterator[str]:
+    """What DVC finds changed of a stage since it ran: a reason each, code files together."""
+    if not _single_output(stage).hash_info:  # dvc.lock does not know it
+        yield _NEVER_RAN
+        return
+    if stage.cmd_changed:
+        yield "its command changed"
+    kinds = [kind for kind in stage.status().get(stage.addressing, ()) if isinstance(kind, dict)]
+    of_inputs = {path: how for kind in kinds for path, how in kind.get("changed deps", {}).items()}
+    of_outputs = {path: how for kind in kinds for path, how in kind.get("changed outs", {}).items()}
+    code = [path for path in of_inputs if not path.endswith(".yaml") and "data" not in Path(path).parts]
+    for path, how in of_inputs.items():
+        if isinstance(how, dict):  # by parameter
+            yield from (f"parameter {name} {_CHANGED[state]}" for name, state in how.items())
+        elif path not in code:
+            yield f"input {path} {_CHANGED[how]}"
+    if code:
+        others = f" and {len(code) - _CODE_NAMED} more" if len(code) > _CODE_NAMED else ""
+        yield f"code changed: {', '.join(code[:_CODE_NAMED])}{others}"
+    yield from (f"output {path} {_CHANGED[how]}" for path, how in of_outputs.items())

@@ -50,6 +50,11 @@ class Workspace:
         """Its folder's name; `project` for the project itself."""
         return Path(self.root).name or "project"
 
+    @property
+    def key(self) -> str:
+        """Name of what is kept for it outside: of the project itself, one that no folder under `runs/` can have."""
+        return Path(self.root).name or ".project"
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the workspace: two runs that write the same artifacts would destroy each other's work.
@@ -57,7 +62,7 @@ class Workspace:
         Raises:
             WorkspaceBusyError: another process holds it.
         """
-        lock = STATE / "locks" / self.name
+        lock = STATE / "locks" / "workspaces" / self.key
         lock.parent.mkdir(parents=True, exist_ok=True)
         with lock.open("w") as file:
             try:

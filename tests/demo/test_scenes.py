@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.captions import caption, pretraining_scene, turns_about
@@ -25,14 +25,12 @@ def test_what_is_drawn_is_where_the_scene_says() -> None:
     assert abs(int((pixels[40, :, 1] < 128).sum()) - 17) <= 1
 
 
-@settings(max_examples=25, deadline=None)
 @given(seeds())
 def test_the_same_scene_gives_the_same_pixels(seed: int) -> None:
     scene = pretraining_scene(np.random.default_rng(seed))
     assert draw(scene).tobytes() == draw(scene).tobytes()
 
 
-@settings(max_examples=25, deadline=None)
 @given(seeds())
 def test_jitter_keeps_the_content_and_changes_the_bytes(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -69,7 +67,6 @@ def test_unknown_shape_and_pattern_are_named() -> None:
 
 
 @pytest.mark.parametrize("task", DEMO_TASKS, ids=lambda task: task.name)
-@settings(max_examples=20, deadline=None)
 @given(seed=seeds(), choice=st.integers(0, 1000))
 def test_responses_are_true_of_the_scene(task: DemoTask, seed: int, choice: int) -> None:
     rng = np.random.default_rng(seed)
@@ -102,7 +99,6 @@ def truth(task: str, prompt: str, scene: Scene) -> str:
     return "above" if first.y < second.y else "below"
 
 
-@settings(max_examples=40, deadline=None)
 @given(seeds())
 def test_pretraining_never_asks_a_demo_question_or_gives_a_demo_response(seed: int) -> None:
     rng = np.random.default_rng(seed)

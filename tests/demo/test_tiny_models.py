@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 from transformers import (
@@ -53,7 +53,6 @@ def test_auto_classes_load_both_models(
     assert model.config.text_config.max_position_embeddings == CONTEXT_LENGTH >= 2048
 
 
-@settings(max_examples=100, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_tokenizer_gives_back_any_text_one_token_per_byte(text: str) -> None:
     tokenizer = AutoProcessor.from_pretrained(VLM_FOLDER).tokenizer

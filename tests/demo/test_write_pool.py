@@ -1,12 +1,14 @@
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from demo import write_pool
 from demo.questions import DEMO_TASKS
 from demo.write_pool import BENCHMARK_SIZE, COMPOSITIONS, MARKER, pool_entries, write_demo_pool
 from tests.demo.conftest import POOL_SEED
@@ -29,17 +31,28 @@ def pool_digests(root: Path) -> dict[str, list[str]]:
     return digests
 
 
-@pytest.mark.slow
-def test_same_seed_gives_the_same_bytes_and_a_stale_pool_is_replaced(demo_pool: Path, tmp_path: Path) -> None:
-    root = tmp_path / "pool"
-    root.mkdir()
-    (root / MARKER).write_text("an older version")
-    (root / "left_over.txt").write_text("from that version")
-    write_demo_pool(root, seed=POOL_SEED)
-    assert files(root) == files(demo_pool)
-    assert [path.name for path in tmp_path.iterdir()] == ["pool"]
+@pytest.fixture
+def _smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A twentieth of the images of every task, and few to measure with."""
+    for name, composition in COMPOSITIONS.items():
+        monkeypatch.setitem(COMPOSITIONS, name, replace(composition, size=composition.size // 20))
+    monkeypatch.setattr(write_pool, "BENCHMARK_SIZE", 7)
 
 
+@pytest.mark.usefixtures("_smaller")
+def test_same_seed_gives_the_same_bytes_and_a_stale_pool_is_replaced(tmp_path: Path) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    again.mkdir()
+    (again / MARKER).write_text("an older version")
+    (again / "left_over.txt").write_text("from that version")
+    for root in (first, again):
+        write_demo_pool(root, seed=POOL_SEED)
+    assert len(files(first)) > 100
+    assert files(again) == files(first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "first"]
+
+
+@pytest.mark.usefixtures("_smaller")
 def test_another_seed_gives_other_images() -> None:
     chart = next(task for task in DEMO_TASKS if task.name == "chart")
     first, again, other = (pool_entries(chart, np.random.default_rng(seed)) for seed in (0, 0, 1))

@@ -17,11 +17,11 @@ ALLOWED = {
     "flows/comparison.py": "when the page was written",
     "tasks/platform/promotion.py": "when a decision was made",
     "tasks/report_inputs.py": "when the page was written",
-    "tasks/platform/report_lineage.py": "when the page was written",
-    "tasks/platform/tracking_record.py": "when MLflow was told a number; the order is that of the spool",
+    "tasks/bodies/report_lineage.py": "when the page was written",
+    "tasks/platform/journal.py": "when a number was measured; the order is that of the journal",
 }
 # Ages decide in the garbage collection; it is dry unless told, and what is needed stays at any age.
-AGES = ("flows/gc", "flows/collect", "tasks/collect", "components/lineage/retention")
+AGES = ("flows/gc", "tasks/platform/collect", "components/lineage/retention")
 
 
 def reads_the_time_of_day(path: Path) -> bool:

@@ -1,34 +1,70 @@
 """MLflow is gone for a whole run: the run completes, and the next one tells MLflow everything, once."""
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
-from tests.faults.laboratory import Laboratory, free_port
+from tests.faults.laboratory import Laboratory, answers, clean_environment, free_port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600)]
+
+
+@contextmanager
+def mlflow_server(laboratory: Laboratory, port: int) -> Iterator[None]:
+    """A real server with a database and artifacts of its own."""
+    home = laboratory.root.parent / "mlflow-server"
+    home.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{home / 'mlflow.db'}",
+        "--artifacts-destination",
+        str(home / "files"),
+    ]
+    with (home / "log").open("ab") as log:
+        process = subprocess.Popen(
+            command, env=clean_environment(), cwd=home, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/health"), "the MLflow server never answered")
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def test_a_whole_run_without_mlflow(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ("--set", "baselines=[]", "--set", "final_tune.epochs=2", "--set", "registry.model_name=untold")
     here = ("run", "--name", "untold", *settings)
-    nobody = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"}
-    done = laboratory.presel(*here, environment=nobody)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    away = {"MLFLOW_TRACKING_URI": address}
+    done = laboratory.presel(*here, environment=away)
     assert done.code == 0, done.output
     assert done.output.count("cannot be told") == 1, "one warning, not one per number"
     assert "a version of untold when MLflow answers again" in done.output
-    assert (laboratory.root / ".presel/spool/operations.sqlite").is_file()
 
-    waits = laboratory.presel("sync", environment=nobody)
+    waits = laboratory.presel("sync", environment=away)
     assert waits.code == 1
     assert "could not be told" in waits.output
+    unset = laboratory.presel("sync")
+    assert unset.code == 1
+    assert f"wait for {address}, which is not the configured server" in unset.output
 
-    told = laboratory.presel("sync")
-    assert told.code == 0, told.output
-    assert "nothing is kept" in told.output
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{laboratory.root / '.presel/mlflow.db'}")
-    check_story(laboratory)
+    with mlflow_server(laboratory, port):
+        told = laboratory.presel("sync", environment=away)
+        assert told.code == 0, told.output
+        assert "nothing is kept" in told.output
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        check_story()
 
 
-def check_story(laboratory: Laboratory) -> None:
+def check_story() -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient()

@@ -23,7 +23,7 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFi
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from flows.stages import STAGES
+from tasks.stages import declarations_of
 
 T = TypeVar("T")
 PATIENCE = 400.0  # seconds
@@ -152,7 +152,9 @@ class Deployed:
         only = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
         with self.client() as client:
             runs = client.read_task_runs(flow_run_filter=only, limit=200)
-        stages = [run for run in runs if run.name.partition("@")[0] in STAGES]
+        stages = [
+            run for run in runs if run.name.partition("@")[0] in {stage.name for stage in declarations_of("presel")}
+        ]
         computed = sorted(run.name for run in stages if run.state_name == "Completed")
         return computed, sorted(run.name for run in stages if run.state_name == "Cached")
 

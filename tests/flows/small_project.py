@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,23 @@ QUESTIONS = {"color": "What color is it?", "shape": "What shape is it?"}
 IMAGES_PER_TASK = 60
 
 
-def make_project(root: Path) -> Path:
-    """Copy the code, draw a pool of two tasks, and make it a git repository, as a clone is."""
+def make_project(root: Path, *, baselines: Sequence[str] = ("random",)) -> Path:
+    """Copy the code, draw a pool of two tasks, and make it a git repository, as a clone is.
+
+    Args:
+        root: the folder to make.
+        baselines: controls of its runs.
+    """
     for name in ("components", "tasks", "flows"):
         shutil.copytree(CHECKOUT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(CHECKOUT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
-    for name in ("strategies", "prompts"):
-        shutil.copytree(CHECKOUT / "conf" / name, root / "conf" / name)
+    shutil.copytree(CHECKOUT / "conf" / "prompts", root / "conf" / "prompts")
     shutil.copytree(CHECKOUT / "infra" / "work_pools", root / "infra" / "work_pools")
     for name in ("dvc.yaml", ".dvcignore", ".gitignore", "prefect.yaml"):
         shutil.copy(CHECKOUT / name, root / name)
     draw_pool(root / "pool", seed=3)
     values = small_parameters(yaml.safe_load((CHECKOUT / "params.yaml").read_text(encoding="utf-8")))
+    values["baselines"] = list(baselines)
     (root / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "start"]):
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]

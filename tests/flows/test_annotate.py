@@ -8,17 +8,16 @@ import pytest
 
 from components.schemas import INSTRUCTIONS
 from components.storage import read_table
-from tests.flows.small_project import make_project
-from tests.flows.test_command_line import presel
+from tests.flows.command import presel
 
-pytestmark = pytest.mark.slow
-RUN = ("run", "--provider", "people", "--set", "baselines=[]", "--name", "people")
+pytestmark = pytest.mark.slow(20)
+RUN = ("run", "--provider", "people", "--name", "people")
 
 
 def hand_out(root: Path, folder: str) -> list[dict[str, str]]:
     """Export what is to be written, and return the rows of the table."""
     done = presel(root, "annotate", "export", folder, "--name", "people")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     with (root / folder / "instructions.csv").open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
@@ -30,18 +29,18 @@ def write_back(root: Path, file: str, rows: list[dict[str, str]]) -> str:
         writer.writeheader()
         writer.writerows(rows)
     done = presel(root, "annotate", "import", file, "--name", "people")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     return done.stdout
 
 
-def test_people_write_the_reference_set(tmp_path: Path) -> None:
-    root = make_project(tmp_path)
+def test_people_write_the_reference_set(project: Path) -> None:
+    root = project
     refused = presel(root, "annotate", "export", "out")
-    assert refused.returncode == 2
+    assert refused.code == 2
     assert "asks provider existing, not people" in refused.stderr
 
     stopped = presel(root, *RUN)
-    assert stopped.returncode == 1
+    assert stopped.code == 1
     assert "presel annotate export" in stopped.stderr, "the message says what to do"
     rows = hand_out(root, "out")
     tasks = json.loads((root / "out" / "label_studio.json").read_text(encoding="utf-8"))
@@ -60,7 +59,7 @@ def test_people_write_the_reference_set(tmp_path: Path) -> None:
     assert "1 instructions booked at $0.02; 0 are still out" in write_back(root, "second.csv", rows), "others are known"
 
     stopped = presel(root, *RUN)
-    assert stopped.returncode == 1
+    assert stopped.code == 1
     assert "presel annotate export" in stopped.stderr, "now for the selection"
     bought = read_table(root / "runs/people/data/instructions/reference/instructions.parquet", INSTRUCTIONS)
     responses = [turn["response"] for row in bought.to_pylist() for turn in row["turns"]]

@@ -1,5 +1,6 @@
 """The whole pipeline on a small pool, and what happens to it when something changes."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,38 +10,30 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 import yaml
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from components.schemas import SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
 from flows.curate import curate
 from flows.outcome import CurationOutcome
-from flows.pipeline import pipeline_of
-from flows.stages import STAGES
 from tasks.platform.register import RegisteredVersion
+from tasks.stages import declarations_of
+from tests.flows.finished_project import FirstRun, StagesOfRun, change_parameters, stages_of_run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(100)
 
-ALL_STAGES = {
-    f"{name}@random" if name.startswith(("baseline_", "benchmark_baseline")) else name
-    for name in pipeline_of("presel").stages
-}
+DECLARED = declarations_of("presel")
+OF_THE_CONTROL = frozenset(stage.instance("random") for stage in DECLARED if stage.each_baseline)
+ALL_STAGES = frozenset(stage.instance("random") for stage in DECLARED)
 
 
-def run_flow() -> tuple[set[str], set[str], CurationOutcome]:
-    """Run the flow; what was computed, what was found in the cache, and the outcome."""
+def run_flow() -> tuple[frozenset[str], CurationOutcome]:
+    """Run the flow; what was computed, and the outcome. Every other stage was found in the cache."""
     state = curate(".", return_state=True)
     outcome = state.result()
     assert isinstance(outcome, CurationOutcome)
-    with get_client(sync_client=True) as client:
-        only = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-        task_runs = client.read_task_runs(flow_run_filter=only, limit=200)
-    stages = {run.name: run.state_name for run in task_runs if run.name.partition("@")[0] in STAGES}
-    computed = {name for name, state_name in stages.items() if state_name == "Completed"}
-    cached = {name for name, state_name in stages.items() if state_name == "Cached"}
-    assert computed | cached == ALL_STAGES
-    return computed, cached, outcome
+    stages = stages_of_run(state)
+    assert stages.computed | stages.found == ALL_STAGES
+    return stages.computed, outcome
 
 
 def dvc(root: Path, *arguments: str) -> str:
@@ -52,109 +45,99 @@ def dvc(root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def set_parameter(root: Path, section: str, key: str, value: object) -> None:
-    path = root / "params.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values[section][key] = value
-    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-
-
 def registered(outcome: CurationOutcome) -> RegisteredVersion:
     assert outcome.model is not None
     return outcome.model
 
 
 @pytest.fixture(scope="module")
-def first_run(project: Path) -> CurationOutcome:
-    """The first run of the module: everything is computed."""
-    computed, _, outcome = run_flow()
-    assert computed == ALL_STAGES
+def with_control(project: Path, finished: FirstRun) -> CurationOutcome:
+    """The finished run, and then the same with a control."""
+    change_parameters(project, baselines=["random"])
+    computed, outcome = run_flow()
+    assert computed == OF_THE_CONTROL | {"report"}, "the rest is found, in another folder and with another server"
     return outcome
 
 
-def test_first_run_makes_what_it_says(project: Path, first_run: CurationOutcome) -> None:
-    assert (first_run.pool, first_run.reference, first_run.picked) == (120, 12, 24)
-    assert first_run.instructions == 36
-    training = read_table(project / "data/training_set/samples.parquet", TRAINING_SAMPLES)
+def test_the_first_run_computes_every_stage_and_makes_what_it_says(finished: FirstRun) -> None:
+    outcome, data = finished.outcome, finished.root / "data"
+    assert finished.stages == StagesOfRun(computed=ALL_STAGES - OF_THE_CONTROL, found=frozenset())
+    assert (outcome.pool, outcome.reference, outcome.picked) == (120, 12, 24)
+    assert outcome.instructions == 36
+    training = read_table(data / "training_set/samples.parquet", TRAINING_SAMPLES)
     assert training.num_rows == 36
-    selection = read_table(project / "data/selection/selection.parquet", SELECTION)
+    selection = read_table(data / "selection/selection.parquet", SELECTION)
     chosen = selection.filter(pc.or_(selection["picked"], selection["is_reference"]))
     assert sorted(chosen["sample_id"].to_pylist()) == training["sample_id"].to_pylist()
-    assert {score.name for score in first_run.scores} == {"base", "tuned", "random"}
-    assert (project / first_run.report).stat().st_size > 10_000
-    assert (project / "data/model/adapter/adapter_model.safetensors").is_file()
-
-
-def test_dvc_agrees_that_everything_is_up_to_date(project: Path, first_run: CurationOutcome) -> None:
-    assert "up to date" in dvc(project, "status")
-    assert "Running stage" not in dvc(project, "repro")
-
-
-def test_second_run_finds_everything(project: Path, first_run: CurationOutcome) -> None:
-    computed, cached, outcome = run_flow()
-    assert (computed, cached) == (set(), ALL_STAGES)
-    assert registered(outcome).version == registered(first_run).version
-    assert not registered(outcome).created
-
-
-def test_deleted_artifact_is_restored_not_computed(project: Path, first_run: CurationOutcome) -> None:
-    before = (project / "data/clusters/clusters.parquet").read_bytes()
-    shutil.rmtree(project / "data/clusters")
-    shutil.rmtree(project / "data/model")
-    computed, _, _ = run_flow()
-    assert computed == set()
-    assert (project / "data/clusters/clusters.parquet").read_bytes() == before
-    assert (project / "data/model/adapter/adapter_model.safetensors").is_file()
-
-
-def test_artifact_lost_everywhere_comes_from_the_remote(project: Path, first_run: CurationOutcome) -> None:
-    shutil.rmtree(project / "data/scores")
-    shutil.rmtree(project / ".dvc/cache")
-    computed, _, _ = run_flow()
-    assert computed == set()
-    assert (project / "data/scores/importance.parquet").is_file()
-
-
-def test_changed_parameter_runs_exactly_what_depends_on_it(project: Path, first_run: CurationOutcome) -> None:
-    set_parameter(project, "final_tune", "epochs", 2)
-    computed, _, outcome = run_flow()
-    tuned_and_after = {"tune", "benchmark_tuned", "baseline_tune@random", "benchmark_baseline@random", "report"}
-    assert computed == tuned_and_after
+    assert {score.name for score in outcome.scores} == {"base", "tuned"}
+    assert (finished.root / outcome.report).stat().st_size > 10_000
+    assert (data / "model/adapter/adapter_model.safetensors").is_file()
     assert registered(outcome).created
-    set_parameter(project, "final_tune", "epochs", 1)
-    computed, _, outcome = run_flow()
-    assert computed == set(), "the first results are still in the cache"
-    assert registered(outcome).version == registered(first_run).version
-    assert "up to date" in dvc(project, "status")
 
 
-def test_changed_component_runs_the_stages_that_declare_it(project: Path, first_run: CurationOutcome) -> None:
-    source = project / "components/selection/task_importance.py"
+def test_a_control_is_measured_beside_it(project: Path, with_control: CurationOutcome) -> None:
+    assert {score.name for score in with_control.scores} == {"base", "tuned", "random"}
+    assert not registered(with_control).created, "the model is the same"
+
+
+def test_dvc_agrees_that_everything_is_up_to_date(project: Path, with_control: CurationOutcome) -> None:
+    said = dvc(project, "repro")
+    assert "up to date" in said
+    assert "Running stage" not in said
+
+
+def test_what_dvc_computed_and_what_was_lost_is_found(project: Path, with_control: CurationOutcome) -> None:
+    """What DVC computes; what is lost, from DVC's cache; and from the remote what the cache has lost too."""
+    change_parameters(project, report={"grid_images": 5})
+    assert dvc(project, "repro").count("Running stage") == 1
+    data = project / "data"
+    files = ("clusters/clusters.parquet", "model/adapter/adapter_model.safetensors", "scores/importance.parquet")
+    before = [(data / name).read_bytes() for name in files]
+    forget_in_cache(project, "data/scores")
+    for name in ("clusters", "model", "scores"):
+        shutil.rmtree(data / name)
+    computed, outcome = run_flow()
+    assert computed == set()
+    assert registered(outcome) == registered(with_control)
+    assert [(data / name).read_bytes() for name in files] == before
+
+
+def forget_in_cache(project: Path, path: str) -> None:
+    """Delete the objects of an artifact from DVC's cache; the remote has them."""
+    stages = yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))["stages"].values()
+    (version,) = (out["md5"] for stage in stages for out in stage["outs"] if out["path"] == path)
+    objects = project / ".dvc/cache/files/md5"
+    listing = json.loads((objects / version[:2] / version[2:]).read_text(encoding="utf-8"))
+    for md5 in {version, *(entry["md5"] for entry in listing)}:
+        (objects / md5[:2] / md5[2:]).unlink()
+
+
+def test_a_change_runs_exactly_what_depends_on_it(project: Path, with_control: CurationOutcome) -> None:
+    """A parameter, after which much runs, and a module, after whose stage nothing does: its output is equal."""
+    source = project / "components/strategies/presel/task_importance.py"
     original = source.read_text(encoding="utf-8")
     source.write_text(original + "\n# a changed line\n", encoding="utf-8")
-    computed, _, _ = run_flow()
-    declaring = {"score"}
-    assert computed == declaring, "its output came out equal, so nothing after it runs"
+    change_parameters(project, final_tune={"epochs": 2})
+    computed, outcome = run_flow()
+    tuned_and_after = {"tune", "benchmark_tuned", "baseline_tune@random", "benchmark_baseline@random", "report"}
+    assert computed == tuned_and_after | {"score"}
+    assert registered(outcome).created
+
     source.write_text(original, encoding="utf-8")
-    computed, _, _ = run_flow()
-    assert computed == set()
-
-
-def test_what_dvc_repro_computes_the_flow_finds(project: Path, first_run: CurationOutcome) -> None:
-    set_parameter(project, "report", "grid_images", 5)
-    assert dvc(project, "repro").count("Running stage") == 1
-    computed, _, _ = run_flow()
-    assert computed == set()
+    change_parameters(project, final_tune={"epochs": 1})
+    computed, outcome = run_flow()
+    assert computed == set(), "the first results are still in the cache"
+    assert registered(outcome).version == registered(with_control).version
     assert "up to date" in dvc(project, "status")
 
 
-def test_the_registered_model_loads_in_two_lines(project: Path, first_run: CurationOutcome) -> None:
+def test_the_registered_model_loads_in_two_lines(project: Path, with_control: CurationOutcome) -> None:
     import mlflow
     import pandas as pd
     import peft
     import transformers
 
-    model = mlflow.pyfunc.load_model(f"models:/{registered(first_run).name}@challenger")
+    model = mlflow.pyfunc.load_model(f"models:/{registered(with_control).name}@challenger")
     answers = model.predict(pd.DataFrame({"image": ["pool/images/color/0.png"], "question": ["What color is it?"]}))
     assert len(answers) == 1
     assert isinstance(answers[0], str)
@@ -166,18 +149,18 @@ def test_the_registered_model_loads_in_two_lines(project: Path, first_run: Curat
     assert tuned.peft_config["default"].r == 32
 
 
-def test_mlflow_tells_the_story(project: Path, first_run: CurationOutcome) -> None:
+def test_mlflow_tells_the_story(project: Path, finished: FirstRun) -> None:
     from tasks.platform.tracking import tracking_client
 
-    client = tracking_client()
-    run = client.get_run(first_run.mlflow_run_id)
+    client, outcome = tracking_client(), finished.outcome
+    run = client.get_run(outcome.mlflow_run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params["select.neighbours"] == "5"
-    assert run.data.tags["presel.model_version"] == f"{registered(first_run).name}/{registered(first_run).version}"
+    assert run.data.tags["presel.model_version"] == f"{registered(outcome).name}/{registered(outcome).version}"
     assert {given.dataset.name for given in run.inputs.dataset_inputs} == {"data/manifest", "data/training_set"}
-    files = {file.path for file in client.list_artifacts(first_run.mlflow_run_id)}
+    files = {file.path for file in client.list_artifacts(outcome.mlflow_run_id)}
     assert {"report.html", "dvc.lock", "params.yaml"} <= files
-    nested = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{first_run.mlflow_run_id}'")
+    nested = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{outcome.mlflow_run_id}'")
     metrics = {child.info.run_name: child.data.metrics for child in nested}
     assert {"ingest", "score", "tune", "benchmark_tuned"} <= set(metrics)
     tune = next(child for child in nested if child.info.run_name == "tune")
@@ -185,14 +168,14 @@ def test_mlflow_tells_the_story(project: Path, first_run: CurationOutcome) -> No
     assert metrics["ingest"]["samples"] == 120
 
 
-def test_the_report_is_linked_from_the_prefect_run(project: Path, first_run: CurationOutcome) -> None:
+def test_the_report_is_linked_from_the_prefect_run(project: Path, with_control: CurationOutcome) -> None:
     from prefect.artifacts import Artifact
 
     found = Artifact.get("report")
     assert "report.html" in str(getattr(found, "data", ""))
 
 
-def test_every_drop_and_record_is_counted(project: Path, first_run: CurationOutcome) -> None:
+def test_every_drop_and_record_is_counted(project: Path, with_control: CurationOutcome) -> None:
     from components.schemas import DROPPED
 
     for name in ("vectors", "instructions/reference", "instructions/selection", "reference_model", "scores", "model"):

@@ -117,11 +117,11 @@ def test_a_workspace_is_kept_relative_to_the_project(tmp_path: Path, monkeypatch
             asked(outside)
 
 
-def test_a_worker_finds_the_project_from_anywhere(project: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_worker_finds_the_project_from_anywhere(new_project: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PRESEL_PROJECT", str(project))
-    assert enter_project() == {"directory": str(project)}
-    assert Path.cwd() == project
+    monkeypatch.setenv("PRESEL_PROJECT", str(new_project))
+    assert enter_project() == {"directory": str(new_project)}
+    assert Path.cwd() == new_project
 
 
 @pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.stem)
@@ -132,8 +132,8 @@ def test_every_placeholder_of_a_template_is_explained(file: Path) -> None:
     assert all(variable.get("title") for variable in template["variables"]["properties"].values())
 
 
-def test_a_server_takes_the_templates_and_doing_it_again_changes_nothing(project: Path, monkeypatch: Any) -> None:
-    monkeypatch.chdir(project)
+def test_a_server_takes_the_templates_and_doing_it_again_changes_nothing(new_project: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(new_project)
     with get_client(sync_client=True) as client:
         for kind in ("process", "docker", "kubernetes"):
             create_pool(kind)

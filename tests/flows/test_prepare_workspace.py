@@ -1,5 +1,7 @@
 """Overlays get a workspace of their own, whose pipeline points at the same code."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,17 @@ from flows.prepare_workspace import find_workspace, prepare_workspace
 from tests.flows.small_project import make_project
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_project(tmp_path_factory.mktemp("workspaces"))
+
+
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    make_project(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def root(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project without workspaces of its own, which is the working directory."""
+    monkeypatch.chdir(made)
+    yield made
+    shutil.rmtree(made / "runs", ignore_errors=True)
 
 
 def test_unchanged_parameters_use_the_project_itself(root: Path) -> None:

@@ -68,8 +68,6 @@ def write_parameters(root: Path, shared: Path, port: int) -> None:
         "approve_above_usd": 0.001,
         "requests_per_minute": 1e9,
         "tokens_per_minute": 1e12,
-        "attempts": 1,
-        "breaker_failures": 3,
         "prices": [{**price, "image_tokens": {"fixed": 64}, "as_of": "2026-11-01"}],
     }
     path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")

@@ -115,6 +115,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "PRESEL_STACK_FOLDER": str(above / "stack"),
         "PYTHONPATH": str(project),
         "PRESEL_BIN": str(Path(sys.executable).parent),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # as with the environment activated
     }
     running = Stack(project, above / "stack", environment)
     try:

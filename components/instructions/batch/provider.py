@@ -1,63 +1,94 @@
 """Provider `batch`: requests written to files, handed to a batch service or to `vllm run-batch`, and collected."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from components.instructions.batch.purchase import BatchPurchase
-from components.instructions.batch.service import open_batch_service
-from components.instructions.chat import chat_specification
-from components.instructions.provider import PurchaseBook
-from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
-from components.instructions.spending.prices import find_price
+from components.instructions.batch.sender import FOLDER, REQUESTS_PER_FILE, BatchSender
+from components.instructions.batch.service import BatchFailedError, open_batch_service
+from components.instructions.chat_provider import ChatProvider, ChatPurchase
+from components.instructions.endpoint.endpoint import EndpointRefusedError
+from components.instructions.provider import OpenBatch, PurchaseBook
+from components.instructions.purchase_errors import PurchaseStoppedError
+from components.instructions.purchase_loop import PurchaseLoop
+from components.instructions.request import IdentifiedRequest
+from components.instructions.sent_image import SentImage
+from components.instructions.spending.bill import Bill
+from components.instructions.spending.prices import UnknownPriceError, find_price
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 
+_LOG = logging.getLogger(__name__)
 
-class BatchProvider:
-    """Asks in batches; see `components.instructions.provider.InstructionProvider`.
 
-    A request has the same identity here as with provider `openai`: what one has bought the other does not buy again.
+class UnpricedBatchError(PurchaseStoppedError):
+    """Nobody says what the requests of an earlier batch cost."""
 
-    Args:
-        parameters: who is asked, and what.
-        purchase: limits, money, the endpoint.
-        pixel_limit: pixels above which an image is not decoded.
+
+def batch_provider(
+    parameters: InstructionParameters,
+    purchase: PurchaseParameters,
+    *,
+    pixel_limit: int,
+    folder: Path = FOLDER,
+    requests_per_file: int = REQUESTS_PER_FILE,
+) -> ChatProvider:
+    """Ask in batches; see `ChatProvider`.
+
+    Batches that are out are collected first; then what is missing is sent, until nothing is. Where
+    `purchase.batch.submit` is false the files are written, and the purchase ends with what somebody has to run
+    (`BatchNotDoneError`).
+    """
+    buy = partial(_buy, folder=folder, requests_per_file=requests_per_file)
+    return ChatProvider("batch", parameters, purchase, pixel_limit=pixel_limit, buy=buy)
+
+
+async def _buy(
+    requests: Sequence[IdentifiedRequest],
+    book: PurchaseBook,
+    bought: ChatPurchase,
+    *,
+    folder: Path,
+    requests_per_file: int,
+) -> None:
+    with open_batch_service(bought.purchase, folder=folder) as service:
+        sender = BatchSender(service, book, bought, folder=folder, requests_per_file=requests_per_file)
+        loop: PurchaseLoop[SentImage] = PurchaseLoop(book, sender, terms=bought.terms)
+        for batch in book.adopt_batches("batch", endpoint=service.address):
+            await _collect_earlier(batch, sender, loop, bought)
+        await loop.buy(requests)
+        sender.raise_if_not_run()
+
+
+async def _collect_earlier(
+    batch: OpenBatch, sender: BatchSender, loop: PurchaseLoop[SentImage], bought: ChatPurchase
+) -> None:
+    """Settle what has come of a batch that a purchase which ended has left out."""
+    named = await sender.named(batch)
+    if named is None:
+        return
+    bills = _bills(named, bought.purchase)
+    result = await sender.collect(named)
+    if isinstance(result.stop, BatchFailedError | EndpointRefusedError):
+        # A person may have put it right since; if not, the next batch says so again.
+        _LOG.warning("of an earlier batch: %s", result.stop)
+        result = replace(result, stop=None)
+    await loop.collect(named, bills, result)
+
+
+def _bills(batch: OpenBatch, purchase: PurchaseParameters) -> list[Bill]:
+    """Every request is booked at its own model's price, whatever this purchase asks.
 
     Raises:
-        UnknownPriceError: the model has no price.
+        UnpricedBatchError: a model in it has no price.
     """
-
-    name = "batch"
-
-    def __init__(self, parameters: InstructionParameters, purchase: PurchaseParameters, *, pixel_limit: int) -> None:
-        self._parameters = parameters
-        self._purchase = purchase
-        self._pixel_limit = pixel_limit
-        self._price = find_price(purchase.prices, parameters.model)
-
-    def specify(self, requests: Sequence[InstructionRequest]) -> list[RequestSpecification]:
-        """The model, the task's template and the sampling parameters."""
-        return [chat_specification(request, self._parameters) for request in requests]
-
-    def at_hand(self, requests: Sequence[InstructionRequest]) -> list[bool]:
-        """None: every instruction has to be written."""
-        return [False] * len(requests)
-
-    def ask(self, requests: Sequence[IdentifiedRequest], *, book: PurchaseBook) -> None:
-        """Collect the batches that are out, then send what is missing, until nothing is.
-
-        Raises:
-            BudgetSpentError: `purchase.spend_at_most_usd` is reached.
-            BatchNotDoneError: the files are written and somebody has to run them (`purchase.batch.submit: false`).
-            EndpointRefusedError: the endpoint takes no requests at all.
-            EndpointFailsError: nothing usable comes, or some requests had no reply in `purchase.attempts` batches.
-        """
-        with open_batch_service(self._purchase) as service:
-            bought = BatchPurchase(
-                book,
-                service,
-                parameters=self._parameters,
-                purchase=self._purchase,
-                price=self._price,
-                pixel_limit=self._pixel_limit,
-            )
-            bought.collect_earlier()
-            bought.buy(requests)
+    try:
+        prices = {
+            model: find_price(purchase.prices, model) for model in {one.specification.model for one in batch.requests}
+        }
+    except UnknownPriceError as error:
+        raise UnpricedBatchError(
+            f"batch {batch.number} {batch.reference} was sent by an earlier run: {error}. Until then it stays open"
+        ) from None
+    return [Bill(0, send.may_cost_usd, prices[send.request.specification.model], batch=True) for send in batch.sends]

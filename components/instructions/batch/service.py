@@ -1,8 +1,8 @@
 """Who runs a batch file: an OpenAI-compatible batch service, or somebody with `vllm run-batch`."""
 
+import asyncio
 import logging
 import os
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +15,9 @@ from openai.pagination import SyncCursorPage
 from openai.types import Batch, FileObject
 
 from components.instructions.batch.file import listed_ids
-from components.instructions.endpoint.endpoint import (
-    AttemptFailedError,
-    EndpointRefusedError,
-    ReplyReader,
-    endpoint_key,
-)
-from components.instructions.spending.purse import EndpointFailsError, PurchaseStoppedError
+from components.instructions.endpoint.endpoint import EndpointRefusedError, ReplyReader, endpoint_key
+from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
+from components.instructions.reply import SendFailure
 from components.parameters.instructions import PurchaseParameters
 
 _LOG = logging.getLogger(__name__)
@@ -94,10 +90,10 @@ class BatchService(Protocol):
             NotHandedInError: it was not begun. After any other error it may have been.
         """
 
-    def find(self, mark: str) -> str | None:
+    async def find(self, mark: str) -> str | None:
         """What the service calls the batch of that mark; None when it does not show one, after some patience."""
 
-    def results(self, reference: str, request_ids: Collection[str]) -> BatchResults | None:
+    async def results(self, reference: str, request_ids: Collection[str]) -> BatchResults | None:
         """Wait until a batch is done; what has come of it, or None when somebody has to run it first.
 
         Raises:
@@ -107,14 +103,18 @@ class BatchService(Protocol):
 
 
 @contextmanager
-def open_batch_service(parameters: PurchaseParameters) -> Iterator[BatchService]:
+def open_batch_service(parameters: PurchaseParameters, *, folder: Path) -> Iterator[BatchService]:
     """The service that `purchase.batch` names.
+
+    Args:
+        parameters: the endpoint, or that there is none.
+        folder: of the request files.
 
     Raises:
         EndpointRefusedError: there is no key.
     """
     if not parameters.batch.submit:
-        yield BatchFolder(Path(parameters.batch.folder), key=os.environ.get(parameters.key_variable, "").strip())
+        yield BatchFolder(folder, key=os.environ.get(parameters.key_variable, "").strip())
         return
     key = endpoint_key(parameters)
     with openai.OpenAI(
@@ -150,12 +150,12 @@ class BatchFolder:
         """The file is what somebody will run."""
         return uploaded
 
-    def find(self, mark: str) -> str | None:
+    async def find(self, mark: str) -> str | None:
         """The file of that mark."""
         file = self._folder / f"{mark}.jsonl"
         return str(file) if file.exists() else None
 
-    def results(self, reference: str, request_ids: Collection[str]) -> BatchResults | None:
+    async def results(self, reference: str, request_ids: Collection[str]) -> BatchResults | None:
         """The result file, when it is there with a whole line for every request."""
         file = results_file(reference)
         if not file.exists():
@@ -203,11 +203,11 @@ class EndpointBatches:
                 raise
         return self._checked(batch, Batch).id
 
-    def find(self, mark: str) -> str | None:
+    async def find(self, mark: str) -> str | None:
         """The batch that carries the mark; a list may show a batch some seconds late."""
         for look in range(_LOOKS):
             if look:
-                time.sleep(min(self._poll_seconds, _LONGEST_PAUSE_SECONDS))
+                await asyncio.sleep(min(self._poll_seconds, _LONGEST_PAUSE_SECONDS))
             with self._explained():
                 page = self._patient.batches.list(limit=100)
                 for batch in self._checked(page, SyncCursorPage):
@@ -215,12 +215,12 @@ class EndpointBatches:
                         return str(batch.id)
         return None
 
-    def results(self, reference: str, request_ids: Collection[str]) -> BatchResults:  # noqa: ARG002 -- the service counts them
+    async def results(self, reference: str, request_ids: Collection[str]) -> BatchResults:  # noqa: ARG002 -- the service counts them
         """Wait until the batch is done; what it has answered, also when it expired or was cancelled."""
         for look in range(_LOOKS):
             if look:
-                time.sleep(min(self._poll_seconds, _LONGEST_PAUSE_SECONDS))
-            batch = self._wait(reference)
+                await asyncio.sleep(min(self._poll_seconds, _LONGEST_PAUSE_SECONDS))
+            batch = await self._wait(reference)
             output, errors = (self._content(reference, name) for name in (batch.output_file_id, batch.error_file_id))
             counted = int(batch.request_counts.completed or 0) if batch.request_counts else 0
             lacking = max(0, counted - len(listed_ids(output)))
@@ -229,7 +229,7 @@ class EndpointBatches:
             _LOG.warning("the results of batch %s lack %d answers; they are downloaded again", reference, lacking)
         return BatchResults((output, errors), lacking)
 
-    def _wait(self, reference: str) -> Batch:
+    async def _wait(self, reference: str) -> Batch:
         while True:
             with self._known(reference):
                 batch = self._checked(self._patient.batches.retrieve(reference), Batch)
@@ -245,7 +245,7 @@ class EndpointBatches:
             counts = batch.request_counts
             done = f", {counts.completed + counts.failed:,} of {counts.total:,} requests" if counts else ""
             _LOG.info("batch %s: %s%s", reference, batch.status, done)
-            time.sleep(self._poll_seconds)
+            await asyncio.sleep(self._poll_seconds)
 
     def _content(self, reference: str, name: str | None) -> str:
         if not name:
@@ -278,21 +278,22 @@ class EndpointBatches:
         except openai.APIError as error:
             raise self._failure(error) from None
         except (ValueError, RecursionError) as error:  # a reply that says it is JSON and is not
-            raise self._fails(AttemptFailedError("unknown", "broken_reply", self.reader.detail(str(error)))) from None
+            raise self._fails(self.reader.broken_reply(str(error))) from None
 
     def _failure(self, error: openai.APIError) -> EndpointRefusedError | EndpointFailsError:
-        explained = self.reader.explain(error)
-        return explained if isinstance(explained, EndpointRefusedError) else self._fails(explained)
+        failure = self.reader.explain(error)
+        return failure.error if isinstance(failure.error, EndpointRefusedError) else self._fails(failure)
 
     def _checked(self, reply: object, kind: type[_Reply]) -> _Reply:
         """A reply that has the form it should; a proxy's page comes as text."""
         if isinstance(reply, kind):
             return reply
-        raise self._fails(AttemptFailedError("unknown", "broken_reply", self.reader.detail(str(reply))))
+        raise self._fails(self.reader.broken_reply(str(reply)))
 
-    def _fails(self, explained: Exception) -> EndpointFailsError:
+    def _fails(self, failure: SendFailure) -> EndpointFailsError:
         return EndpointFailsError(
-            f"the batch service fails ({explained}); batches that are out are collected by the next run"
+            f"the batch service fails ({failure.reason}: {failure.detail}); batches that are out are collected by the "
+            "next run"
         )
 
 

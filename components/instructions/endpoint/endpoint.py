@@ -4,13 +4,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import openai
 
-from components.instructions.provider import SetbackOutcome
-from components.instructions.spending.purse import PurchaseStoppedError
+from components.instructions.purchase_errors import PurchaseStoppedError
+from components.instructions.reply import FailureKind, Reply, SendFailure
 from components.parameters.instructions import PurchaseParameters
 
 _DETAIL_CHARACTERS = 500
@@ -20,6 +19,8 @@ _SHORTEST_SECRET = 12  # characters
 _NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 # What is wrong with one request. Any other 4xx is about the account, the address or the moment.
 _REQUEST_AT_FAULT = frozenset({400, 413, 415, 422})
+# About one image where others are allowed, else about the account.
+_FORBIDDEN = 403
 # Somebody in between gave up waiting, or the connection was closed from here; the model may have answered.
 _GAVE_UP = frozenset({499, 504, 524})
 # A count above is no count; a model that reads ten million tokens at once does not exist.
@@ -37,47 +38,6 @@ class EndpointRefusedError(PurchaseStoppedError):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-
-
-class RequestRejectedError(ValueError):
-    """The endpoint will not answer this request, however often it is sent."""
-
-
-class AttemptFailedError(RuntimeError):
-    """No usable reply came, for a reason that can pass.
-
-    Attributes:
-        outcome: whether it may have been charged, see `SetbackOutcome`.
-        reason: `rate_limited`, `server_error`, `conflict`, `timeout`, `connection` or `broken_reply`.
-        detail: what exactly.
-        retry_after: seconds that the endpoint asks to wait; None when it does not say.
-    """
-
-    def __init__(self, outcome: SetbackOutcome, reason: str, detail: str, retry_after: float | None = None) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.outcome = outcome
-        self.reason = reason
-        self.detail = detail
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a model said.
-
-    Attributes:
-        text: the response.
-        finish_reason: why it stopped.
-        model: who answered, as the endpoint says.
-        input_tokens: sent; None when the endpoint does not say.
-        output_tokens: received; None when the endpoint does not say.
-    """
-
-    text: str
-    finish_reason: str
-    model: str
-    input_tokens: int | None
-    output_tokens: int | None
 
 
 def endpoint_key(parameters: PurchaseParameters) -> str:
@@ -113,12 +73,8 @@ class ReplyReader:
         self._address = address
         self._key = key
 
-    def read(self, reply: object) -> Reply:
-        """Take a chat completion apart.
-
-        Raises:
-            AttemptFailedError: it does not have the form of one.
-        """
+    def read(self, reply: object) -> Reply | SendFailure:
+        """Take a chat completion apart; a failure when it does not have the form of one."""
         match reply:
             case {"choices": [{"message": {**message}, **choice}, *_], **rest}:
                 text = message.get("content") or message.get("refusal") or ""
@@ -130,41 +86,48 @@ class ReplyReader:
                     input_tokens=_count(usage, "prompt_tokens", least=1),  # every request has a prompt
                     output_tokens=_count(usage, "completion_tokens", least=1 if text else 0),
                 )
-        raise AttemptFailedError("unknown", "broken_reply", f"not a chat completion: {self.detail(str(reply))}")
+        return self.broken_reply(f"not a chat completion: {reply}")
 
-    def explain(self, error: openai.APIError) -> Exception:
+    def broken_reply(self, said: str) -> SendFailure:
+        """A reply that came and cannot be read."""
+        return SendFailure("unknown", "broken_reply", self.detail(said))
+
+    def explain(self, error: openai.APIError) -> SendFailure:
         """What a failure means for the request and for the purchase."""
         match error:
             case openai.APITimeoutError() if type(error.__cause__).__name__ not in _NOT_SENT:
-                return AttemptFailedError("unknown", "timeout", "no reply within purchase.timeout_seconds")
+                return SendFailure("unknown", "timeout", "no reply within purchase.timeout_seconds")
             case openai.APIResponseValidationError():
-                return AttemptFailedError("unknown", "broken_reply", self.detail(str(error)))
+                return self.broken_reply(str(error))
             case openai.APIStatusError():
                 return self.explain_status(
                     error.status_code, self.detail(_message(error)), str(error.code or ""), _retry_after(error)
                 )
         cause = error.__cause__ or error
         # Without a connection nothing was sent; with one that broke, nobody knows.
-        outcome: SetbackOutcome = "refused" if type(cause).__name__ in _NOT_SENT else "unknown"
-        return AttemptFailedError(outcome, "connection", self.detail(f"{type(cause).__name__}: {cause}"))
+        not_sent = type(cause).__name__ in _NOT_SENT
+        detail = self.detail(f"{type(cause).__name__}: {cause}")
+        return SendFailure("refused" if not_sent else "unknown", "connection", detail)
 
-    def explain_status(self, status: int, message: str, code: str, retry_after: float | None = None) -> Exception:
-        """What an HTTP status other than 2xx means."""
+    def explain_status(self, status: int, message: str, code: str, retry_after: float | None = None) -> SendFailure:
+        """What an HTTP status other than 2xx means: the one place that says."""
         said = f"HTTP {status}: {message}"
         if status in _REQUEST_AT_FAULT and code not in _NO_MONEY:
-            return RequestRejectedError(said)
+            return SendFailure("rejected", "rejected", said)
         if status == 429 and code not in _NO_MONEY:
-            return AttemptFailedError("refused", "rate_limited", said, retry_after)
+            return SendFailure("refused", "rate_limited", said, retry_after=retry_after)
         if status in _GAVE_UP:
-            return AttemptFailedError("unknown", "timeout", said, retry_after)
+            return SendFailure("unknown", "timeout", said, retry_after=retry_after)
         if status in (408, 409, 425) or not 400 <= status < 500:
             reason = "conflict" if status == 409 else "server_error"
-            return AttemptFailedError("refused", reason, said, retry_after)
-        return EndpointRefusedError(
+            return SendFailure("refused", reason, said, retry_after=retry_after)
+        refused = EndpointRefusedError(
             f"the endpoint {self._address} takes no requests: {said}. Correct the key, instructions.model "
             "or purchase.base_url, or add money to the account, and run again; everything bought is kept",
             status=status,
         )
+        kind: FailureKind = "forbidden" if status == _FORBIDDEN else "account"
+        return SendFailure(kind, "endpoint_refused", str(refused), error=refused)
 
     def detail(self, text: str) -> str:
         """A text without the key, on one line, cut to a length a person reads."""
@@ -185,18 +148,13 @@ class Endpoint:
         self._reader = reader
         self._timeout_seconds = timeout_seconds
 
-    async def complete(self, body: Mapping[str, object], *, send_key: str) -> Reply:
+    async def complete(self, body: Mapping[str, object], *, send_key: str) -> Reply | SendFailure:
         """Send one chat completion, once.
 
         Args:
             body: JSON values, see `components.instructions.chat`.
             send_key: the same for two sends of the same body for the same request, so that an endpoint or a gateway
                 that knows `Idempotency-Key` charges one of them.
-
-        Raises:
-            AttemptFailedError: for a reason that can pass.
-            RequestRejectedError: this request will never be answered.
-            EndpointRefusedError: no request will be.
         """
         try:
             # The client's own limit is of the silence between two pieces of a reply; this one is of the whole.
@@ -206,12 +164,11 @@ class Endpoint:
                     "/chat/completions", cast_to=object, body=body, options={"headers": {"Idempotency-Key": send_key}}
                 )
         except openai.APIError as error:
-            raise self._reader.explain(error) from None
+            return self._reader.explain(error)
         except TimeoutError:
-            detail = "no complete reply within purchase.timeout_seconds"
-            raise AttemptFailedError("unknown", "timeout", detail) from None
+            return SendFailure("unknown", "timeout", "no complete reply within purchase.timeout_seconds")
         except (ValueError, RecursionError) as error:  # a body that says it is JSON and is not, or is too deep
-            raise AttemptFailedError("unknown", "broken_reply", self._reader.detail(str(error))) from None
+            return self._reader.broken_reply(str(error))
         return self._reader.read(reply)
 
 

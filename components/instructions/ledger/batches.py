@@ -1,14 +1,20 @@
 """Batches in the ledger: what is out as a whole, where, and who looks after it."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from components.instructions.ledger.ledger import Ledger, LedgerError, now_text
-from components.instructions.ledger.rows import identified_request_of, locked
-from components.instructions.ledger.tables import ATTEMPTS, BATCHES, REQUESTS
-from components.instructions.ledger.unsettled import UNSETTLED
+from components.instructions.ledger.ledger import Ledger, LedgerError, chunks, now_text
+from components.instructions.ledger.tables import (
+    ATTEMPTS,
+    BATCHES,
+    REQUESTS,
+    WITHOUT_OUTCOME,
+    identified_request_of,
+    locked,
+)
 from components.instructions.ledger.workers import is_alive
 from components.instructions.provider import OpenBatch, Send
 
@@ -78,7 +84,7 @@ def take_over_batches(
             continue
         mine = {"worker": worker}
         connection.execute(update(BATCHES).where(BATCHES.c.number == row.number).values(mine))
-        open_attempts = (ATTEMPTS.c.batch == row.number) & ATTEMPTS.c.outcome.in_(UNSETTLED)
+        open_attempts = (ATTEMPTS.c.batch == row.number) & ATTEMPTS.c.outcome.in_(WITHOUT_OUTCOME)
         of_batch = REQUESTS.c.request_id.in_(select(ATTEMPTS.c.request_id).where(open_attempts))
         connection.execute(update(REQUESTS).where(of_batch).values(claimed_by=worker))
         connection.execute(update(ATTEMPTS).where(ATTEMPTS.c.batch == row.number).values(mine))
@@ -112,6 +118,26 @@ def batches_out(ledger: Ledger) -> list[KnownBatch]:
         return [_known(connection, row) for row in connection.execute(_OPEN.order_by(BATCHES.c.number)).all()]
 
 
+def open_batches_of(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, str]:
+    """Which requests are out in an open batch: request id -> what the batch is called."""
+    out: dict[str, str] = {}
+    with ledger.engine.connect() as connection:
+        for some in chunks(request_ids):
+            rows = connection.execute(
+                select(ATTEMPTS.c.request_id, BATCHES.c.kind, BATCHES.c.number, BATCHES.c.reference, BATCHES.c.endpoint)
+                .join(BATCHES, BATCHES.c.number == ATTEMPTS.c.batch)
+                .where(
+                    ATTEMPTS.c.request_id.in_(some),
+                    ATTEMPTS.c.outcome == "asked",
+                    BATCHES.c.state == "open",
+                )
+            )
+            for row in rows:
+                name = f"{row.kind} {row.number} {row.reference}".strip()
+                out[row.request_id] = f"{name} at {row.endpoint}" if row.endpoint else name
+    return out
+
+
 def give_up_batch(ledger: Ledger, number: int) -> KnownBatch:
     """Close a batch that cannot be collected; what is open in it is `lost`, counted at its highest cost.
 
@@ -125,7 +151,7 @@ def give_up_batch(ledger: Ledger, number: int) -> KnownBatch:
     Raises:
         LedgerError: there is no such open batch, people have it, or a purchase is looking after it.
     """
-    with ledger.engine.begin() as connection:
+    with ledger.writer.begin() as connection:
         row = connection.execute(locked(connection, _OPEN.where(BATCHES.c.number == number))).one_or_none()
         if row is None:
             raise LedgerError(f"no batch {number} is open; `presel batches list` lists those that are")

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlite3 import SQLITE_BUSY
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteError
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,16 +22,18 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from components.errors import UserError
 from components.instructions.ledger.migration import LedgerVersionError, migrate
-from components.instructions.ledger.rows import turns_of
-from components.instructions.ledger.tables import REQUESTS
-from components.instructions.ledger.unsettled import take_in_unsettled
+from components.instructions.ledger.tables import REQUESTS, turns_of
 from components.pool.samples import Turn
 
 State = Literal["pending", "answered", "quarantined"]
+T = TypeVar("T")
 
 _BUSY_SECONDS = 60
 _BUSY_PAUSE_SECONDS = 0.02
-IDS_PER_QUERY = 500
+_IDS_PER_QUERY = 500
+_WRITES = "presel_writes"
+# Where the program before this one kept replies that the ledger of a server could not take.
+_KEPT_FOR_SERVERS = Path(".presel/unsettled")
 # Options of libpq, for connections that something in between cuts off without a word: seconds, but the last, which is
 # milliseconds.
 _LIBPQ_DRIVERS = frozenset({"psycopg", "psycopg2"})
@@ -54,14 +56,15 @@ class Ledger:
     """An open ledger.
 
     Attributes:
-        engine: the database.
+        engine: the database, for reading: on SQLite its transactions neither wait for those that write nor hold them
+            up.
+        writer: the same, for writing: on SQLite its transactions come one after the other.
         file: of a SQLite ledger, as the system knows it; None for a server's, and for one in memory.
-        unsettled: folder of outcomes that it could not take (`components.instructions.ledger.unsettled`).
     """
 
     engine: Engine
+    writer: Engine
     file: Path | None
-    unsettled: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +99,15 @@ class LedgerEntry:
 
 
 @contextmanager
-def open_ledger(url: str, *, server_unsettled: Path = Path(".presel/unsettled")) -> Iterator[Ledger]:
+def open_ledger(url: str) -> Iterator[Ledger]:
     """Open a ledger, making it (and the folder of a SQLite file) when it is not there, and bringing it up to date.
-
-    Outcomes that an earlier purchase could not write into it are taken in.
 
     Args:
         url: SQLAlchemy URL, e.g. `sqlite:///.presel/ledger.sqlite`.
-        server_unsettled: folder in which such outcomes are kept for the ledger of a server; those for a SQLite ledger
-            are beside it.
 
     Raises:
-        LedgerError: it cannot be reached, or was written by a newer program.
+        LedgerError: it cannot be reached, was written by a newer program, or lacks replies that an older one has kept
+            beside it.
     """
     address = make_url(url)
     is_sqlite = address.get_backend_name() == "sqlite"
@@ -116,22 +116,22 @@ def open_ledger(url: str, *, server_unsettled: Path = Path(".presel/unsettled"))
         # Locks are beside the file: they must be the same for everybody, however the file is spelt.
         file = Path(address.database).resolve()
         file.parent.mkdir(parents=True, exist_ok=True)
-    unsettled = server_unsettled / _file_name(address) if file is None else file.with_name(f"{file.name}.unsettled")
     engine = create_engine(address) if is_sqlite else _connected(address)
     if is_sqlite:
         _make_durable(engine)
+    writer = engine.execution_options(**{_WRITES: True})
     shown = address.render_as_string(hide_password=True)
     try:
+        _refuse_without_kept_replies(address, file)
         try:
-            migrate(engine)
-            take_in_unsettled(engine, unsettled)
+            migrate(engine, writer)
         except LedgerVersionError as error:
             raise LedgerError(f"ledger {shown}: {error}") from None
         except SQLAlchemyError as error:
             raise LedgerError(
-                f"ledger {shown} cannot be opened ({_cause(error)}); correct instructions.ledger or start its server"
+                f"ledger {shown} cannot be opened ({cause_of(error)}); correct instructions.ledger or start its server"
             ) from None
-        yield Ledger(engine, file, unsettled)
+        yield Ledger(engine, writer, file)
     finally:
         engine.dispose()
 
@@ -140,9 +140,8 @@ def find_entries(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, Ledger
     """Look requests up; those never asked for are left out of the result."""
     entries: dict[str, LedgerEntry] = {}
     with ledger.engine.connect() as connection:
-        for start in range(0, len(request_ids), IDS_PER_QUERY):
-            wanted = request_ids[start : start + IDS_PER_QUERY]
-            for row in connection.execute(select(REQUESTS).where(REQUESTS.c.request_id.in_(wanted))):
+        for some in chunks(request_ids):
+            for row in connection.execute(select(REQUESTS).where(REQUESTS.c.request_id.in_(some))):
                 entries[row.request_id] = LedgerEntry(
                     request_id=row.request_id,
                     state=row.state,
@@ -159,14 +158,36 @@ def find_entries(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, Ledger
     return entries
 
 
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut what a query names into pieces that every database takes."""
+    for start in range(0, len(items), _IDS_PER_QUERY):
+        yield items[start : start + _IDS_PER_QUERY]
+
+
 def now_text() -> str:
     """The time as the ledger writes it: ISO 8601, UTC, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _cause(error: SQLAlchemyError) -> str:
-    original = getattr(error, "orig", None)
-    return " ".join(str(original or type(error).__name__).split())
+def cause_of(error: Exception) -> str:
+    """What a database said, in one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+
+
+def _refuse_without_kept_replies(address: URL, file: Path | None) -> None:
+    """Replies beside the ledger are paid for: without them their requests would be bought again."""
+    if file is not None:
+        folder = file.with_name(f"{file.name}.unsettled")
+    else:
+        name = f"{address.host}-{address.port}-{address.database}"
+        folder = _KEPT_FOR_SERVERS / re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    kept = len(list(folder.glob("*.jsonl")))
+    if kept:
+        raise LedgerError(
+            f"{folder} holds {kept} files with replies that were paid for while the ledger was away. The program "
+            "before this one wrote them and takes them in: run `presel batches list` once with it, here. Or move the "
+            "folder away: these replies then count as lost, and are bought again"
+        )
 
 
 def _connected(address: URL) -> Engine:
@@ -174,11 +195,6 @@ def _connected(address: URL) -> Engine:
     watched = {name: value for name, value in _WATCHED.items() if name not in address.query}
     known = watched if address.get_driver_name() in _LIBPQ_DRIVERS else {}
     return create_engine(address, pool_pre_ping=True, connect_args=known)
-
-
-def _file_name(address: URL) -> str:
-    """A ledger's name as that of a folder: the same for everybody who reaches it under this address."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{address.host}-{address.port}-{address.database}")
 
 
 def _make_durable(engine: Engine) -> None:
@@ -193,9 +209,11 @@ def _make_durable(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later is refused at once when another one wrote in
-        # between, whatever the busy timeout; taking the write lock at the start waits instead.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # A transaction that reads first and writes later is refused at once when another one wrote in between,
+        # whatever the busy timeout; taking the write lock at the start waits instead. One that only reads sees the
+        # ledger as it was at its first look, and needs no lock.
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _write_ahead(connection: SqliteConnection) -> None:
@@ -203,12 +221,12 @@ def _write_ahead(connection: SqliteConnection) -> None:
 
     SQLite refuses that at once, whatever the busy timeout, while another connection makes the file or closes it.
     """
-    patience = time.monotonic() + _BUSY_SECONDS
+    give_up_at = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL").close()
         except SqliteError as error:
-            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY or time.monotonic() > patience:
+            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY or time.monotonic() > give_up_at:
                 raise
             time.sleep(_BUSY_PAUSE_SECONDS)
         else:

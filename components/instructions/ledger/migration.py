@@ -18,17 +18,22 @@ class LedgerVersionError(UserError, RuntimeError):
     """A ledger was written by a newer program."""
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, writer: Engine) -> None:
     """Make the ledger's tables, or bring them up to date; nothing that was recorded is lost.
 
-    Processes that open a ledger at the same time wait for each other.
+    Processes that do so at the same time wait for each other; nobody waits where there is nothing to do.
+
+    Args:
+        engine: the ledger, for reading.
+        writer: the same, for writing.
 
     Raises:
         LedgerVersionError: the ledger is of a version that this program does not know.
     """
-    with engine.begin() as connection:
+    with engine.connect() as connection:
         if _version(connection) == LATEST:
             return
+    with writer.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _POSTGRESQL_LOCK})
         version = _version(connection)

@@ -72,7 +72,7 @@ def registered_worker(ledger: Ledger, *, run: str) -> Iterator[Worker]:
         The worker; others see it as alive until the block ends.
     """
     row = {"run": run, "host": socket.gethostname(), "process": os.getpid(), "started_at": now_text()}
-    with ledger.engine.begin() as connection:
+    with ledger.writer.begin() as connection:
         number = int(connection.execute(insert(WORKERS).returning(WORKERS.c.number), row).scalar_one())
     lock: HeldLock
     if ledger.engine.dialect.name == "postgresql":

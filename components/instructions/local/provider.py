@@ -1,7 +1,7 @@
 """Provider `local`: instructions written on this machine by a transformers model, a group of images at a time."""
 
+import asyncio
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from components.instructions.chat import chat_specification, prompt_of
-from components.instructions.endpoint.endpoint import Reply
-from components.instructions.image_streak import ImageStreak
 from components.instructions.local.pinned_model import pinned_model
-from components.instructions.provider import Answer, Failure, PurchaseBook, Send, SendKind, Setback, UnusableReply
-from components.instructions.replies.judge import Bill, Judgement, bill_of, judge_reply, repair_of
+from components.instructions.provider import OpenBatch, PurchaseBook
+from components.instructions.purchase_errors import PurchaseStoppedError
+from components.instructions.purchase_loop import PurchaseLoop, PurchaseTerms
+from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
-from components.instructions.sent_image import ImageUnavailableError, SentImage, decode_sent_image, sent_size
+from components.instructions.sender import GroupResult, PreparedRequest
+from components.instructions.sent_image import decode_sent_image, sent_size
 from components.instructions.spending.prices import find_price
-from components.instructions.spending.purse import BudgetSpentError, CircuitBreaker, PurchaseStoppedError, Purse
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
-from components.pool.images import ImageError
 
 if TYPE_CHECKING:
     from components.instructions.local.writer import LocalWriter
-    from components.models.vlm.labels import SampleError
 
 
 class NothingUsableError(PurchaseStoppedError):
@@ -32,26 +30,24 @@ class NothingUsableError(PurchaseStoppedError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request on its way, with the unusable replies it has brought; the last of them is sent back with it."""
+class ShownImage:
+    """An image as a model on this machine sees it.
 
-    identified: IdentifiedRequest
-    replies: tuple[UnusableReply, ...] = ()
+    Attributes:
+        pixels: RGB.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A request with its image as the model sees it (or why it cannot), and what it takes at most."""
-
-    asked: _Asked
-    image: Image.Image | ImageError
-    bill: Bill
+    pixels: Image.Image
 
     @property
-    def send(self) -> Send:
-        """As it is announced."""
-        kind: SendKind = "repair" if self.asked.replies else "first"
-        return Send(self.asked.identified, kind, self.bill.may_cost_usd, replies=len(self.asked.replies))
+    def width(self) -> int:
+        """Pixels."""
+        return self.pixels.width
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.pixels.height
 
 
 class LocalProvider:
@@ -59,7 +55,7 @@ class LocalProvider:
 
     The model is loaded when the first instruction has to be written. Sampling is seeded by the request, so an answer
     depends neither on what else is in its group nor on when it is written, but for rounding
-    (`components.models.vlm.write.write_responses`).
+    (`components.models.vlm.write.write_responses`). It is its own `components.instructions.sender.Sender`.
 
     Args:
         parameters: who writes, and what.
@@ -71,14 +67,18 @@ class LocalProvider:
     """
 
     name = "local"
+    group_bytes = 1  # no image is sent, so that no group is full by its bytes
+    groups_in_flight = 1
+    batches_at = None
 
     def __init__(self, parameters: InstructionParameters, purchase: PurchaseParameters, *, pixel_limit: int) -> None:
-        assert parameters.model is not None
+        self.group_size = purchase.local.batch_size
         self._parameters = parameters
         self._purchase = purchase
         self._pixel_limit = pixel_limit
-        self._model = parameters.model
-        self._price = find_price(purchase.prices, parameters.model)
+        self._terms = PurchaseTerms(
+            find_price(purchase.prices, parameters.model), parameters.repairs, purchase.spend_at_most_usd
+        )
 
     def specify(self, requests: Sequence[InstructionRequest]) -> list[RequestSpecification]:
         """The model with its version, the task's template and the sampling parameters.
@@ -95,122 +95,59 @@ class LocalProvider:
     def ask(self, requests: Sequence[IdentifiedRequest], *, book: PurchaseBook) -> None:
         """Write instructions, `purchase.local.batch_size` at a time.
 
-        Failure reasons: of `ImageError`, of `RuleBrokenError`, and of `SampleError` for what does not fit the model.
-
         Raises:
             LocalModelError: the model cannot be loaded, or the memory does not suffice.
-            ImagesAwayError: the images cannot be read.
-            BudgetSpentError: `purchase.spend_at_most_usd` is reached; not for a model that costs nothing.
-            NothingUsableError: nothing usable came for `purchase.breaker_failures` attempts.
+            NothingUsableError: nothing usable comes.
         """
-        costs = self._price.input_usd > 0 or self._price.output_usd > 0
-        purse = Purse(self._purchase.spend_at_most_usd, book.run_spent_usd) if costs else None
-        breaker = CircuitBreaker(self._purchase.breaker_failures)
-        size = self._purchase.local.batch_size
-        images = ImageStreak()
         # Prompts of similar length fill a group up with the least padding; the sort keeps the order of equal ones.
         ordered = sorted(requests, key=_characters)
-        # A run that ended after an unusable reply goes on with its repair.
-        earlier = book.unusable_replies([identified.request_id for identified in requests])
-        asked = [_Asked(identified, tuple(earlier.get(identified.request_id, ()))) for identified in ordered]
-        first = deque(one for one in asked if not one.replies)
-        repairs = deque(one for one in asked if one.replies)
-        while first or repairs:
-            # As soon as a whole group is to be sent back it goes, so that a run that ends early leaves few of them.
-            queue = repairs if len(repairs) >= size or not first else first
-            group = self._next_group(queue, book, images)
-            if group:
-                repairs.extend(self._serve(group, book, purse, breaker))
+        asyncio.run(self._buy(ordered, book))
 
-    def _serve(
-        self, group: Sequence[_Opened], book: PurchaseBook, purse: Purse | None, breaker: CircuitBreaker
-    ) -> list[_Asked]:
-        """Obtain a group; returns what has to be sent back."""
-        affordable, spent = _within_budget(group, purse)
-        granted = _announce(affordable, book, purse)
-        judged = self._judged(granted, book)
-        for one, judgement in zip(granted, judged, strict=True):
-            outcome = judgement.outcome
-            if purse is not None:
-                purse.book(one.bill.may_cost_usd, outcome.price_usd)
-            if not isinstance(one.image, ImageError) and breaker.note(usable=isinstance(outcome, Answer)):
-                assert not isinstance(outcome, Answer)
-                raise NothingUsableError(
-                    f"{breaker.failures} responses in a row were not usable (purchase.breaker_failures); the last: "
-                    f"{outcome.reason}: {outcome.detail}. Everything written is kept; take a model that can follow "
-                    "the prompt templates, or simpler templates, and run again"
-                )
-        if spent is not None:
-            raise spent
-        return [
-            _Asked(one.asked.identified, (*one.asked.replies, judgement.reply))
-            for one, judgement in zip(granted, judged, strict=True)
-            if judgement.reply is not None
-        ]
+    async def _buy(self, requests: Sequence[IdentifiedRequest], book: PurchaseBook) -> None:
+        await PurchaseLoop(book, self, terms=self._terms).buy(requests)
 
-    def _next_group(self, queue: deque[_Asked], book: PurchaseBook, images: ImageStreak) -> list[_Opened]:
-        """Open the images of the next requests; those that cannot be had as things are are left out."""
-        group: list[_Opened] = []
-        while queue and len(group) < self._purchase.local.batch_size:
-            asked = queue.popleft()
-            try:
-                group.append(self._open(asked))
-            except ImageUnavailableError as error:
-                book.leave_out(asked.identified, reason=error.reason, detail=error.detail)
-                images.unavailable(asked.identified.request.uri, error)
-            else:
-                images.available()
-        return group
-
-    def _open(self, asked: _Asked) -> _Opened:
-        """Open and reduce the image of a request."""
-        request, limit = asked.identified.request, self._parameters.image_limit
-        try:
-            _, decoded = decode_sent_image(request.uri, image_sha=request.image_sha, pixel_limit=self._pixel_limit)
-        except ImageUnavailableError:
-            raise
-        except ImageError as error:
-            return _Opened(asked, error, Bill(0, 0.0, self._price, batch=False))
+    def open_image(self, request: InstructionRequest) -> tuple[ShownImage, int]:
+        """Open and reduce an image."""
+        _, decoded = decode_sent_image(request.uri, image_sha=request.image_sha, pixel_limit=self._pixel_limit)
         image = decoded.image
-        size = sent_size(*image.size, limit=limit)
-        if size != image.size:
-            image = image.resize(size, Image.Resampling.LANCZOS)
-        shown = SentImage("image/raw", b"", *size)  # nothing is encoded: a bill goes by the size alone
-        bill = bill_of(asked.identified, shown, price=self._price, batch=False, repair=repair_of(asked.replies))
-        return _Opened(asked, image, bill)
+        size = sent_size(*image.size, limit=self._parameters.image_limit)
+        return ShownImage(image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)), 0
 
-    def _judged(self, group: Sequence[_Opened], book: PurchaseBook) -> list[Judgement]:
-        """Have the model write, and settle the whole group."""
-        try:
-            replies, seconds = self._replies(group)
-        except RuntimeError as error:
-            # Nothing is charged for what did not come; the next run asks for it again.
-            book.settle([Setback(_id(one), "refused", "model_failed", str(error)) for one in group])
-            raise
-        judged = [self._judge(one, reply, seconds) for one, reply in zip(group, replies, strict=True)]
-        book.settle([judgement.outcome for judgement in judged])
-        return judged
+    async def wait_for_limits(self, tokens: int) -> None:
+        """There are none but the model's own speed."""
 
-    def _replies(self, group: Sequence[_Opened]) -> tuple[list["Reply | SampleError | ImageError"], float]:
-        """What the model says to each, and seconds that it took for all of them."""
-        readable = [(one.asked, one.image) for one in group if not isinstance(one.image, ImageError)]
-        if not readable:
-            return [one.image for one in group if isinstance(one.image, ImageError)], 0.0
+    async def send(self, group: list[PreparedRequest[ShownImage]], batch: OpenBatch | None) -> GroupResult:  # noqa: ARG002 -- none
+        """Have the model write; nothing else is in flight meanwhile, so nobody minds that this blocks."""
         # Imported here, with torch behind it: a run whose instructions are all in the ledger needs none of it.
         from components.instructions.local.writer import LocalPrompt
 
-        prompts = [LocalPrompt(asked.identified, image, asked.replies) for asked, image in readable]
-        writer = self._writer
-        began = time.monotonic()
-        written = iter(writer.write(prompts))
+        asked = [one.open_request for one in group]
+        prompts = [
+            LocalPrompt(one.identified, prepared.image.pixels, one.replies)
+            for one, prepared in zip(asked, group, strict=True)
+        ]
+        try:
+            writer = self._writer
+            began = time.monotonic()
+            written = writer.write(prompts)
+        except RuntimeError as error:
+            # Nothing is charged for what did not come; the next run asks for it again.
+            return GroupResult([SendFailure("not_run", "model_failed", str(error))] * len(group), stop=error)
         seconds = time.monotonic() - began
-        return [one.image if isinstance(one.image, ImageError) else next(written) for one in group], seconds
+        return GroupResult(
+            [
+                replace(one, seconds=seconds)
+                if isinstance(one, Reply)
+                else SendFailure("final", one.reason, one.detail, seconds)
+                for one in written
+            ]
+        )
 
-    def _judge(self, one: _Opened, reply: "Reply | SampleError | ImageError", seconds: float) -> Judgement:
-        if not isinstance(reply, Reply):
-            return Judgement(Failure(_id(one), reply.reason, reply.detail, latency_seconds=seconds), None)
-        left = max(0, self._parameters.repairs - len(one.asked.replies))
-        return judge_reply(one.asked.identified, reply, one.bill, repairs_left=left, latency_seconds=seconds)
+    def nothing_usable(self, said: str) -> Exception:
+        """A model on this machine does not change by itself."""
+        return NothingUsableError(
+            f"{said}; take a model that can follow the prompt templates, or simpler templates, and run again"
+        )
 
     @cached_property
     def _writer(self) -> "LocalWriter":
@@ -220,29 +157,7 @@ class LocalProvider:
 
     @cached_property
     def _pinned(self) -> str:
-        return pinned_model(self._model, self._parameters.revision)
-
-
-def _within_budget(group: Sequence[_Opened], purse: Purse | None) -> tuple[Sequence[_Opened], BudgetSpentError | None]:
-    """Set money aside, up to the first request for which there is not enough."""
-    if purse is not None:
-        for count, one in enumerate(group):
-            if not purse.reserve(one.bill.may_cost_usd):
-                return group[:count], purse.spent_error(one.bill.may_cost_usd)
-    return group, None
-
-
-def _announce(group: Sequence[_Opened], book: PurchaseBook, purse: Purse | None) -> list[_Opened]:
-    """Announce a group; returns what may be sent."""
-    granted = book.announce([one.send for one in group])
-    for one, may in zip(group, granted, strict=True):
-        if not may and purse is not None:
-            purse.book(one.bill.may_cost_usd, 0.0)
-    return [one for one, may in zip(group, granted, strict=True) if may]
-
-
-def _id(one: _Opened) -> str:
-    return one.asked.identified.request_id
+        return pinned_model(self._parameters.model, self._parameters.revision)
 
 
 def _characters(identified: IdentifiedRequest) -> int:

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from components.instructions.chat import prompt_of, repair_text
-from components.instructions.endpoint.endpoint import Reply
 from components.instructions.provider import UnusableReply
+from components.instructions.purchase_errors import PurchaseStoppedError
 from components.instructions.replies.judge import repair_of
+from components.instructions.reply import Reply
 from components.instructions.request import IdentifiedRequest
-from components.instructions.spending.purse import PurchaseStoppedError
 from components.models.vlm.conversation import TemplateError
 from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
 from components.models.vlm.load import LoadedVlm, ModelError, load_vlm

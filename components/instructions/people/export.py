@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from components.compute.progress import Progress, no_progress
 from components.instructions.chat import prompt_of
-from components.instructions.image_streak import ImageStreak
+from components.instructions.images_away import MissingImageRun
 from components.instructions.people.files import (
     CONFIG_FILE,
     IMAGES_FOLDER,
@@ -115,7 +115,7 @@ def export_for_people(
     tasks: list[_Task] = []
     dropped: list[Dropped] = []
     left_out: list[Dropped] = []
-    images = ImageStreak()
+    images = MissingImageRun()
     for number, identified in enumerate(requests, start=1):
         try:
             data, suffix = _shown_image(identified.request, pixel_limit=pixel_limit)

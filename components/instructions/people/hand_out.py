@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.compute.progress import Progress, no_progress
-from components.instructions.ledger.book import LedgerBook, open_batches_of
+from components.instructions.ledger.batches import open_batches_of
+from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import Ledger, find_entries
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.people.export import ExportedTasks, check_target, export_for_people

@@ -12,9 +12,8 @@ from sqlalchemy import select
 
 from components.instructions.chat import prompt_of
 from components.instructions.ledger.book import LedgerBook
-from components.instructions.ledger.ledger import IDS_PER_QUERY, Ledger, LedgerEntry, find_entries
-from components.instructions.ledger.rows import identified_request_of
-from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
+from components.instructions.ledger.ledger import Ledger, LedgerEntry, chunks, find_entries
+from components.instructions.ledger.tables import ATTEMPTS, REQUESTS, identified_request_of
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.people.provider import PEOPLE
 from components.instructions.people.written import Written, read_written
@@ -34,7 +33,7 @@ from components.pool.samples import Turn
 #   unknown_request: it was never handed out to people through this ledger.
 #   quarantined: the request was given up before, and the sample with it.
 #   in_use: another import has the request in hand; import the file again when that has ended.
-FateName = Literal[
+Verdict = Literal[
     "imported",
     "already_imported",
     "answered_differently",
@@ -52,13 +51,13 @@ _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of one entry of a file.
+class CheckedEntry:
+    """One entry of a file, and what became of it.
 
     Attributes:
         where: in the file, e.g. `row 3`.
         request_id: as it stands there.
-        name: see `FateName`.
+        verdict: what became of it.
         reason: of `rule_broken`: the rule, as `RuleBrokenError.reason`, or `question_changed`, `spreadsheet_error`,
             `not_text`; else empty.
         detail: what exactly, for a person; may be empty.
@@ -66,7 +65,7 @@ class Fate:
 
     where: str
     request_id: str
-    name: FateName
+    verdict: Verdict
     reason: str = ""
     detail: str = ""
 
@@ -76,24 +75,24 @@ class PeopleImport:
     """What became of a file.
 
     Attributes:
-        fates: one per entry of the file, in its order.
+        entries: of the file, in its order.
         price_usd: dollars that were booked.
         still_out: requests of the hand-outs that the file belongs to that have no answer yet.
     """
 
-    fates: tuple[Fate, ...]
+    entries: tuple[CheckedEntry, ...]
     price_usd: float
     still_out: int
 
     @property
     def imported(self) -> int:
         """Instructions taken into the ledger now."""
-        return sum(fate.name == "imported" for fate in self.fates)
+        return sum(entry.verdict == "imported" for entry in self.entries)
 
     @property
     def counts(self) -> tuple[ReasonCount, ...]:
-        """Entries per fate, a broken rule under its own name; the most frequent first, ties by name."""
-        counted = Counter(fate.reason or fate.name for fate in self.fates)
+        """Entries per verdict, a broken rule under its own name; the most frequent first, ties by name."""
+        counted = Counter(entry.reason or entry.verdict for entry in self.entries)
         return tuple(
             ReasonCount(name, count) for name, count in sorted(counted.items(), key=lambda one: (-one[1], one[0]))
         )
@@ -112,7 +111,7 @@ def import_from_people(ledger: Ledger, file: Path, *, price_per_instruction_usd:
         run: label of the curation run.
 
     Returns:
-        The fate of every entry of the file.
+        What became of every entry of the file.
 
     Raises:
         WrittenFileError: the file is not one that people give back.
@@ -124,7 +123,7 @@ def import_from_people(ledger: Ledger, file: Path, *, price_per_instruction_usd:
         try:
             batches = book.adopt_batches(PEOPLE)
             requests = _handed_out(ledger, ids)
-            fates, answers = _judge_all(written, requests, find_entries(ledger, ids), price_per_instruction_usd)
+            checked, answers = _judge_all(written, requests, find_entries(ledger, ids), price_per_instruction_usd)
             refused = _claim_what_is_not_out(book, batches, [requests[name] for name in answers])
             booked = [answer for name, answer in answers.items() if name not in refused]
             book.settle(booked)
@@ -132,7 +131,7 @@ def import_from_people(ledger: Ledger, file: Path, *, price_per_instruction_usd:
         finally:
             book.release()
     return PeopleImport(
-        fates=tuple(_in_use(fate) if fate.request_id in refused else fate for fate in fates),
+        entries=tuple(_in_use(entry) if entry.request_id in refused else entry for entry in checked),
         price_usd=price_per_instruction_usd * len(booked),
         still_out=still_out,
     )
@@ -177,43 +176,47 @@ def _judge_all(
     requests: Mapping[str, IdentifiedRequest],
     entries: Mapping[str, LedgerEntry],
     price_usd: float,
-) -> tuple[list[Fate], dict[str, Answer]]:
+) -> tuple[list[CheckedEntry], dict[str, Answer]]:
     held = {name: entry.turns for name, entry in entries.items() if entry.state == "answered"}
-    fates: list[Fate] = []
+    checked: list[CheckedEntry] = []
     answers: dict[str, Answer] = {}
     for one in written:
         name = one.request_id
         if not one.turns:
-            fates.append(Fate(one.where, name, "not_written", detail=one.note))
+            checked.append(CheckedEntry(one.where, name, "not_written", detail=one.note))
         elif name not in requests:
-            fates.append(Fate(one.where, name, "unknown_request", detail="never handed out through this ledger"))
+            checked.append(
+                CheckedEntry(one.where, name, "unknown_request", detail="never handed out through this ledger")
+            )
         elif entries[name].state == "quarantined":
-            fates.append(Fate(one.where, name, "quarantined", detail=f"{entries[name].reason}: {entries[name].detail}"))
+            checked.append(
+                CheckedEntry(one.where, name, "quarantined", detail=f"{entries[name].reason}: {entries[name].detail}")
+            )
         else:
             judged = _judge(one, requests[name], held.get(name), price_usd)
             if isinstance(judged, Answer):
                 answers[name], held[name] = judged, judged.turns
-                fates.append(Fate(one.where, name, "imported"))
+                checked.append(CheckedEntry(one.where, name, "imported"))
             else:
-                fates.append(judged)
-    return fates, answers
+                checked.append(judged)
+    return checked, answers
 
 
 def _judge(
     one: Written, identified: IdentifiedRequest, held: tuple[Turn, ...] | None, price_usd: float
-) -> Answer | Fate:
+) -> Answer | CheckedEntry:
     template, prompt = prompt_of(identified)
     turns = _with_given_question(one.turns, prompt)
     if turns == (Turn(prompt.question, ""),):
-        return Fate(one.where, one.request_id, "not_written", detail="only the question that was given")
+        return CheckedEntry(one.where, one.request_id, "not_written", detail="only the question that was given")
     if held == turns:
-        return Fate(one.where, one.request_id, "already_imported")
+        return CheckedEntry(one.where, one.request_id, "already_imported")
     if held is not None:
-        return Fate(one.where, one.request_id, "answered_differently", detail="the first answer is kept")
+        return CheckedEntry(one.where, one.request_id, "answered_differently", detail="the first answer is kept")
     try:
         raw_text, turns = check_turns(turns, template=template, prompt=prompt)
     except RuleBrokenError as error:
-        return Fate(one.where, one.request_id, "rule_broken", error.reason, error.detail)
+        return CheckedEntry(one.where, one.request_id, "rule_broken", error.reason, error.detail)
     model = f"{PEOPLE}: {one.author}" if one.author else PEOPLE
     return Answer(one.request_id, turns, model, raw_text, price_usd=price_usd)
 
@@ -229,8 +232,8 @@ def _handed_out(ledger: Ledger, ids: Sequence[str]) -> dict[str, IdentifiedReque
     """The requests that were handed out to people at some time."""
     found = {}
     with ledger.engine.connect() as connection:
-        for start in range(0, len(ids), IDS_PER_QUERY):
-            known = REQUESTS.c.request_id.in_(ids[start : start + IDS_PER_QUERY])
+        for some in chunks(ids):
+            known = REQUESTS.c.request_id.in_(some)
             for row in connection.execute(select(REQUESTS).where(known, REQUESTS.c.provider == PEOPLE)):
                 found[row.request_id] = identified_request_of(row)
     return found
@@ -250,8 +253,8 @@ def _hand_outs(ledger: Ledger, ids: Sequence[str]) -> set[int]:
     """The numbers of the batches that requests have been in."""
     numbers: set[int] = set()
     with ledger.engine.connect() as connection:
-        for start in range(0, len(ids), IDS_PER_QUERY):
-            known = ATTEMPTS.c.request_id.in_(ids[start : start + IDS_PER_QUERY])
+        for some in chunks(ids):
+            known = ATTEMPTS.c.request_id.in_(some)
             numbers |= set(connection.execute(select(ATTEMPTS.c.batch).where(known, ATTEMPTS.c.batch > 0)).scalars())
     return numbers
 
@@ -269,7 +272,7 @@ def _close_finished(book: LedgerBook, ledger: Ledger, batches: Sequence[OpenBatc
     return still_out
 
 
-def _in_use(fate: Fate) -> Fate:
-    if fate.name not in ("imported", "already_imported", "answered_differently"):
-        return fate
-    return replace(fate, name="in_use", detail="another import or purchase has it in hand; import the file again")
+def _in_use(entry: CheckedEntry) -> CheckedEntry:
+    if entry.verdict not in ("imported", "already_imported", "answered_differently"):
+        return entry
+    return replace(entry, verdict="in_use", detail="another import or purchase has it in hand; import the file again")

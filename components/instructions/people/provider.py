@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from components.instructions.prompts import load_template, template_identity
 from components.instructions.provider import PurchaseBook
+from components.instructions.purchase_errors import PurchaseStoppedError
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
-from components.instructions.spending.purse import PurchaseStoppedError
 from components.parameters.instructions import InstructionParameters
 
 # What the ledger calls the provider, its batches, and, as long as no name is known, who writes.

@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, select
 from components.instructions.ledger.ledger import Ledger, find_entries, now_text
 from components.instructions.ledger.tables import DECISIONS
 from components.instructions.ledger.totals import ledger_totals
+from components.instructions.open_provider import PROVIDERS
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.spending.estimate import Estimate, estimate_requests
@@ -18,7 +19,6 @@ from components.text_table import aligned_rows
 
 # Providers that spend money by themselves. Existing instructions were paid for before, and people are asked by a
 # command of its own.
-PAID_BY_REQUEST = frozenset({"openai", "batch", "local"})
 # A suggested amount leaves a fifth for responses that have to be repaired.
 _FOR_REPAIRS = 1.2
 
@@ -81,7 +81,8 @@ def purchase_outlook(
         purchase: prices and limits.
         run: label of the curation run.
     """
-    if provider.name not in PAID_BY_REQUEST:
+    kind = PROVIDERS[parameters.provider]
+    if not kind.paid_by_token:
         return Outlook({}, 0.0, purchase.approve_above_usd, purchase.spend_at_most_usd, 0.0, 0)
     identified = [identify_request(*pair) for pair in zip(requests, provider.specify(requests), strict=True)]
     entries = find_entries(ledger, [one.request_id for one in identified])
@@ -91,7 +92,7 @@ def purchase_outlook(
     totals = ledger_totals(ledger, run=run)
     per_task = estimate_requests(wanted, images, parameters=parameters, purchase=purchase)
     total = sum(per_task.values(), Estimate())
-    in_flight = 1.0 if provider.name == "batch" else min(1.0, purchase.concurrency / max(total.requests, 1))
+    in_flight = 1.0 if kind.in_batches else min(1.0, purchase.concurrency / max(total.requests, 1))
     spent_usd = totals.price_usd + totals.uncertain_usd
     return Outlook(
         per_task=per_task,
@@ -125,7 +126,7 @@ def record_decision(ledger: Ledger, *, run: str, stage: str, needed_usd: float, 
         approved_usd: dollars that it may spend; 0: declined.
     """
     row = {"run": run, "stage": stage, "needed_usd": needed_usd, "approved_usd": approved_usd}
-    with ledger.engine.begin() as connection:
+    with ledger.writer.begin() as connection:
         connection.execute(insert(DECISIONS), {**row, "decided_at": now_text()})
 
 

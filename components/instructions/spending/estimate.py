@@ -6,18 +6,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from components.instructions.open_provider import PROVIDERS
 from components.instructions.prompts import PromptTemplate, fill_in, load_template
 from components.instructions.request import InstructionRequest
 from components.instructions.sent_image import sent_size
 from components.instructions.spending.prices import find_price, image_tokens, token_cost
+from components.instructions.spending.tokens import estimate_tokens
 from components.parameters.instructions import InstructionParameters, Price, PurchaseParameters
 
-# English text; other languages take more.
-_CHARACTERS_PER_TOKEN = 4.0
 # Enough for a mean.
 _IMAGES_PER_TASK = 10_000
-# What a chat format adds to a message for its role and its limits.
-_TOKENS_PER_MESSAGE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +70,6 @@ class ImageSize:
     height: int
 
 
-def text_tokens(text: str) -> int:
-    """Tokens of a text, estimated; a tokeniser of the model is not at hand before it is asked."""
-    return math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
-
-
 def estimate_request(
     request: InstructionRequest,
     *,
@@ -99,9 +92,8 @@ def estimate_request(
         batch: bought in a batch.
     """
     prompt = fill_in(template, task=request.task, image_sha=request.image_sha)
-    messages = [text for text in (prompt.system, prompt.user) if text]
-    tokens = sum(text_tokens(text) + _TOKENS_PER_MESSAGE for text in messages)
-    tokens += image_tokens(price.image_tokens, *sent_size(size.width, size.height, limit=image_limit))
+    image = image_tokens(price.image_tokens, *sent_size(size.width, size.height, limit=image_limit))
+    tokens = estimate_tokens([prompt.system, prompt.user], image_tokens=image).expected
     output = template.expected_output_tokens
     usual = token_cost(price, input_tokens=tokens, output_tokens=output, batch=batch)
     most = token_cost(price, input_tokens=tokens, output_tokens=max(output, max_output_tokens), batch=batch)
@@ -139,7 +131,7 @@ def estimate_per_task(
                 price=price,
                 image_limit=parameters.image_limit,
                 max_output_tokens=parameters.max_output_tokens,
-                batch=parameters.provider == "batch",
+                batch=PROVIDERS[parameters.provider].in_batches,
             )
         total[request.task] = total.get(request.task, Estimate()) + one
     return dict(sorted(total.items()))
@@ -151,9 +143,8 @@ def provider_price(parameters: InstructionParameters, purchase: PurchaseParamete
     Raises:
         UnknownPriceError: the provider is paid by the token, and the model has no price.
     """
-    if parameters.provider in ("existing", "people"):
-        return None
-    return find_price(purchase.prices, parameters.model)
+    paid_by_token = PROVIDERS[parameters.provider].paid_by_token
+    return find_price(purchase.prices, parameters.model) if paid_by_token else None
 
 
 def estimate_requests(

@@ -15,7 +15,6 @@ class CoincideParameters(Section):
     layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     batch_size: Count
     clusters: Count | Literal["auto"]
-    iterations: Count
     temperature: Annotated[float, Field(gt=0)]
     profile: Literal["paper", "released"]
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 SAMPLES_PER_CONCEPT = 62  # 624,610 samples of LLaVA-665K / 10,000 clusters
 
 
+ITERATIONS = 50  # of Lloyd's algorithm, as COINCIDE
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SphericalClusters:
     """Clusters of directions, numbered by size descending; none is empty.

@@ -9,7 +9,7 @@ from components.benchmark.sets import load_benchmark_set
 from components.parameters.promotion import PromotionParameters
 from components.promotion.comparable import BenchmarkedModel
 from components.promotion.gate import judge_challenger
-from components.report.benchmark_comparison import differences
+from components.report.benchmark import differences
 from components.report.inputs import BenchmarkRun
 from tests.components.benchmark.conftest import record
 
@@ -43,7 +43,7 @@ def test_a_metric_of_ones_own(answered):
     asked = len(WORDS) * (len(WORDS) + 1) / 2
     assert [tables[1]["score"][0].as_py() for tables in (better, poor)] == [1.0, len(WORDS) / asked]
 
-    promotion = PromotionParameters(automatic=True, confidence=0.95, resamples=2000, tolerated_loss=0.05)
+    promotion = PromotionParameters(automatic=True, confidence=0.95, tolerated_loss=0.05)
     verdict = judge_challenger(
         BenchmarkedModel("2", *better), BenchmarkedModel("1", *poor), promotion=promotion, seed=1
     )
@@ -53,7 +53,7 @@ def test_a_metric_of_ones_own(answered):
     tuned, base = (
         BenchmarkRun(name, metrics, predictions) for name, (predictions, metrics) in (("tuned", better), ("base", poor))
     )
-    shown = differences(tuned, base, ("set",)).sets["set"]
+    shown = differences(tuned, base, ("set",))["set"]
     assert shown.first == 1
     assert shown.second == pytest.approx(len(WORDS) / asked)
     assert 0 < shown.low < shown.difference < shown.high < 1

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from sqlalchemy import create_engine
 
+from components.instructions import purchase_loop
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
 from components.instructions.request import IdentifiedRequest, InstructionRequest
@@ -18,6 +20,15 @@ from components.parameters.instructions import AnnotationFile, InstructionParame
 from components.pool.samples import sample_identity
 from tests.imports_of import ROOT
 from tests.postgresql import running_server
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failures of an endpoint are tried again more often than shipped, and sooner."""
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 12)
+    # By name: what tests a model on this machine does not import the client of an endpoint.
+    monkeypatch.setattr("components.instructions.endpoint.provider.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("components.instructions.endpoint.provider.LONGEST_BACKOFF_SECONDS", 0.05)
 
 
 def conversation(*texts: object) -> list[dict[str, object]]:
@@ -98,36 +109,49 @@ class RecordingBook:
 
 
 @pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite ledger with its tables and nothing in it, to be copied: making one takes longer than most tests."""
+    file = tmp_path_factory.mktemp("empty") / "ledger.sqlite"
+    with open_ledger(f"sqlite:///{file}"):
+        return file
+
+
+@pytest.fixture
+def url(tmp_path: Path, empty_ledger: Path) -> str:
+    """A ledger. SQLite alone: what buys through it does not know where it is kept; `ledger/` has one of each kind."""
+    file = tmp_path / "ledger.sqlite"
+    shutil.copy(empty_ledger, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """The same, open."""
+    with open_ledger(url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """One server for all tests; every test makes a database of its own in it."""
+    """One server for all tests."""
     with running_server() as url:
         yield url
 
 
 @pytest.fixture
 def postgresql_url(postgresql_server: str) -> str:
-    """An empty database."""
+    """A new database."""
+    return new_database(postgresql_server)
+
+
+def new_database(server: str) -> str:
+    """Make a database; returns its URL."""
     name = f"ledger_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(postgresql_server, isolation_level="AUTOCOMMIT")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     engine.dispose()
-    return postgresql_server.rpartition("/")[0] + f"/{name}"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A ledger of each kind, not made yet."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/new/folder/ledger.sqlite"
-    return str(request.getfixturevalue("postgresql_url"))
-
-
-@pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    """An open ledger of each kind."""
-    with open_ledger(url) as opened:
-        yield opened
+    return server.rpartition("/")[0] + f"/{name}"
 
 
 def instruction_parameters(**changes: object) -> InstructionParameters:
@@ -136,15 +160,12 @@ def instruction_parameters(**changes: object) -> InstructionParameters:
 
 
 def purchase_parameters(**changes: object) -> PurchaseParameters:
-    """The shipped ones, fast and patient enough for a test, with changes."""
+    """The shipped ones, fast enough for a test, with changes."""
     quick = {
         "key_variable": "PRESEL_TEST_KEY",
         "requests_per_minute": 1e9,
         "tokens_per_minute": 1e12,
         "timeout_seconds": 1.0,
-        "backoff_seconds": 0.01,
-        "longest_backoff_seconds": 0.05,
-        "attempts": 12,
         "spend_at_most_usd": 1000.0,
     }
     return PurchaseParameters.model_validate({**_shipped()["purchase"], **quick, **changes})

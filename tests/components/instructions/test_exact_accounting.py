@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,32 +22,42 @@ from tests.instruction_server import RunningServer, running_instruction_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-REQUESTS_IN_ALL = 2000
-KILLS = 10
 FAULTY = ("--faults", "all", "--fault-rate", "0.2", "--seed", "11")
 CHARGED = {"answered", "unusable"}
 UNCERTAIN = {"lost", "unknown"}
 
 
-def start(url: str, server: RunningServer, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.components.instructions.buyer", url, server.url, str(folder)]
+@dataclass(frozen=True)
+class Purchase:
+    """What is bought, and how often a buyer is killed meanwhile."""
+
+    url: str
+    folder: Path
+    requests: int
+    kills: int
+
+
+def start(purchase: Purchase, server: RunningServer) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.components.instructions.buyer", purchase.url, server.url]
     environment = {**os.environ, "PRESEL_TEST_KEY": "test-key", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*command, str(REQUESTS_IN_ALL)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    command += [str(purchase.folder), str(purchase.requests)]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
 
 
-def kill_at_random_moments(url: str, server: RunningServer, folder: Path, *, workers: int, seed: int) -> None:
-    """Keep so many buyers running; kill one of them, ten times, each time after some more requests were received."""
+def kill_at_random_moments(purchase: Purchase, server: RunningServer, *, workers: int, seed: int) -> None:
+    """Keep so many buyers running; kill one of them, each time after some more requests were received."""
     chance = random.Random(seed)
-    buyers = [start(url, server, folder) for _ in range(workers)]
-    for _ in range(KILLS):
-        goal = server.accounts["received"] + chance.randint(20, 160)
+    buyers = [start(purchase, server) for _ in range(workers)]
+    for _ in range(purchase.kills):
+        # So that something is left to buy after the last one.
+        goal = server.accounts["received"] + chance.randint(20, purchase.requests * 4 // (5 * purchase.kills))
         while server.accounts["received"] < goal:
             assert all(buyer.poll() is None for buyer in buyers), "a buyer ended before it could be killed"
             time.sleep(chance.uniform(0.0, 0.05))
         victim = chance.randrange(workers)
         buyers[victim].send_signal(signal.SIGKILL)
         buyers[victim].wait()
-        buyers[victim] = start(url, server, folder)
+        buyers[victim] = start(purchase, server)
     for buyer in buyers:
         assert buyer.wait(timeout=300) == 0
 
@@ -59,10 +70,10 @@ def attempts_of(ledger: Ledger) -> dict[str, Counter[str]]:
     return found
 
 
-def check(url: str, server: RunningServer, *, keys_are_known: bool) -> None:
+def check(purchase: Purchase, server: RunningServer, *, keys_are_known: bool) -> None:
     accounts, per_send = server.accounts, server.charges_per_send
     charges = Counter(key.rpartition("-")[0] for key, _ in per_send.elements())
-    with open_ledger(url) as ledger:
+    with open_ledger(purchase.url) as ledger:
         attempts = attempts_of(ledger)
         with ledger.engine.connect() as connection:
             rows = connection.execute(select(REQUESTS)).all()
@@ -71,7 +82,7 @@ def check(url: str, server: RunningServer, *, keys_are_known: bool) -> None:
             ).all()
 
     # Every response is present once.
-    assert len(rows) == REQUESTS_IN_ALL
+    assert len(rows) == purchase.requests
     assert {row.state for row in rows} == {"answered"}
     assert all(outcomes["answered"] == 1 for outcomes in attempts.values())
     assert sum(outcomes["asked"] for outcomes in attempts.values()) == 0
@@ -100,32 +111,41 @@ def check(url: str, server: RunningServer, *, keys_are_known: bool) -> None:
     assert sum(outcomes["lost"] for outcomes in attempts.values()) > 0, "some were in flight at a kill"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    draw_requests(tmp_path / "images", REQUESTS_IN_ALL)
-    write_template(tmp_path / "prompts")
-    return tmp_path
+def prepared(url: str, folder: Path, *, requests: int, kills: int) -> Purchase:
+    draw_requests(folder / "images", requests)
+    write_template(folder / "prompts")
+    return Purchase(url, folder, requests, kills)
 
 
-def test_one_buyer_killed_ten_times(folder: Path) -> None:
-    url = f"sqlite:///{folder}/ledger.sqlite"
+def test_one_buyer_killed_three_times(url: str, tmp_path: Path) -> None:
+    purchase = prepared(url, tmp_path, requests=300, kills=3)
     with running_instruction_server(*FAULTY) as server:
-        kill_at_random_moments(url, server, folder, workers=1, seed=1)
-        check(url, server, keys_are_known=True)
+        kill_at_random_moments(purchase, server, workers=1, seed=1)
+        check(purchase, server, keys_are_known=True)
 
 
 @pytest.mark.soak
-def test_one_buyer_killed_ten_times_at_an_endpoint_that_ignores_keys(folder: Path) -> None:
-    url = f"sqlite:///{folder}/ledger.sqlite"
+def test_one_buyer_killed_ten_times(url: str, tmp_path: Path) -> None:
+    purchase = prepared(url, tmp_path, requests=2000, kills=10)
+    with running_instruction_server(*FAULTY) as server:
+        kill_at_random_moments(purchase, server, workers=1, seed=1)
+        check(purchase, server, keys_are_known=True)
+
+
+@pytest.mark.soak
+def test_one_buyer_killed_ten_times_at_an_endpoint_that_ignores_keys(url: str, tmp_path: Path) -> None:
+    purchase = prepared(url, tmp_path, requests=2000, kills=10)
     # A request that something in between delivers twice is charged twice there, and no client can know.
     faults = ",".join(name for name in FAULTS if name != "duplicate")
     with running_instruction_server(*FAULTY, "--faults", faults, "--ignore-keys") as server:
-        kill_at_random_moments(url, server, folder, workers=1, seed=2)
-        check(url, server, keys_are_known=False)
+        kill_at_random_moments(purchase, server, workers=1, seed=2)
+        check(purchase, server, keys_are_known=False)
 
 
+@pytest.mark.soak
 @pytest.mark.postgresql
-def test_two_buyers_on_one_postgresql_ledger_killed_ten_times(folder: Path, postgresql_url: str) -> None:
+def test_two_buyers_on_one_postgresql_ledger_killed_ten_times(postgresql_url: str, tmp_path: Path) -> None:
+    purchase = prepared(postgresql_url, tmp_path, requests=2000, kills=10)
     with running_instruction_server(*FAULTY) as server:
-        kill_at_random_moments(postgresql_url, server, folder, workers=2, seed=3)
-        check(postgresql_url, server, keys_are_known=True)
+        kill_at_random_moments(purchase, server, workers=2, seed=3)
+        check(purchase, server, keys_are_known=True)

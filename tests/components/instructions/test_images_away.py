@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from components.instructions.batch.provider import BatchProvider
+from components.instructions.batch.provider import batch_provider
 from components.instructions.buy import buy_instructions
-from components.instructions.endpoint.provider import OpenAIProvider
-from components.instructions.image_streak import ImagesAwayError
+from components.instructions.endpoint.provider import openai_provider
+from components.instructions.images_away import ImagesAwayError
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.request import InstructionRequest
@@ -34,12 +34,10 @@ def server():
 def provider(server, tmp_path, name="openai", pixel_limit=10**6):
     prompts = write_template(tmp_path / "prompts")
     parameters = instruction_parameters(provider=name, model="test-model", prompts=str(prompts))
-    batch = {"folder": str(tmp_path / "batches"), "submit": False, "poll_seconds": 0.1}
     purchase = purchase_parameters(base_url=server.url, prices=[PRICE], concurrency=4)
     if name == "batch":
-        purchase = purchase.model_copy(update={"batch": purchase.batch.model_copy(update=batch)})
-        return BatchProvider(parameters, purchase, pixel_limit=pixel_limit)
-    return OpenAIProvider(parameters, purchase, pixel_limit=pixel_limit)
+        return batch_provider(parameters, purchase, pixel_limit=pixel_limit, folder=tmp_path / "batches")
+    return openai_provider(parameters, purchase, pixel_limit=pixel_limit)
 
 
 def test_an_image_that_comes_back_is_bought(tmp_path, ledger, server):

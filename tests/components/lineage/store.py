@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from components.lineage.content_hash import folder_listing, listing_hash
 from components.lineage.lock_file import LockedPath
+from components.lineage.objects import folder_listing, listing_hash
 
 
 class FolderStore:

@@ -6,9 +6,17 @@ from pathlib import Path
 import pytest
 
 from components.lineage.check_artifacts import check_chain, check_stored, check_workspace_folder
-from components.lineage.content_hash import ListedFile, file_hash, folder_listing, listing_hash, read_listing
 from components.lineage.lock_file import LineageError, LockedPath, LockedStage
-from components.lineage.objects import artifact_file, check_out, listing_of
+from components.lineage.objects import (
+    ListedFile,
+    artifact_file,
+    check_out,
+    file_hash,
+    folder_listing,
+    listing_hash,
+    listing_of,
+    read_listing,
+)
 from tests.components.lineage.store import FolderStore
 
 

@@ -9,7 +9,7 @@ from components.parameters.promotion import PromotionParameters
 from components.promotion.gate import judge_challenger, judge_differences
 from tests.components.promotion.answers import model
 
-PROMOTION = PromotionParameters(automatic=True, confidence=0.95, resamples=2000, tolerated_loss=0.05)
+PROMOTION = PromotionParameters(automatic=True, confidence=0.95, tolerated_loss=0.05)
 TRUTHS = {"a": ["x"] * 60, "b": ["x"] * 60}
 
 

@@ -12,10 +12,11 @@ from components.report.inputs import (
     Lineage,
     MapCoordinates,
     ReportInputs,
-    StageTime,
     TrainingRun,
     Version,
 )
+from components.report.strategy_report import NoEvidence, load_strategy_report
+from components.strategies.presel.report import PreselEvidence
 from tests.components.report.synthetic_models import benchmark_runs, training_log
 from tests.components.report.synthetic_pool import Pool, make_pool
 from tests.components.report.synthetic_tables import (
@@ -23,13 +24,11 @@ from tests.components.report.synthetic_tables import (
     allocation_table,
     answered_at_once,
     chosen_table,
-    clusters_table,
     instructions_table,
     quarantine_table,
     samples_table,
     scores_table,
     selection_table,
-    training_set_table,
 )
 
 TASKS = {
@@ -41,19 +40,13 @@ TASKS = {
     "reading": (190, 0.33),
     "chart": (120, 0.38),
 }
-UPDATES = {"reference": 80, "tuned": 230, "random": 230, "full": 1400}
+UPDATES = {"own": 80, "tuned": 230, "random": 230, "full": 1400}
 DROPS = (
     DropCount("instruct(reference)", "no instruction known for the image", 2),
     DropCount("score", "response empty", 1),
     DropCount("assemble", "response empty", 3),
 )
-STAGE_TIMES = (
-    StageTime("ingest", 6.41),
-    StageTime("embed", 41.2),
-    StageTime("reference_tune", 33.0),
-    StageTime("tune", 96.5),
-    StageTime("cluster", 0.0, cached=True),
-)
+TUNES = {"own": "reference model", "tuned": "tuned model"}
 
 
 def make_inputs(
@@ -83,21 +76,18 @@ def make_inputs(
         samples=samples_table(pool),
         quarantine=quarantine_table(),
         reference=chosen_table(pool, is_reference),
-        scores=scores,
-        importance=importance,
-        clusters=clusters_table(pool),
-        allocation=allocation,
         selection=selection,
-        training_set=training_set_table(pool, is_reference, chosen),
         instructions=tuple(_instructions(name, pool, rows) for name, rows in parts),
         training_runs=tuple(
-            TrainingRun(name, training_log(UPDATES[name], rng)) for name in ("reference", "tuned", *baselines)
+            TrainingRun(key, TUNES.get(key, key), training_log(UPDATES[key], rng))
+            for key in ("own", "tuned", *baselines)
         ),
         benchmarks=benchmark_runs(("base", "tuned", *baselines), sets, rng),
         costs=_costs(bought, everything),
         lineage=_lineage(),
+        strategy=load_strategy_report("presel"),
+        evidence=PreselEvidence(scores, importance, allocation, None),
         drops=DROPS,
-        stage_times=STAGE_TIMES,
         map_coordinates=MapCoordinates(tuple(pool.sample_ids), pool.points),
         budget=f"{budget:.0%}",
     )
@@ -109,17 +99,14 @@ def empty_inputs() -> ReportInputs:
         samples=schemas.SAMPLES.empty_table(),
         quarantine=schemas.QUARANTINE.empty_table(),
         reference=schemas.CHOSEN.empty_table(),
-        scores=schemas.SCORES.empty_table(),
-        importance=schemas.IMPORTANCE.empty_table(),
-        clusters=schemas.CLUSTERS.empty_table(),
-        allocation=schemas.ALLOCATION.empty_table(),
         selection=schemas.SELECTION.empty_table(),
-        training_set=schemas.TRAINING_SAMPLES.empty_table(),
         instructions=(),
         training_runs=(),
         benchmarks=(),
         costs=Costs(0, 0.0, 0, 0.0, 0.0, 0, 0.0),
         lineage=Lineage(created_at="2025-01-01 00:00 UTC"),
+        strategy=load_strategy_report("presel"),
+        evidence=NoEvidence({}),
     )
 
 
@@ -163,7 +150,6 @@ def _lineage() -> Lineage:
         flow_run_name="amber-falcon",
         flow_run_url="http://127.0.0.1:4200/runs/flow-run/6d1f3c1e",
         mlflow_run_url="http://127.0.0.1:5000/#/experiments/1/runs/0123",
-        model_version="presel-demo version 3 (challenger)",
         versions=(Version("python", "3.11.9"), Version("torch", "2.13.0"), Version("encoder", "tiny-dinov2@1a2b3c")),
         parameters="seed: 17\nbudget: 15%\nreference:\n  share: 0.05\n",
     )

@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 from components import schemas
 from components.recuration.pool_changes import pool_changes
 from components.recuration.reference_model import RetuneDecision
-from components.report.inputs import RecurationEvidence, ReportInputs
+from components.report.inputs import ReportInputs
+from components.strategies.presel.changes import Recuration
+from components.strategies.presel.report import PreselEvidence
 from tests.components.report.synthetic import make_inputs
 
 NEW_TASK = "chart"
@@ -37,7 +39,7 @@ def make_recurated_inputs() -> ReportInputs:
     earlier = pa.concat_tables([kept, pa.Table.from_pylist(gone, schema=schemas.SAMPLES)])
     ids = pa.array(kept["sample_id"].to_pylist())
     in_selection = pc.is_in(inputs.selection["sample_id"], value_set=ids)
-    evidence = RecurationEvidence(
+    recuration = Recuration(
         changes=pool_changes(earlier, inputs.samples, inputs.quarantine),
         earlier_reference=inputs.reference.filter(pc.is_in(inputs.reference["sample_id"], value_set=ids)),
         earlier_selection=inputs.selection.filter(in_selection),
@@ -47,7 +49,8 @@ def make_recurated_inputs() -> ReportInputs:
         ),
         reference_model=RetuneDecision(True, f"new task(s): {NEW_TASK}", inputs.reference.num_rows, 40),
     )
-    return replace(inputs, recuration=evidence)
+    assert isinstance(inputs.evidence, PreselEvidence)
+    return replace(inputs, evidence=replace(inputs.evidence, recuration=recuration))
 
 
 def _clustered_tasks(tasks: list[str]) -> pa.Table:

@@ -82,17 +82,6 @@ def scores_table(
     return table, importance, dict(zip(names, weights.tolist(), strict=True))
 
 
-def clusters_table(pool: Pool) -> pa.Table:
-    return make_table(
-        schemas.CLUSTERS,
-        sample_id=pool.sample_ids,
-        task=pool.tasks,
-        image_sha=pool.shas,
-        cluster=pool.clusters,
-        distance=np.zeros(len(pool.sample_ids), np.float32),
-    )
-
-
 def allocation_table(pool: Pool, weights: dict[str, float], is_reference: np.ndarray, wanted: int) -> pa.Table:
     columns: dict[str, list[object]] = {name: [] for name in schemas.ALLOCATION.names}
     names = np.array(pool.tasks)
@@ -181,17 +170,3 @@ def answered_at_once(instructions: pa.Table) -> pa.Table:
         for row in instructions.to_pylist()
     ]
     return pa.Table.from_pylist(rows, schema=schemas.ATTEMPT_ROWS)
-
-
-def training_set_table(pool: Pool, is_reference: np.ndarray, chosen: np.ndarray) -> pa.Table:
-    kept = np.flatnonzero(is_reference | chosen)
-    return make_table(
-        schemas.TRAINING_SAMPLES,
-        sample_id=[pool.sample_ids[i] for i in kept],
-        task=[pool.tasks[i] for i in kept],
-        image_sha=[pool.shas[i] for i in kept],
-        uri=[pool.uris[i] for i in kept],
-        origin=["reference" if is_reference[i] else "selection" for i in kept],
-        copies=np.ones(len(kept), int),
-        turns=[[{"question": "What is it?", "response": "a thing"}]] * len(kept),
-    )

@@ -79,4 +79,4 @@ def test_the_page_shows_every_row_and_escapes_names():
 def test_without_a_full_tune_there_is_no_rel():
     table = comparison({"presel": (0.6, 0.5)})
     table = table.set_column(3, COMPARISON.field("relative"), pa.nulls(2, pa.float64()))
-    assert '<td class="number">-</td>' in page_of(table)
+    assert '<td class="number">\u2013</td>' in page_of(table)

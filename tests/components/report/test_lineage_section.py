@@ -38,9 +38,7 @@ def page(samples: tuple[TracedSample, ...], *, shown: int) -> str:
         samples=samples[:shown],
         all_samples=len(samples),
     )
-    return build_report(
-        replace(inputs, lineage=lineage), map_points=10, grid_clusters=1, grid_images=1, image_loader=draw_image
-    )
+    return build_report(replace(inputs, lineage=lineage), grid_clusters=1, grid_images=1, image_loader=draw_image)
 
 
 def test_groups_and_samples_are_shown_and_escaped() -> None:

@@ -1,6 +1,8 @@
 """The page of every other strategy than PreSel."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,11 +10,16 @@ import pytest
 from markupsafe import escape
 
 from components import schemas
-from components.report.inputs import CoincideEvidence, Costs, ReportInputs, TiveEvidence
-from components.report.method_text import METHODS
+from components.report.inputs import Costs, ReportInputs
 from components.report.report import build_report
+from components.report.strategy_report import Evidence, NoEvidence, Section, StrategyReport, load_strategy_report
+from components.strategies.coincide.report import CoincideEvidence
 from components.strategies.load import load_strategy
 from components.strategies.names import STRATEGY_NAMES
+from components.strategies.presel.report import PreselEvidence
+from components.strategies.size_balanced.report import SizeBalancedEvidence
+from components.strategies.tive.report import TiveEvidence
+from tests.components.report.html_page import Page
 from tests.components.report.synthetic import make_inputs
 from tests.components.report.synthetic_pool import draw_image
 
@@ -32,17 +39,24 @@ def without_presel(strategy: str) -> ReportInputs:
         costs = Costs(everything, costs.all_usd, everything, costs.all_usd, 0.02, everything, costs.all_usd)
     return replace(
         inputs,
-        strategy=strategy,
+        strategy=load_strategy_report(strategy),
         reference=schemas.CHOSEN.empty_table(),
-        scores=schemas.SCORES.empty_table(),
-        importance=schemas.IMPORTANCE.empty_table(),
-        clusters=schemas.CLUSTERS.empty_table(),
-        allocation=inputs.allocation if strategy == "size_balanced" else schemas.ALLOCATION.empty_table(),
         selection=selection,
         costs=costs,
-        tive=tive_evidence(inputs) if strategy == "tive" else None,
-        coincide=coincide_evidence() if strategy == "coincide" else None,
+        evidence=evidence_of(strategy, inputs),
     )
+
+
+def evidence_of(strategy: str, inputs: ReportInputs) -> Evidence:
+    """What the strategy would have computed."""
+    assert isinstance(inputs.evidence, PreselEvidence)
+    if strategy == "tive":
+        return tive_evidence(inputs)
+    if strategy == "coincide":
+        return coincide_evidence()
+    if strategy == "size_balanced":
+        return SizeBalancedEvidence(inputs.evidence.allocation)
+    return NoEvidence({})
 
 
 def tive_evidence(inputs: ReportInputs) -> TiveEvidence:
@@ -71,35 +85,19 @@ def coincide_evidence() -> CoincideEvidence:
 
 
 def page_of(strategy: str) -> str:
-    return build_report(
-        without_presel(strategy), map_points=200, grid_clusters=3, grid_images=4, image_loader=draw_image
-    )
+    return build_report(without_presel(strategy), grid_clusters=3, grid_images=4, image_loader=draw_image)
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGY_NAMES if name != "presel"])
 def test_the_page_is_in_the_strategys_words(strategy):
     page = page_of(strategy)
-    assert str(escape(METHODS[strategy].chosen)) in page
+    assert str(escape(load_strategy_report(strategy).chosen)) in page
     shown = page.split("<main>")[1].split('id="map-data"')[0]
     assert "reference set" not in shown
     assert "Instruction Relevance Score" not in page
     assert ('id="difficulty"' in page) == (strategy == "tive")
     assert ('id="concepts"' in page) == (strategy == "coincide")
-    assert ('id="clusters"' in page) == bool(METHODS[strategy].score)
-
-
-def test_tive_says_how_far_from_uniform_the_draw_was():
-    page = page_of("tive")
-    assert "uniform in effect" in page
-    section = page.split('id="difficulty"')[1]
-    assert section.index("shape") < section.index("color"), "the most difficult task comes first"
-
-
-def test_coincide_says_what_became_of_the_clusters():
-    page = page_of("coincide")
-    assert "3 were taken whole and 27 got nothing" in page
-    assert "5 more clusters with 50 samples got 0 picks" in page
-    assert "all tasks" in page
+    assert ('id="clusters"' in page) == bool(load_strategy_report(strategy).score)
 
 
 def test_a_strategy_that_reads_everything_does_not_claim_to_save():
@@ -107,3 +105,36 @@ def test_a_strategy_that_reads_everything_does_not_claim_to_save():
     assert "That took an instruction for every sample" in page
     assert "annotating the whole pool would have cost" not in page
     assert "deserve to be tuned on" in page
+
+
+@dataclass(frozen=True, slots=True)
+class ToyEvidence:
+    """Tasks are worth what their names are long."""
+
+    weights: Mapping[str, float]
+    template: Path
+
+    def sections(self, run, tasks):
+        numbers = {row.task: row.weight for row in tasks}
+        return (Section("letters", "Letters", self.template, numbers),)
+
+
+def test_a_strategy_of_ones_own_brings_its_words_and_its_section(tmp_path):
+    template = tmp_path / "letters.html"
+    template.write_text(
+        '<section id="{{ section.anchor }}">{% for task, weight in section.numbers.items() %}{{ task }} is worth '
+        "{{ weight|percent(0) }} of {{ figures.samples|count }}; {% endfor %}</section>"
+    )
+    inputs = make_inputs({"<b>": (40, 0.5), "longest": (40, 0.5)}, sets=())
+    toy = StrategyReport(title="the alphabet", chosen="by their letters")
+    html = build_report(
+        replace(inputs, strategy=toy, evidence=ToyEvidence({"<b>": 0.3, "longest": 0.7}, template)),
+        grid_clusters=3,
+        grid_images=4,
+        image_loader=draw_image,
+    )
+    page = Page(html)
+    assert "longest is worth 70 % of 80; <b> is worth 30 % of 80;" in page.words(), "escaped, in their order"
+    assert "#letters" in page.values("href")
+    assert "were chosen by their letters." in page.words()
+    assert {"importance", "quotas", "clusters"}.isdisjoint(page.values("id"))

@@ -23,7 +23,7 @@ def test_higher_is_further_up_and_cheaper_is_further_left():
     assert dear.x == 100
     assert (low.on_left, dear.on_left) == (False, True)
     assert low.seeds[0] > low.y > low.seeds[1]
-    assert low.title == "low: 51.0 with 450 instructions"
+    assert (low.average, low.instructions) == (0.51, CHEAP)
 
 
 def test_a_label_that_stands_alone_stays_at_its_dot():

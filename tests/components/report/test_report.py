@@ -7,7 +7,9 @@ import pytest
 from components import schemas
 from components.report.inputs import ReportInputs
 from components.report.report import build_report
+from components.report.task_rows import task_rows
 from components.report.thumbnails import ImageLoader
+from components.strategies.presel.report import PreselEvidence
 from tests.components.report.html_page import Page
 from tests.components.report.synthetic import empty_inputs, make_inputs
 from tests.components.report.synthetic_pool import draw_image
@@ -24,7 +26,6 @@ def build(
 ) -> str:
     return build_report(
         inputs,
-        map_points=3000,
         grid_clusters=grid_clusters,
         grid_images=grid_images,
         image_loader=image_loader,
@@ -102,14 +103,12 @@ def test_head_says_the_numbers_of_the_inputs(page, inputs):
 
 def test_tables_say_the_numbers_of_the_inputs(page, inputs):
     words = page.words().replace("\u202f", " ")
-    for row in inputs.importance.to_pylist():
-        assert f"{row['task']} {row['score']:.3f} {100 * row['weight']:.1f} %" in words
+    for row in task_rows(inputs):
+        assert f"{100 * row.pool_share:.1f} % {row.samples} {100 * row.pick_share:.1f} % {row.picked} " in words
     for drop in inputs.drops:
         assert f"{drop.stage} {drop.reason} {drop.count}" in words
     assert "truncated image 9 images/bad-0.png: 3 of 9 kB" in words
     assert inputs.lineage.git_commit + " with uncommitted changes" in words
-    assert "embed 41.2 s" in words
-    assert "cluster from the cache" in words
     assert "random control for comparison only" in words
 
 
@@ -117,7 +116,7 @@ def test_map_knows_every_sample_and_its_state(page, inputs):
     data = page.map_data()
     picked = set(inputs.selection.filter(inputs.selection["picked"])["sample_id"].to_pylist())
     reference = set(inputs.reference["sample_id"].to_pylist())
-    assert len(data["ids"]) == len(data["x"]) == len(data["y"]) == 3000
+    assert len(data["ids"]) == len(data["x"]) == len(data["y"]) == inputs.samples.num_rows
     for sample_id, task, state in zip(data["ids"], data["tasks"], data["states"], strict=True):
         expected = 2 if sample_id in reference else 1 if sample_id in picked else 0
         assert state == expected
@@ -189,7 +188,7 @@ def test_empty_run_is_still_a_page():
     assert "0 of 0 images deserve an instruction" in words
     assert "No model was measured on a benchmark in this run." in words
     assert "every record of the sources became part of a sample" in words
-    assert {"importance", "map", "clusters", "training", "allocation"}.isdisjoint(page.values("id"))
+    assert {"importance", "map", "clusters", "training", "allocation", "quotas"}.isdisjoint(page.values("id"))
 
 
 def test_one_task_without_baselines():
@@ -209,15 +208,17 @@ def test_full_tune_brings_the_relative_score():
 
 
 def test_task_without_a_score_is_named(inputs):
-    kept = inputs.importance.filter(pa.compute.not_equal(inputs.importance["task"], "chart"))
-    words = Page(build(replace(inputs, importance=kept))).words()
+    evidence = inputs.evidence
+    kept = evidence.importance.filter(pa.compute.not_equal(evidence.importance["task"], "chart"))
+    words = Page(build(replace(inputs, evidence=replace(evidence, importance=kept)))).words()
     assert "Without a score, and so without a weight: chart." in words
 
 
 def test_sixty_tasks_and_a_thousand_clusters_fold_and_stay_small():
     tasks = {f"task-{i:02d}-{'long-name-' * (i % 3)}": (40 + 2 * i, 0.2 + 0.015 * i) for i in range(60)}
     inputs = make_inputs(tasks, images_per_cluster=5, sets=tuple(f"set-{i}" for i in range(12)))
-    assert inputs.allocation.num_rows > 1000
+    assert isinstance(inputs.evidence, PreselEvidence)
+    assert inputs.evidence.allocation.num_rows > 1000
     html = build(inputs)
     page = Page(html)
     assert page.words().count("40 more tasks") == 3
@@ -230,3 +231,9 @@ def test_many_pictures_become_smaller(inputs):
     pictures = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', clusters)
     assert len(pictures) > 1000
     assert len(clusters.encode()) < 5_000_000
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.15, True), (1.0, False)])
+def test_a_run_that_takes_the_whole_pool_does_not_claim_to_keep_to_a_budget(share, told):
+    words = Page(build(replace(make_inputs(budget=share), budget="15%"))).words()
+    assert ("of a budget of 15%" in words) == told

@@ -5,7 +5,7 @@ from math import floor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.selection.allocation import Allocation, allocate
@@ -131,7 +131,6 @@ def test_released_hands_what_rounding_lost_to_the_largest_clusters():
     assert case.allocate("released").quotas.tolist() == [1, 1, 0, 0, 0]
 
 
-@settings(max_examples=300, deadline=None)
 @given(cases(), st.sampled_from(PROFILES))
 def test_caps_and_accounts(case, profile):
     result = case.allocate(profile)
@@ -145,7 +144,6 @@ def test_caps_and_accounts(case, profile):
     assert (case.allocate(profile).quotas == result.quotas).all()
 
 
-@settings(max_examples=300, deadline=None)
 @given(cases())
 def test_exact_sums_to_the_budget_and_is_never_below_the_paper(case):
     exact, paper = case.allocate("exact"), case.allocate("paper")
@@ -157,7 +155,6 @@ def test_exact_sums_to_the_budget_and_is_never_below_the_paper(case):
         assert (np.abs(exact.quotas - exact.shares) <= 1).all()
 
 
-@settings(max_examples=150, deadline=None)
 @given(cases(), st.sampled_from(("exact", "paper")), st.randoms(use_true_random=False))
 def test_the_order_of_the_clusters_does_not_matter(case, profile, shuffle):
     order = list(range(len(case.tasks)))
@@ -174,7 +171,6 @@ def test_the_order_of_the_clusters_does_not_matter(case, profile, shuffle):
     assert (turned.allocate(profile).quotas == original.quotas).all()
 
 
-@settings(max_examples=200, deadline=None)
 @given(cases(), st.floats(1.0, 5.0))
 def test_more_weight_never_means_fewer_images(case, factor):
     task = next(iter(case.weights))
@@ -184,7 +180,6 @@ def test_more_weight_never_means_fewer_images(case, factor):
     assert {item.task: item.quota for item in case.allocate("exact").tasks}[task] >= before
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30)), min_size=1, max_size=6), st.integers(0, 120))
 def test_spreading_is_proportional_among_those_that_are_not_full(pairs, total):
     weights = [Fraction(weight) for weight, _ in pairs]
@@ -203,7 +198,6 @@ def test_spreading_is_proportional_among_those_that_are_not_full(pairs, total):
             assert amount <= weight * max(scales)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.fractions(0, 20, max_denominator=12), min_size=1, max_size=8), st.booleans())
 def test_largest_remainders_against_a_slow_reference(shares, up):
     total = floor(sum(shares)) + (1 if up and sum(shares) != floor(sum(shares)) else 0)

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.selection.allocation import Allocation, allocate
@@ -72,7 +72,6 @@ def test_a_cluster_cannot_keep_more_than_it_has():
         case.allocate()
 
 
-@settings(max_examples=300, deadline=None)
 @given(cases())
 def test_the_budget_is_met_between_floors_and_capacities(case):
     result = case.allocate()
@@ -81,7 +80,6 @@ def test_the_budget_is_met_between_floors_and_capacities(case):
     assert (result.quotas <= case.available).all()
 
 
-@settings(max_examples=200, deadline=None)
 @given(cases())
 def test_keeping_nothing_changes_nothing(case):
     unbound = case.allocate(kept=False)
@@ -89,14 +87,12 @@ def test_keeping_nothing_changes_nothing(case):
     assert (case.allocate().quotas == unbound.quotas).all()
 
 
-@settings(max_examples=200, deadline=None)
 @given(cases())
 def test_keeping_what_one_would_be_given_changes_nothing(case):
     case.kept = case.allocate(kept=False).quotas.tolist()
     assert case.allocate().quotas.tolist() == case.kept
 
 
-@settings(max_examples=300, deadline=None)
 @given(cases())
 def test_a_cluster_gets_more_than_its_share_only_by_keeping_it(case):
     # What is kept beyond a share can only take images from the others, never give them any, but for rounding.
@@ -105,7 +101,6 @@ def test_a_cluster_gets_more_than_its_share_only_by_keeping_it(case):
         assert quota <= max(due + 2, kept)
 
 
-@settings(max_examples=200, deadline=None)
 @given(cases(), st.integers(1, 50))
 def test_more_budget_never_means_fewer_images_of_a_task(case, more):
     before = {task.task: task.share for task in case.allocate().tasks}
@@ -113,7 +108,6 @@ def test_more_budget_never_means_fewer_images_of_a_task(case, more):
     assert all(task.share >= before[task.task] for task in case.allocate().tasks)
 
 
-@settings(max_examples=300, deadline=None)
 @given(cases(), st.floats(1.0, 5.0))
 def test_more_weight_never_means_fewer_images(case, factor):
     task = next(iter(case.weights))

@@ -1,7 +1,7 @@
 import faiss
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
@@ -50,7 +50,6 @@ def test_inertia_is_within_one_percent_of_sklearns(count, width, clusters, group
     assert ours.inertia <= 1.01 * theirs
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 100), st.data())
 def test_invariants(count, width, seed, data):
     # Few distinct values: duplicates are common.

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.selection import neighbour_centrality as module
@@ -31,7 +31,6 @@ def test_hand_numbers():
     assert neighbour_centrality(vectors, neighbours=2) == pytest.approx(expected)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 25), st.integers(1, 6), st.integers(1, 7), st.integers(0, 1000), st.integers(1, 60))
 def test_against_a_slow_reference_in_blocks_of_any_size(count, width, neighbours, seed, elements):
     vectors = np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32)
@@ -68,7 +67,6 @@ def test_duplicates_tie_exactly_and_the_sample_id_decides():
         assert (ids[row] < ids[twin]) == (place[row] < place[twin])
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(2, 30), st.integers(0, 1000))
 def test_the_order_of_picks_does_not_depend_on_the_order_of_rows(count, seed):
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.selection.reference_set import choose_reference_set, reference_order
@@ -12,7 +12,6 @@ def ids_of(tasks):
     return [f"{task}/{row:03d}" for row, task in enumerate(tasks)]
 
 
-@settings(max_examples=60, deadline=None)
 @given(POOLS, st.integers(1, 99), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_each_task_gives_its_ceiling_whatever_the_order(tasks, percent, seed, shuffle):
     ids = ids_of(tasks)
@@ -74,7 +73,6 @@ def test_lengths_must_agree():
         choose_reference_set(["a/0", "a/1"], ["a"], share=0.5, seed=0)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 60), st.integers(0, 60), st.floats(0.02, 0.9), st.integers(0, 5))
 def test_members_stay_and_others_join_in_the_order_of_the_hash(before, more, share, seed):
     ids = [f"t/{at}" for at in range(before + more)]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.selection.cluster_cells import count_cluster_cells
@@ -33,7 +33,6 @@ def test_cells_are_counted_and_sorted():
         count_cluster_cells(["a"], np.array([0, 1]), np.array([False, False]))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_most_central_of_each_cluster_are_picked(seed):
     ids, tasks, clusters, is_reference, vectors, cells, quotas = pool(seed)
@@ -55,7 +54,6 @@ def test_the_most_central_of_each_cluster_are_picked(seed):
         assert (np.diff(result.centrality[by_rank]) <= 0).all()
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000))
 def test_neither_the_order_of_samples_nor_the_other_tasks_matter(seed):
     ids, tasks, clusters, is_reference, vectors, cells, quotas = pool(seed)
@@ -110,7 +108,6 @@ def test_bad_input_is_named():
         select(quotas=quotas + cells.available + 1)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000), st.data())
 def test_random_picks_the_budget_outside_the_reference_set(seed, data):
     ids, _, _, is_reference, *_ = pool(seed)
@@ -143,7 +140,6 @@ def test_random_names_a_budget_that_cannot_be_picked(budget):
         select_random([str(row) for row in range(10)], is_reference, budget=budget, rng=np.random.default_rng(0))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 20), st.data())
 def test_what_is_kept_stays_and_the_best_ranked_others_fill_the_quota(seed, data):
     ids, tasks, clusters, is_reference, vectors, cells, _ = pool(seed)

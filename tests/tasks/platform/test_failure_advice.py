@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.instructions.spending.purse import EndpointFailsError, PurchaseStoppedError
+from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
 from components.parameters.parameters import ParameterError, Parameters, parse_parameters
 from tasks.platform.failure_advice import advise, may_pass
+from tasks.stages import find_stage
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,7 +49,8 @@ MEMORY = [
 
 @pytest.mark.parametrize(("stage", "error", "advice"), MEMORY)
 def test_out_of_memory_names_what_to_lower(stage, error, advice, parameters):
-    found = advise(error, during=stage, parameters=parameters)
+    memory = find_stage("presel", stage).declaration.memory
+    found = advise(error, during=stage, parameters=parameters, memory=memory)
     assert found is not None
     assert found.cause in ("gpu_memory", "memory")
     assert found.message.startswith(f"{stage} ran out of ")

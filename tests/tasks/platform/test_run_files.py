@@ -1,5 +1,6 @@
 """What a run carries with it: changes of the code that git does not have, and snapshots."""
 
+import hashlib
 import subprocess
 import tarfile
 from pathlib import Path
@@ -12,8 +13,9 @@ from tasks.platform.run_files import (
     MACHINE_NAME,
     SNAPSHOTS_NAME,
     SnapshotError,
-    code_digest,
+    code_file,
     run_files,
+    running_code,
     unpack_snapshots,
 )
 from tasks.platform.workspace import Workspace
@@ -40,7 +42,13 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_committed_code_has_no_changes(repository: Path) -> None:
     (repository / "params.yaml").write_text("seed: 2\n", encoding="utf-8")
     (repository / "notes.txt").write_text("not code", encoding="utf-8")
-    assert (uncommitted_changes(), code_digest()) == (b"", ""), "parameters are kept by themselves"
+    code = running_code()
+    assert (code.commit, code.changes, code.digest) == (
+        git(repository, "rev-parse", "HEAD").strip() + "-dirty",
+        b"",
+        "",
+    )
+    # Parameters are kept by themselves.
 
 
 def test_changed_new_and_binary_files_can_be_applied_elsewhere(repository: Path, tmp_path: Path) -> None:
@@ -85,15 +93,25 @@ def test_the_files_of_a_run_hold_the_snapshots(repository: Path, tmp_path: Path)
     for name in ("inputs/sources.json", "earlier/clusters/clusters.parquet", "selection/selection.parquet"):
         (workspace.artifact(name)).parent.mkdir(parents=True)
         workspace.artifact(name).write_text(name, encoding="utf-8")
-    (repository / "components" / "a.py").write_text("one = 2\n", encoding="utf-8")
     with run_files(workspace) as files:
-        assert {CODE_NAME, MACHINE_NAME, SNAPSHOTS_NAME} <= {file.name for file in files}
+        assert {MACHINE_NAME, SNAPSHOTS_NAME} <= {file.name for file in files}
         packed = next(file for file in files if file.name == SNAPSHOTS_NAME).read_bytes()
     other = Workspace(str(tmp_path / "other"))
     unpack_snapshots(packed, other)
     assert other.artifact("inputs/sources.json").read_text(encoding="utf-8") == "inputs/sources.json"
     assert other.artifact("earlier/clusters/clusters.parquet").exists()
     assert not other.artifact("selection").exists(), "artifacts are DVC's"
+
+
+def test_the_code_of_a_run_is_that_of_its_beginning(repository: Path) -> None:
+    edited = repository / "components" / "a.py"
+    edited.write_text("one = 2\n", encoding="utf-8")
+    code = running_code()
+    edited.write_text("one = 3\n", encoding="utf-8")
+    with code_file(code) as file:
+        assert file.name == CODE_NAME
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == code.digest
+        assert b"+one = 2" in file.read_bytes()
 
 
 def test_what_a_recuration_goes_on_from_is_named_not_packed(repository: Path, tmp_path: Path) -> None:

@@ -2,36 +2,41 @@
 
 import contextvars
 import errno
+import functools
 import json
 import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect import flow, get_client
+from prefect.client.orchestration import PrefectClient
 
-from components.instructions.spending.purse import EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError
 from components.storage import fresh_directory, read_record, write_json
 from flows.deploy import set_limit
+from tasks.platform.declaration import Resource
 from tasks.platform.failures import StageFailedError
 from tasks.platform.stage import (
     CurationRun,
-    Resource,
     StageContext,
     StageRefusedError,
     StageSummary,
     StageTask,
-    stage_task,
+    stage,
 )
 from tasks.platform.versioning import Artifact, MissingInputError, StageChangedError
 from tasks.platform.workspace import Workspace
 
+pytestmark = pytest.mark.slow(60)
 HERE = CurationRun(Workspace("."))
+count_stage = functools.partial(stage, "count the numbers", reads=("inputs/numbers.json",), writes="count")
 
 
 class Pipeline:
@@ -40,7 +45,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.executed: list[str] = []
 
-        @stage_task("count")
+        @count_stage()
         def count(context: StageContext) -> StageSummary:
             self.executed.append("count")
             numbers = json.loads(context.input("inputs/numbers.json").read_text(encoding="utf-8"))
@@ -48,8 +53,8 @@ class Pipeline:
                 write_json(directory / "count.json", len(numbers))
             return StageSummary(1, f"{len(numbers)} numbers")
 
-        @stage_task("sum")
-        def total(context: StageContext) -> StageSummary:
+        @stage("double the count", reads=("count",), writes="sum")
+        def sum(context: StageContext) -> StageSummary:  # noqa: A001 -- the stage is called as its function
             self.executed.append("sum")
             count = json.loads((context.input("count") / "count.json").read_text(encoding="utf-8"))
             with fresh_directory(context.output) as directory:
@@ -57,7 +62,7 @@ class Pipeline:
             return StageSummary(1, "doubled")
 
         self.count: StageTask = count
-        self.sum: StageTask = total
+        self.sum: StageTask = sum
 
     def run(self, run: CurationRun = HERE) -> Artifact:
         """Run both in a flow; `executed` then names the bodies that ran."""
@@ -187,8 +192,8 @@ def test_what_dvc_computed_the_flow_finds(pipeline: Pipeline) -> None:
 def test_an_input_that_changes_while_the_stage_runs_is_not_recorded(pipeline: Pipeline, two_stages: Path) -> None:
     numbers = two_stages / "data/inputs/numbers.json"
 
-    @stage_task("count")
-    def meddled(context: StageContext) -> StageSummary:
+    @count_stage()
+    def count(context: StageContext) -> StageSummary:
         with fresh_directory(context.output) as directory:
             write_json(directory / "count.json", 3)
         numbers.write_text("[1]", encoding="utf-8")
@@ -196,7 +201,7 @@ def test_an_input_that_changes_while_the_stage_runs_is_not_recorded(pipeline: Pi
 
     @flow
     def only() -> Artifact:
-        return meddled(HERE)
+        return count(HERE)
 
     with pytest.raises(StageChangedError, match="changed while it ran"):
         only()
@@ -241,7 +246,7 @@ def test_what_cannot_pass_is_not_tried_again(
     monkeypatch.setattr("tasks.platform.stage.BACK_OFF_SECONDS", (0.1,))
     tried: list[int] = []
 
-    @stage_task("count", retries=1)
+    @count_stage(retries=1)
     def count(_context: StageContext) -> StageSummary:
         tried.append(1)
         raise error
@@ -256,7 +261,7 @@ def test_what_cannot_pass_is_not_tried_again(
 
 
 def test_a_failure_that_a_person_can_do_something_about_says_what(two_stages: Path) -> None:
-    @stage_task("count")
+    @count_stage()
     def count(_context: StageContext) -> StageSummary:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
@@ -280,7 +285,7 @@ def only_gpu_slot(two_stages: Path) -> Iterator[UUID]:
 
 
 def run_with_tag(tag: Resource | None, moments: list[str]) -> None:
-    @stage_task("count", uses=tag)
+    @count_stage(uses=tag)
     def count(context: StageContext) -> StageSummary:
         moments.append("stage")
         with fresh_directory(context.output) as directory:
@@ -294,12 +299,31 @@ def run_with_tag(tag: Resource | None, moments: list[str]) -> None:
     one()
 
 
-def test_a_stage_waits_for_a_slot_of_its_limit_and_a_cached_one_does_not(two_stages: Path, only_gpu_slot: UUID) -> None:
+@pytest.fixture
+def refused_a_slot(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when the server had no slot to give."""
+    refused = threading.Event()
+    increment = PrefectClient.increment_concurrency_slots_with_lease
+
+    async def noticed(*arguments: Any, **options: Any) -> Any:
+        try:
+            return await increment(*arguments, **options)
+        except httpx.HTTPStatusError:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(PrefectClient, "increment_concurrency_slots_with_lease", noticed)
+    return refused
+
+
+def test_a_stage_waits_for_a_slot_of_its_limit_and_a_cached_one_does_not(
+    two_stages: Path, only_gpu_slot: UUID, refused_a_slot: threading.Event
+) -> None:
     moments: list[str] = []
 
     def release() -> None:
-        time.sleep(2)
-        moments.append("released")
+        if refused_a_slot.wait(120):
+            moments.append("released")
         with get_client(sync_client=True) as client:
             client.release_concurrency_slots_with_lease(only_gpu_slot)
 

@@ -12,7 +12,7 @@ def test_a_second_run_in_the_same_workspace_is_refused(tmp_path: Path, monkeypat
     with Workspace(".").exclusive():
         with pytest.raises(WorkspaceBusyError, match="another run"), Workspace(".").exclusive():
             pass
-        with Workspace("runs/other").exclusive():
+        with Workspace("runs/other").exclusive(), Workspace("runs/project").exclusive():
             pass
     with Workspace(".").exclusive():
         pass

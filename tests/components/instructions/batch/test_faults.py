@@ -6,6 +6,7 @@ import time
 import pytest
 from sqlalchemy import select
 
+from components.instructions import purchase_loop
 from components.instructions.batch.service import BatchFailedError, BatchGoneError, BatchNotDoneError
 from components.instructions.buy import InstructionError, buy_instructions
 from components.instructions.endpoint.endpoint import EndpointRefusedError
@@ -15,8 +16,8 @@ from components.instructions.ledger.ledger import LedgerError, open_ledger
 from components.instructions.ledger.tables import BATCHES
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.ledger.workers import registered_worker
-from components.instructions.spending.purse import EndpointFailsError, PurchaseStoppedError
-from tests.components.instructions.batch.test_provider import batch_provider, outcomes, run_file
+from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
+from tests.components.instructions.batch.test_provider import batches_at, outcomes, run_file
 from tests.components.instructions.purchases import PRICE, draw_requests
 from tests.instruction_server import running_instruction_server
 
@@ -28,7 +29,7 @@ def buy(tmp_path, ledger, server):
     requests = draw_requests(tmp_path / "images", COUNT)
 
     def buy(at=server, **options):
-        return buy_instructions(requests, provider=batch_provider(at, tmp_path, **options), ledger=ledger, run="r")
+        return buy_instructions(requests, provider=batches_at(at, tmp_path, **options), ledger=ledger, run="r")
 
     return buy
 
@@ -127,7 +128,7 @@ def test_requests_that_the_results_do_not_name_may_have_been_charged(buy, ledger
 
 
 def test_a_results_file_that_is_still_being_written_is_left_alone(tmp_path, buy, ledger, server):
-    offline = {"batch": {"submit": False}}
+    offline = {"submit": False}
     with pytest.raises(BatchNotDoneError):
         buy(**offline)
     [file] = (tmp_path / "batches").glob("*.jsonl")
@@ -223,15 +224,17 @@ def test_batches_of_a_run_that_died_before_it_sent_anything_are_closed(buy, ledg
     assert states(ledger)[0] == "closed"
 
 
-def test_a_batch_that_mostly_expires_goes_on_in_the_next(buy, ledger, server):
+def test_a_batch_that_mostly_expires_goes_on_in_the_next(buy, ledger, server, monkeypatch):
+    monkeypatch.setattr(purchase_loop, "BREAKER_FAILURES", 2)
     server.behave(answered_share=0.6)
     # 5 of 8, 2 of 3, 1 of 1.
-    assert outcomes(buy(breaker_failures=2)) == ["answered"] * COUNT + ["refused"] * 4
+    assert outcomes(buy()) == ["answered"] * COUNT + ["refused"] * 4
 
 
-def test_lines_that_fail_after_answers_are_no_row_of_failures(buy, server):
+def test_lines_that_fail_after_answers_are_no_row_of_failures(buy, server, monkeypatch):
+    monkeypatch.setattr(purchase_loop, "BREAKER_FAILURES", 3)
     server.behave(failed_lines=5)
-    assert outcomes(buy(breaker_failures=3)) == ["answered"] * COUNT + ["refused"] * 5
+    assert outcomes(buy()) == ["answered"] * COUNT + ["refused"] * 5
 
 
 def test_a_second_run_waits_for_the_batch_of_the_first(tmp_path, url, ledger, server):
@@ -241,7 +244,7 @@ def test_a_second_run_waits_for_the_batch_of_the_first(tmp_path, url, ledger, se
 
     def run(name):
         with open_ledger(url) as own:
-            provider = batch_provider(server, tmp_path / name)
+            provider = batches_at(server, tmp_path / name)
             bought.append(buy_instructions(requests, provider=provider, ledger=own, run=name).instructions.num_rows)
 
     threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]

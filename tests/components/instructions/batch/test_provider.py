@@ -10,13 +10,15 @@ import urllib.request
 
 import pytest
 
-from components.instructions.batch.provider import BatchProvider
+from components.instructions import purchase_loop
+from components.instructions.batch.file import request_line, write_request_file
+from components.instructions.batch.provider import batch_provider
 from components.instructions.batch.service import BatchNotDoneError
 from components.instructions.buy import InstructionError, buy_instructions
-from components.instructions.endpoint.provider import OpenAIProvider
+from components.instructions.endpoint.provider import openai_provider
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
-from components.instructions.spending.purse import BudgetSpentError, EndpointFailsError
+from components.instructions.purchase_errors import BudgetSpentError, EndpointFailsError
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
 from tests.components.instructions.purchases import PRICE, draw_requests, write_template
 from tests.imports_of import ROOT
@@ -25,20 +27,21 @@ from tests.instruction_server import RunningServer, running_instruction_server
 PIXELS = 10**6
 
 
-def batch_provider(server, folder, *, provider=BatchProvider, changes=None, batch=None, **limits):
+def batches_at(server, folder, *, changes=None, submit=True, **limits):
     write_template(folder / "prompts")
     asked = {"provider": "batch", "model": "test-model", "prompts": str(folder / "prompts"), **(changes or {})}
     parameters = instruction_parameters(**asked)
-    settings = {
-        "submit": True,
-        "folder": str(folder / "batches"),
-        "requests_per_file": 8,
-        "megabytes_per_file": 1,
-        "poll_seconds": 0.02,
-        **(batch or {}),
-    }
-    purchase = purchase_parameters(**{"base_url": server.url, "prices": [PRICE], "batch": settings, **limits})
-    return provider(parameters, purchase, pixel_limit=PIXELS)
+    batch = {"submit": submit, "poll_seconds": 0.02}
+    purchase = purchase_parameters(**{"base_url": server.url, "prices": [PRICE], "batch": batch, **limits})
+    return batch_provider(parameters, purchase, pixel_limit=PIXELS, folder=folder / "batches", requests_per_file=8)
+
+
+def one_by_one_at(server, folder):
+    parameters = instruction_parameters(
+        provider="openai", model="test-model", prompts=str(write_template(folder / "prompts"))
+    )
+    purchase = purchase_parameters(base_url=server.url, prices=[PRICE], timeout_seconds=5.0)
+    return openai_provider(parameters, purchase, pixel_limit=PIXELS)
 
 
 def outcomes(bought):
@@ -47,27 +50,27 @@ def outcomes(bought):
 
 def test_requests_go_out_in_files_and_come_back_at_the_batch_price(tmp_path, ledger, server):
     requests = draw_requests(tmp_path / "images", 20)
-    bought = buy_instructions(requests, provider=batch_provider(server, tmp_path), ledger=ledger)
+    bought = buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
     assert bought.instructions.num_rows == 20
     assert len(list((tmp_path / "batches").glob("*.jsonl"))) == 3, "8 + 8 + 4"
     totals = ledger_totals(ledger)
     assert totals.price_usd == pytest.approx((totals.input_tokens * 3.0 + totals.output_tokens * 6.0) / 1e6 / 2)
-    again = buy_instructions(requests, provider=batch_provider(server, tmp_path), ledger=ledger)
+    again = buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
     assert (again.asked, again.instructions) == (0, bought.instructions)
     assert len(server.accounts["charges"]) == 20
 
 
 def test_what_was_bought_in_a_batch_is_not_bought_again_one_by_one(tmp_path, ledger, server):
     requests = draw_requests(tmp_path / "images", 6)
-    buy_instructions(requests, provider=batch_provider(server, tmp_path), ledger=ledger)
-    one_by_one = batch_provider(server, tmp_path, provider=OpenAIProvider)
+    buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
+    one_by_one = one_by_one_at(server, tmp_path)
     assert buy_instructions(requests, provider=one_by_one, ledger=ledger).asked == 0
 
 
 def test_only_what_is_missing_of_an_expired_batch_is_sent_again(tmp_path, ledger, server):
     server.behave(answered_share=0.75)
     requests = draw_requests(tmp_path / "images", 8)
-    bought = buy_instructions(requests, provider=batch_provider(server, tmp_path), ledger=ledger)
+    bought = buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
     assert bought.instructions.num_rows == 8
     # 6 of 8, then 2 of 2 (0.75 x 2 rounds to 2).
     assert outcomes(bought) == ["answered"] * 8 + ["refused"] * 2
@@ -77,7 +80,7 @@ def test_only_what_is_missing_of_an_expired_batch_is_sent_again(tmp_path, ledger
 def test_lines_that_failed_are_sent_again_and_lines_that_came_twice_count_once(tmp_path, ledger, server):
     server.behave(failed_lines=3, repeat_lines=True)
     requests = draw_requests(tmp_path / "images", 8)
-    bought = buy_instructions(requests, provider=batch_provider(server, tmp_path), ledger=ledger)
+    bought = buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
     assert outcomes(bought) == ["answered"] * 8 + ["refused"] * 3
     assert len(server.accounts["charges"]) == 8
 
@@ -86,7 +89,7 @@ def test_unusable_responses_are_repaired_in_the_next_batch(tmp_path, ledger):
     requests = draw_requests(tmp_path / "images", 8)
     with running_instruction_server("--faults", "wrong_schema", "--fault-rate", "0.5", "--seed", "4") as server:
         bought = buy_instructions(
-            requests, provider=batch_provider(server, tmp_path, changes={"repairs": 9}), ledger=ledger
+            requests, provider=batches_at(server, tmp_path, changes={"repairs": 9}), ledger=ledger
         )
         charges, faults = server.accounts["charges"], server.accounts["faults"]["wrong_schema"]
     assert bought.instructions.num_rows == 8
@@ -94,13 +97,14 @@ def test_unusable_responses_are_repaired_in_the_next_batch(tmp_path, ledger):
     assert len(charges) == bought.attempts.num_rows
 
 
-def test_a_batch_that_brings_nothing_usable_ends_the_run(tmp_path, ledger):
+def test_a_batch_that_brings_nothing_usable_ends_the_run(tmp_path, ledger, monkeypatch):
+    monkeypatch.setattr(purchase_loop, "BREAKER_FAILURES", 5)
     requests = draw_requests(tmp_path / "images", 8)
     with (
         running_instruction_server("--faults", "refusal", "--fault-rate", "1") as server,
-        pytest.raises(EndpointFailsError, match=r"5 results in a row .* refusal"),
+        pytest.raises(EndpointFailsError, match=r"5 attempts in a row .* refusal"),
     ):
-        buy_instructions(requests, provider=batch_provider(server, tmp_path, breaker_failures=5), ledger=ledger)
+        buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
     assert ledger_totals(ledger).attempts == 8, "the batch is settled; no second one was sent"
 
 
@@ -108,11 +112,11 @@ def test_the_budget_limits_what_goes_into_files(tmp_path, ledger, server):
     requests = draw_requests(tmp_path / "images", 20)
     with pytest.raises(BudgetSpentError):
         buy_instructions(
-            requests, provider=batch_provider(server, tmp_path, spend_at_most_usd=0.02), ledger=ledger, run="r"
+            requests, provider=batches_at(server, tmp_path, spend_at_most_usd=0.005), ledger=ledger, run="r"
         )
     totals = ledger_totals(ledger)
     assert 0 < totals.answered < 20
-    assert totals.price_usd <= 0.02
+    assert totals.price_usd <= 0.005
     assert totals.pending == 0
 
 
@@ -120,35 +124,34 @@ def test_a_wrong_key_is_said_and_the_requests_can_be_sent_again(tmp_path, ledger
     requests = draw_requests(tmp_path / "images", 4)
     with running_instruction_server("--key", "right-key") as locked:
         monkeypatch.setenv("PRESEL_TEST_KEY", "right-key")
-        bought = buy_instructions(requests, provider=batch_provider(locked, tmp_path), ledger=ledger)
+        bought = buy_instructions(requests, provider=batches_at(locked, tmp_path), ledger=ledger)
     assert bought.instructions.num_rows == 4
     gone = RunningServer("http://127.0.0.1:1/v1")
     with pytest.raises(EndpointFailsError, match="ConnectError"):
         buy_instructions(
-            draw_requests(tmp_path / "more", 4, task="shape"), provider=batch_provider(gone, tmp_path), ledger=ledger
+            draw_requests(tmp_path / "more", 4, task="shape"), provider=batches_at(gone, tmp_path), ledger=ledger
         )
     with running_instruction_server() as back:
         later = buy_instructions(
-            draw_requests(tmp_path / "more", 4, task="shape"), provider=batch_provider(back, tmp_path), ledger=ledger
+            draw_requests(tmp_path / "more", 4, task="shape"), provider=batches_at(back, tmp_path), ledger=ledger
         )
     assert later.instructions.num_rows == 4
 
 
 def test_the_same_file_is_run_offline(tmp_path, ledger, server):
     """`purchase.batch.submit: false`: the files are written, somebody runs them, the next run collects."""
-    offline = {"submit": False}
     requests = draw_requests(tmp_path / "images", 12)
     with pytest.raises(BatchNotDoneError, match=r"12 requests are written.*\n  vllm run-batch -i .* --model test"):
-        buy_instructions(requests, provider=batch_provider(server, tmp_path, batch=offline), ledger=ledger)
+        buy_instructions(requests, provider=batches_at(server, tmp_path, submit=False), ledger=ledger)
     with pytest.raises(BatchNotDoneError, match="12 requests"):
-        buy_instructions(requests, provider=batch_provider(server, tmp_path, batch=offline), ledger=ledger)
+        buy_instructions(requests, provider=batches_at(server, tmp_path, submit=False), ledger=ledger)
     files = sorted((tmp_path / "batches").glob("*.jsonl"))
     assert len(files) == 2, "a second run writes nothing again"
     run_file(files[0], server)
     with pytest.raises(BatchNotDoneError):
-        buy_instructions(requests, provider=batch_provider(server, tmp_path, batch=offline), ledger=ledger)
+        buy_instructions(requests, provider=batches_at(server, tmp_path, submit=False), ledger=ledger)
     run_file(files[1], server)
-    bought = buy_instructions(requests, provider=batch_provider(server, tmp_path, batch=offline), ledger=ledger)
+    bought = buy_instructions(requests, provider=batches_at(server, tmp_path, submit=False), ledger=ledger)
     assert bought.instructions.num_rows == 12
     assert outcomes(bought) == ["answered"] * 12
 
@@ -169,11 +172,35 @@ def run_file(file, server):
     file.with_suffix(".results.jsonl").write_text("".join(result + "\n" for result in results))
 
 
+@pytest.mark.parametrize("error", [OSError("No space left on device"), KeyboardInterrupt()])
+def test_a_request_file_is_there_whole_or_not_at_all(tmp_path, error):
+    def lines():
+        yield request_line("a", {"x": 1})
+        raise error
+
+    with pytest.raises(type(error)):
+        write_request_file(tmp_path / "batches" / "a.jsonl", lines())
+    assert list((tmp_path / "batches").iterdir()) == []
+    write_request_file(tmp_path / "batches" / "a.jsonl", [request_line(one, {"x": 1}) for one in "ab"])
+    [file] = (tmp_path / "batches").iterdir()
+    assert [json.loads(line)["custom_id"] for line in file.read_text().splitlines()] == ["a", "b"]
+
+
+def test_a_folder_that_takes_no_files_frees_the_requests(tmp_path, ledger, server):
+    (tmp_path / "batches").write_text("not a folder")
+    requests = draw_requests(tmp_path / "images", 4)
+    with pytest.raises(OSError, match="batches"):
+        buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
+    (tmp_path / "batches").unlink()
+    bought = buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
+    assert outcomes(bought) == ["answered"] * 4 + ["refused"] * 4
+
+
 def test_a_provider_that_asks_one_by_one_says_that_requests_are_out_in_a_batch(tmp_path, ledger, server):
     requests = draw_requests(tmp_path / "images", 4)
     with pytest.raises(BatchNotDoneError):
-        buy_instructions(requests, provider=batch_provider(server, tmp_path, batch={"submit": False}), ledger=ledger)
-    one_by_one = batch_provider(server, tmp_path, provider=OpenAIProvider)
+        buy_instructions(requests, provider=batches_at(server, tmp_path, submit=False), ledger=ledger)
+    one_by_one = one_by_one_at(server, tmp_path)
     with pytest.raises(InstructionError, match=r"4 requests are out in a batch that has not been collected.*batch 1"):
         buy_instructions(requests, provider=one_by_one, ledger=ledger)
     assert server.accounts["received"] == 0
@@ -185,11 +212,11 @@ from pathlib import Path
 from components.instructions.buy import buy_instructions
 from components.instructions.ledger.ledger import open_ledger
 from tests.components.instructions.purchases import draw_requests
-from tests.components.instructions.batch.test_provider import batch_provider
+from tests.components.instructions.batch.test_provider import batches_at
 from tests.instruction_server import RunningServer
 folder = Path(sys.argv[1])
 with open_ledger(f"sqlite:///{folder}/ledger.sqlite") as ledger:
-    provider = batch_provider(RunningServer(sys.argv[2]), folder)
+    provider = batches_at(RunningServer(sys.argv[2]), folder)
     buy_instructions(draw_requests(folder / "images", 20), provider=provider, ledger=ledger)
 """
 
@@ -210,7 +237,7 @@ def test_a_purchase_that_is_killed_while_batches_run_goes_on_with_them(tmp_path,
     server.behave(looks_until_done=1)
     with open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite") as ledger:
         bought = buy_instructions(
-            draw_requests(tmp_path / "images", 20), provider=batch_provider(server, tmp_path), ledger=ledger
+            draw_requests(tmp_path / "images", 20), provider=batches_at(server, tmp_path), ledger=ledger
         )
         assert bought.instructions.num_rows == 20
         assert ledger_totals(ledger).uncertain == 0

@@ -8,21 +8,19 @@ from contextlib import ExitStack
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from components.instructions.batch.file import keep_lines, request_line
+from components.instructions import purchase_loop
 from components.instructions.batch.service import EndpointBatches
 from components.instructions.buy import buy_instructions
-from components.instructions.endpoint.provider import OpenAIProvider
 from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.ledger.workers import Worker, registered_worker
 from components.instructions.provider import Send
+from components.instructions.purchase_errors import EndpointFailsError
 from components.instructions.request import identify_request
-from components.instructions.spending.purse import EndpointFailsError
 from tests.components.instructions.batch.test_faults import charges, states
-from tests.components.instructions.batch.test_provider import batch_provider, outcomes
-from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
-from tests.components.instructions.purchases import PRICE, draw_requests, write_template
+from tests.components.instructions.batch.test_provider import batches_at, one_by_one_at, outcomes
+from tests.components.instructions.purchases import draw_requests
 from tests.instruction_server import running_instruction_server
 
 COUNT = 8
@@ -51,27 +49,9 @@ def identified(provider, requests):
     return [identify_request(one, spec) for one, spec in zip(requests, provider.specify(requests), strict=True)]
 
 
-def openai_provider(server, folder):
-    parameters = instruction_parameters(
-        provider="openai", model="test-model", prompts=str(write_template(folder / "prompts"))
-    )
-    purchase = purchase_parameters(base_url=server.url, prices=[PRICE], timeout_seconds=5.0)
-    return OpenAIProvider(parameters, purchase, pixel_limit=10**6)
-
-
-def test_lines_are_taken_out_whatever_the_file_is_called(tmp_path):
-    for name in ("a.part", "a.jsonl", "a"):
-        file = tmp_path / name
-        file.write_bytes(b"".join(request_line(one, {"x": 1}) for one in "abc"))
-        keep_lines(file, ["a", "c"])
-        assert file.read_bytes() == request_line("a", {"x": 1}) + request_line("c", {"x": 1})
-        assert [path.name for path in tmp_path.iterdir()] == [name]
-        file.unlink()
-
-
 def test_what_another_purchase_has_in_hand_is_left_out_of_the_file(tmp_path, ledger, server, requests):
     """The rest is bought in one batch; what the other lets go of in a second."""
-    provider = batch_provider(server, tmp_path)
+    provider = batches_at(server, tmp_path)
     with registered_worker(ledger, run="other") as worker:
         other = LedgerBook(ledger, provider="openai", run="other", worker=worker)
         other.announce([Send(one) for one in identified(provider, requests[: COUNT // 2])])
@@ -94,7 +74,7 @@ def test_purchases_that_share_a_folder_do_not_write_into_each_others_files(tmp_p
         return outcomes(bought)
 
     pools = [draw_requests(tmp_path / f"images-{number}", 40, task=f"task{number * 'x'}") for number in range(4)]
-    providers = [batch_provider(server, tmp_path) for _ in pools]
+    providers = [batches_at(server, tmp_path) for _ in pools]
     with ExitStack() as opened, ThreadPoolExecutor(len(pools)) as pool:
         ledgers = [opened.enter_context(open_ledger(f"sqlite:///{tmp_path}/{number}.sqlite")) for number in range(4)]
         assert list(pool.map(buy, range(4))) == [["answered"] * 40] * 4
@@ -120,7 +100,7 @@ def test_a_batch_that_was_taken_over_on_its_way_up_is_not_handed_in(
         return upload(service, file)
 
     monkeypatch.setattr(EndpointBatches, "upload", upload_slowly)
-    provider = batch_provider(server, tmp_path)
+    provider = batches_at(server, tmp_path)
     bought = buy_instructions(requests, provider=provider, ledger=ledger, run="this")
     assert outcomes(bought) == ["answered"] * COUNT + ["refused"] * COUNT
     assert charges(server) == COUNT
@@ -139,7 +119,7 @@ def test_a_batch_that_another_run_collects_is_left_to_it(tmp_path, url, ledger, 
 
     monkeypatch.setattr(EndpointBatches, "results", results)
 
-    provider = batch_provider(server, tmp_path)
+    provider = batches_at(server, tmp_path)
 
     def buy(name):
         with open_ledger(url) as own:
@@ -171,7 +151,7 @@ def test_a_commit_whose_answer_was_lost_keeps_nobody_waiting_for_itself(
         return result
 
     monkeypatch.setattr(LedgerBook, "_as_seen_alive", claim_without_hearing)
-    bought = buy_instructions(requests, provider=batch_provider(server, tmp_path), ledger=ledger, run="r")
+    bought = buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger, run="r")
     assert outcomes(bought) == ["answered"] * COUNT + ["refused"] * COUNT
     assert charges(server) == COUNT
     assert set(states(ledger)) == {"closed"}
@@ -181,8 +161,10 @@ def test_a_batch_that_brought_nothing_usable_stops_the_run_that_collects_it(tmp_
     def end(*_):
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(purchase_loop, "BREAKER_FAILURES", COUNT - 1)
+
     with running_instruction_server("--faults", "refusal", "--fault-rate", "1.0") as refusing:
-        provider = batch_provider(refusing, tmp_path, breaker_failures=COUNT - 1)
+        provider = batches_at(refusing, tmp_path)
         with monkeypatch.context() as patch:
             patch.setattr(EndpointBatches, "results", end)
             with pytest.raises(KeyboardInterrupt):
@@ -195,7 +177,7 @@ def test_a_batch_that_brought_nothing_usable_stops_the_run_that_collects_it(tmp_
 def test_a_run_that_asks_at_once_waits_for_a_batch_that_is_looked_after(tmp_path, url, ledger, server, requests):
     server.behave(looks_until_done=10**9)
 
-    provider, asking = batch_provider(server, tmp_path), openai_provider(server, tmp_path)
+    provider, asking = batches_at(server, tmp_path), one_by_one_at(server, tmp_path)
 
     def batch():
         with open_ledger(url) as own:
@@ -218,7 +200,7 @@ def test_a_run_that_asks_at_once_waits_for_a_batch_that_is_looked_after(tmp_path
 
 
 def test_what_others_of_a_run_have_in_flight_counts_as_spent(ledger, server, tmp_path, requests):
-    one, two, three = identified(batch_provider(server, tmp_path), requests[:3])
+    one, two, three = identified(batches_at(server, tmp_path), requests[:3])
     with registered_worker(ledger, run="r") as first, registered_worker(ledger, run="r") as second:
         mine, other = (LedgerBook(ledger, provider="p", run="r", worker=worker) for worker in (first, second))
         mine.announce([Send(one, may_cost_usd=0.1)])

@@ -7,13 +7,14 @@ import json
 import pytest
 from sqlalchemy import select
 
+from components.instructions import purchase_loop
 from components.instructions.buy import buy_instructions
 from components.instructions.endpoint.endpoint import EndpointRefusedError
-from components.instructions.endpoint.provider import OpenAIProvider
+from components.instructions.endpoint.provider import openai_provider
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.tables import ATTEMPTS
 from components.instructions.ledger.totals import ledger_totals
-from components.instructions.spending.purse import BudgetSpentError, EndpointFailsError
+from components.instructions.purchase_errors import BudgetSpentError, EndpointFailsError
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
 from tests.components.instructions.purchases import PRICE, draw_requests, write_template
 from tests.components.instructions.scripted_server import ScriptedReply, completion, conversation, scripted_server
@@ -42,10 +43,8 @@ def sqlite(tmp_path):
 def buy(folder, ledger, server, count, *, run="one", **limits):
     prompts = write_template(folder / "prompts")
     parameters = instruction_parameters(provider="openai", model="test-model", prompts=str(prompts))
-    purchase = purchase_parameters(
-        base_url=server.url, prices=[PRICE], **{"backoff_seconds": 0.01, "concurrency": 4, **limits}
-    )
-    provider = OpenAIProvider(parameters, purchase, pixel_limit=10**6)
+    purchase = purchase_parameters(base_url=server.url, prices=[PRICE], **{"concurrency": 4, **limits})
+    provider = openai_provider(parameters, purchase, pixel_limit=10**6)
     return buy_instructions(draw_requests(folder / "images", count), provider=provider, ledger=ledger, run=run)
 
 
@@ -69,12 +68,14 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", sorted(ODD))
-def test_an_odd_reply_does_not_take_its_neighbours_along(tmp_path, ledger, name):
+def test_an_odd_reply_does_not_take_its_neighbours_along(tmp_path, ledger, name, monkeypatch):
+    monkeypatch.setattr(purchase_loop, "BREAKER_FAILURES", 9)
+
     def script(number, _):
         return ScriptedReply(400 if "error" in name else 200, ODD[name]) if number == 3 else GOOD
 
     with scripted_server(script) as server:
-        bought = buy(tmp_path, ledger, server, 12, breaker_failures=9)
+        bought = buy(tmp_path, ledger, server, 12)
         assert bought.instructions.num_rows >= 11
         sent = len(server.bodies)
         assert sent <= 13, "the odd one at most is asked for again"
@@ -171,10 +172,11 @@ def test_a_date_that_no_calendar_has_is_no_wait(tmp_path, sqlite):
         assert buy(tmp_path, sqlite, server, 3).instructions.num_rows == 3
 
 
-def test_the_time_limit_is_of_the_whole_reply(tmp_path, sqlite):
+def test_the_time_limit_is_of_the_whole_reply(tmp_path, sqlite, monkeypatch):
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 1)
     dripping = dataclasses.replace(GOOD, drip_seconds=0.3)
     with scripted_server(lambda *_: dripping) as server, pytest.raises(EndpointFailsError, match="no complete reply"):
-        buy(tmp_path, sqlite, server, 1, timeout_seconds=1.0, attempts=1)
+        buy(tmp_path, sqlite, server, 1, timeout_seconds=1.0)
     assert [row["outcome"] for row in attempts(sqlite)] == ["unknown"]
 
 
@@ -185,17 +187,6 @@ def test_whether_a_failure_may_have_been_charged(tmp_path, sqlite, status, outco
     with scripted_server(lambda number, _: ScriptedReply(status, b"{}") if number == 0 else GOOD) as server:
         buy(tmp_path, sqlite, server, 1)
     assert [row["outcome"] for row in attempts(sqlite)] == [outcome, "answered"]
-
-
-def test_what_is_set_aside_for_others_is_waited_for(tmp_path, sqlite):
-    with scripted_server(lambda *_: GOOD) as server:
-        one = (100 * 3 + 20 * 6) / 1e6
-        buy(tmp_path, sqlite, server, 1)
-        may_cost = attempts(sqlite)[0]["may_cost_usd"]
-        assert may_cost > 5 * one
-        # Enough for what they come to, and not for what all of them may come to at once.
-        bought = buy(tmp_path, sqlite, server, 12, run="two", spend_at_most_usd=11 * one + may_cost, concurrency=12)
-    assert bought.instructions.num_rows == 12
 
 
 def test_a_limit_holds_once_costs_prove_underestimated(tmp_path, sqlite):

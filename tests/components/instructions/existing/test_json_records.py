@@ -3,7 +3,7 @@ import json
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.instructions.existing.json_records import JsonRecordsError, scan_json_records
@@ -22,7 +22,6 @@ def scan(data: bytes, chunk_bytes: int = 7):
     return list(scan_json_records(io.BytesIO(data).read, WANTED, chunk_bytes=chunk_bytes))
 
 
-@settings(max_examples=60, deadline=None)
 @given(RECORDS, st.sampled_from([None, 1]), st.booleans(), st.sampled_from([1, 2, 13, 1 << 20]))
 def test_finds_what_the_json_module_finds(records, indent, ascii_only, chunk_bytes):
     data = json.dumps(records, indent=indent, ensure_ascii=ascii_only).encode()

@@ -1,25 +1,23 @@
 """What goes wrong with the ledger itself while replies that are paid for come in."""
 
-import asyncio
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, make_url, select, text, update
 from sqlalchemy.exc import OperationalError
 
 import components.instructions.ledger.ledger as ledger_module
-import components.instructions.ledger.patience as patience_module
+import components.instructions.ledger.retries as retries_module
 from components.instructions.buy import buy_instructions
-from components.instructions.ledger.grouped_book import grouped
-from components.instructions.ledger.ledger import find_entries, open_ledger
-from components.instructions.ledger.lost import name_lost
-from components.instructions.ledger.patience import LedgerAwayError
+from components.instructions.ledger.ledger import LedgerError, find_entries, open_ledger
 from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
-from components.instructions.ledger.totals import ledger_totals
+from components.instructions.ledger.totals import ledger_totals, name_lost
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.provider import Failure, Setback
-from tests.components.instructions.ledger.test_ledger import A, B, C, answer, book_of, sends
+from tests.components.instructions.ledger.test_ledger import A, B, C, answer, book_of, identified, sends
 from tests.components.instructions.test_buy import ScriptedProvider, requests
 
 CUT_EMOJI = "a small \ud83d red square"
@@ -125,6 +123,7 @@ def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(ledger, poison
     assert (reply.raw_text, reply.reason) == ("", "unwritable")
     assert "the ledger cannot hold the reply" in reply.detail
     assert find_entries(ledger, [B.request_id])[B.request_id].price_usd == 0.4, "it counts at its highest cost"
+    assert book.spent_usd == pytest.approx(0.9), "as the ledger has it"
 
 
 def test_a_failure_that_cannot_be_written_is_quarantined_all_the_same(ledger):
@@ -133,37 +132,6 @@ def test_a_failure_that_cannot_be_written_is_quarantined_all_the_same(ledger):
         book.announce(sends(A, may_cost_usd=0.4))
         book.settle([Failure(A.request_id, "not_json", "d", CUT_EMOJI)])
     assert states(ledger, A) == ["quarantined"]
-
-
-def test_in_a_group_an_outcome_too_many_fails_alone(ledger):
-    async def settle_all(book):
-        with grouped(book) as writer:
-            return await asyncio.gather(
-                *(writer.settle(one) for one in (answer(A), answer(B), answer(C))), return_exceptions=True
-            )
-
-    with registered_worker(ledger, run="r") as worker:
-        book = book_of(ledger, worker)
-        book.announce(sends(A, C))
-        ended = asyncio.run(settle_all(book))
-    assert [type(one).__name__ for one in ended] == ["NoneType", "LedgerError", "NoneType"]
-    assert states(ledger, A, C) == ["answered", "answered"]
-
-
-def test_what_was_received_is_settled_when_nobody_waits_for_it_any_more(ledger):
-    async def interrupted(book):
-        with grouped(book) as writer:
-            waiting = [asyncio.ensure_future(writer.settle(answer(one))) for one in (A, B)]
-            await asyncio.sleep(0)
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-
-    with registered_worker(ledger, run="r") as worker:
-        book = book_of(ledger, worker)
-        book.announce(sends(A, B))
-        asyncio.run(interrupted(book))
-    assert states(ledger, A, B) == ["answered", "answered"]
 
 
 def test_a_ledger_that_is_locked_for_a_while_is_waited_for(tmp_path, monkeypatch):
@@ -212,38 +180,101 @@ def test_a_commit_that_nobody_confirmed_is_not_booked_twice(ledger):
     assert totals.price_usd == pytest.approx(0.45)
 
 
-def test_replies_are_kept_beside_a_ledger_that_stays_away_and_taken_in_later(url, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(patience_module, "_PATIENCE_SECONDS", 0.3)
-    kept = tmp_path / "kept"
+def away(_):
+    raise OperationalError("BEGIN", None, ConnectionError("the server is down"))
 
-    def away(connection):
-        raise OperationalError("BEGIN", None, ConnectionError("the server is down"))
 
-    with open_ledger(url, server_unsettled=kept) as ledger, registered_worker(ledger, run="r") as worker:
+def test_a_ledger_that_stays_away_ends_the_purchase_and_what_was_in_flight_is_named_lost(ledger, monkeypatch, caplog):
+    monkeypatch.setattr(retries_module, "_LONGEST_SECONDS", 0.3)
+    with registered_worker(ledger, run="r") as worker:
         book = book_of(ledger, worker)
-        book.announce(sends(A, B, C, may_cost_usd=0.4))
+        book.announce(sends(A, B, may_cost_usd=0.4))
+        book.settle([answer(B)])
         event.listen(ledger.engine, "begin", away)
-        with pytest.raises(LedgerAwayError, match="1 replies that were paid for are kept in"):
+        with pytest.raises(LedgerError, match=r"could not be written for 0 s .the server is down"):
             book.settle([answer(A)])
-        with pytest.raises(LedgerAwayError):
-            book.settle([Setback(B.request_id, "unusable", "not_json", "d", CUT_EMOJI, price_usd=0.2)])
-        with pytest.raises(LedgerAwayError):
-            book.announce(sends(B))
+        with pytest.raises(LedgerError):
+            book.announce(sends(C))
         book.release()
         event.remove(ledger.engine, "begin", away)
-        folder = ledger.unsettled
-        assert len(list(folder.glob("*.jsonl"))) == 2
-        copies = {file: file.read_bytes() for file in folder.glob("*.jsonl")}
-        assert ledger_totals(ledger).answered == 0
-    for _ in range(2):
-        with open_ledger(url, server_unsettled=kept) as ledger:
-            totals = ledger_totals(ledger)
-            assert states(ledger, A, B, C) == ["answered", "pending", "pending"]
-            assert totals.price_usd == pytest.approx(0.25 + 0.4), "the second could not be written, at its highest cost"
-            assert (totals.uncertain, totals.uncertain_usd) == (1, 0.4), "of the third nobody knows"
-            assert not list(folder.glob("*.jsonl"))
-        for file, written in copies.items():  # a program that was killed before it removed them
-            file.write_bytes(written)
+        assert "the ledger is away at the end of a purchase" in caplog.text
+    totals = ledger_totals(ledger)
+    assert (totals.requests, totals.answered, totals.uncertain, totals.uncertain_usd) == (2, 1, 1, 0.4)
+    with registered_worker(ledger, run="r") as worker:
+        book = book_of(ledger, worker)
+        book.name_lost()
+        assert book.announce(sends(A, B)) == [True, False]
+        book.settle([answer(A)])
+    assert sorted(outcomes(ledger)) == ["answered", "answered", "lost"]
+
+
+def test_settling_goes_on_when_the_ledger_is_back(ledger, caplog):
+    with registered_worker(ledger, run="r") as worker:
+        book = book_of(ledger, worker)
+        book.announce(sends(A))
+        event.listen(ledger.engine, "begin", away)
+        timer = threading.Timer(0.5, lambda: event.remove(ledger.engine, "begin", away))
+        timer.start()
+        book.settle([answer(A)])
+        timer.join()
+    assert outcomes(ledger) == ["answered"]
+    assert caplog.text.count("the ledger is away, waiting for it") == 1
+
+
+def test_replies_that_an_older_program_kept_beside_the_ledger_are_not_passed_over(url, tmp_path, monkeypatch):
+    """Without them their requests would be bought a second time."""
+    monkeypatch.chdir(tmp_path)
+    address = make_url(url)
+    beside = Path(f"{address.database}.unsettled")
+    if address.get_backend_name() == "postgresql":
+        beside = Path(".presel/unsettled") / f"{address.host}-{address.port}-{address.database}"
+    beside.mkdir(parents=True)
+    (beside / "1-a.part").touch()  # never finished, and never taken in
+    with open_ledger(url):
+        pass
+    (beside / "1-a.jsonl").touch()
+    with (
+        pytest.raises(LedgerError, match=r"holds 1 files with replies that were paid for.*`presel batches list` once"),
+        open_ledger(url),
+    ):
+        pass
+
+
+def test_who_reads_and_who_writes_do_not_wait_for_each_other(url, monkeypatch):
+    monkeypatch.setattr(ledger_module, "_BUSY_SECONDS", 0)
+    monkeypatch.setattr(retries_module, "_LONGEST_SECONDS", 0.0)
+    with open_ledger(url) as ledger, registered_worker(ledger, run="r") as worker:
+        book = book_of(ledger, worker)
+        book.announce(sends(A))
+        with ledger.writer.begin() as connection:
+            connection.execute(update(REQUESTS).values(state="answered"))
+            with open_ledger(url) as other:
+                assert states(other, A) == ["pending"]
+                assert ledger_totals(other).pending == 1
+            assert book.run_spent_usd == 0
+            connection.rollback()
+        with ledger.engine.connect() as reader:
+            assert reader.execute(select(ATTEMPTS.c.outcome)).scalars().all() == ["asked"]
+            book.settle([answer(A)])
+            assert book.announce(sends(B)) == [True]
+        assert states(ledger, A, B) == ["answered", "pending"]
+
+
+def test_many_threads_write_through_one_book_also_when_its_lock_is_lost(ledger):
+    def buy(request):
+        assert book.announce(sends(request)) == [True]
+        book.settle([answer(request, price=0.01)])
+
+    many = [identified(f"x{number}") for number in range(96)]
+    with registered_worker(ledger, run="r") as worker, ThreadPoolExecutor(16) as pool:
+        book = book_of(ledger, worker)
+        book.announce(sends(A))
+        cut_off(ledger, worker)
+        assert list(pool.map(buy, many)) == [None] * 96
+        assert book.spent_usd == pytest.approx(0.96)
+        with registered_worker(ledger, run="other") as second:
+            assert book_of(ledger, second).announce(sends(A)) == [False], "it is seen to be alive"
+    assert ledger_totals(ledger).answered == 96
 
 
 def test_what_a_kill_left_in_flight_counts_at_once(ledger):

@@ -4,11 +4,12 @@ import threading
 import pytest
 from sqlalchemy import inspect
 
-from components.instructions.ledger.book import LedgerBook, open_batches_of
+from components.instructions.ledger.batches import open_batches_of
+from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import LedgerError, find_entries, open_ledger
 from components.instructions.ledger.migration import LATEST
 from components.instructions.ledger.tables import METADATA
-from components.instructions.ledger.totals import answered_sample_ids, ledger_cost, ledger_totals
+from components.instructions.ledger.totals import ledger_cost, ledger_totals
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.provider import Answer, Failure, Send, Setback
 from components.instructions.request import InstructionRequest, RequestSpecification, identify_request
@@ -48,11 +49,11 @@ def attempts_of(ledger):
         return [tuple(row)[1:] for row in connection.exec_driver_sql(statement)]
 
 
-def test_an_answer_survives_closing(url):
-    with open_ledger(url) as ledger, registered_worker(ledger, run="r") as worker:
+def test_an_answer_survives_closing(new_url):
+    with open_ledger(new_url) as ledger, registered_worker(ledger, run="r") as worker:
         assert book_of(ledger, worker).announce(sends(A, B)) == [True, True]
         book_of(ledger, worker).settle([answer(A)])
-    with open_ledger(url) as ledger:
+    with open_ledger(new_url) as ledger:
         entries = find_entries(ledger, [A.request_id, B.request_id, C.request_id])
     assert set(entries) == {A.request_id, B.request_id}
     entry = entries[A.request_id]
@@ -182,7 +183,6 @@ def test_totals_per_run(ledger):
     assert (first.requests, first.attempts, first.pending) == (2, 2, 0)
     assert (second.requests, second.pending, second.price_usd) == (1, 1, 0.0)
     assert ledger_totals(ledger, run="none").requests == 0
-    assert answered_sample_ids(ledger) == {"t/a"}
 
 
 def test_many_requests_at_once(ledger, book):
@@ -302,12 +302,12 @@ def test_the_migrations_make_the_tables_that_the_program_declares(ledger):
         assert {index["name"] for index in found.get_indexes(table.name)} == {index.name for index in table.indexes}
 
 
-def test_a_ledger_of_a_newer_program_is_refused(url):
-    with open_ledger(url) as ledger, ledger.engine.begin() as connection:
+def test_a_ledger_of_a_newer_program_is_refused(new_url):
+    with open_ledger(new_url) as ledger, ledger.engine.begin() as connection:
         connection.exec_driver_sql("update alembic_version set version_num = '0099'")
     with (
         pytest.raises(LedgerError, match=f"version 0099, this program knows versions up to {LATEST}"),
-        open_ledger(url),
+        open_ledger(new_url),
     ):
         pass
 

@@ -47,16 +47,16 @@ def write_ledger(url: str, version: str, *statements: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["0001", "0002"])
-def test_what_was_bought_is_kept_and_tokens_may_be_many(url, version):
+def test_what_was_bought_is_kept_and_tokens_may_be_many(new_url, version):
     write_ledger(
-        url,
+        new_url,
         version,
         REQUEST.format(id="a", state="answered"),
         ATTEMPT.format(id="a", outcome="answered"),
         REQUEST.format(id="b", state="pending"),
         ATTEMPT.format(id="b", outcome="lost"),
     )
-    with open_ledger(url) as ledger:
+    with open_ledger(new_url) as ledger:
         entry = find_entries(ledger, ["a"])["a"]
         assert (entry.state, entry.price_usd, entry.input_tokens) == ("answered", 0.02, 100)
         many = 3 * 2**31
@@ -67,13 +67,13 @@ def test_what_was_bought_is_kept_and_tokens_may_be_many(url, version):
         assert (totals.input_tokens, type(totals.input_tokens)) == (2 * many, int)
         with ledger.engine.connect() as connection:
             assert connection.execute(select(REQUESTS.c.output_tokens)).scalars().all() == [many, many]
-    with open_ledger(url) as ledger:
+    with open_ledger(new_url) as ledger:
         assert ledger_totals(ledger).requests == 2
 
 
-def test_open_batches_of_an_older_program_may_have_been_handed_in(url):
+def test_open_batches_of_an_older_program_may_have_been_handed_in(new_url):
     write_ledger(
-        url,
+        new_url,
         "0002",
         BATCH.format(number=1, kind="batch", reference="batch_17", state="open"),
         BATCH.format(number=2, kind="batch", reference="", state="open"),
@@ -81,7 +81,7 @@ def test_open_batches_of_an_older_program_may_have_been_handed_in(url):
         BATCH.format(number=4, kind="people", reference="/to-write", state="open"),
         BATCH.format(number=5, kind="batch", reference="batch_16", state="closed"),
     )
-    with open_ledger(url) as ledger:
+    with open_ledger(new_url) as ledger:
         with ledger.engine.connect() as connection:
             rows = connection.execute(select(BATCHES.c.endpoint, BATCHES.c.submitted_at).order_by(BATCHES.c.number))
             assert [tuple(row) for row in rows] == [

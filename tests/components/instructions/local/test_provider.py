@@ -13,21 +13,18 @@ import pytest
 import yaml
 from sqlalchemy import select
 
+from components.instructions import purchase_loop
 from components.instructions.buy import BuyResult, InstructionError, buy_instructions
 from components.instructions.ledger.ledger import Ledger, open_ledger
-from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
+from components.instructions.ledger.tables import ATTEMPTS
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.local.pinned_model import UnpinnedModelError
 from components.instructions.local.provider import LocalProvider, NothingUsableError
 from components.instructions.provider import Answer, Failure
-from components.instructions.replies.judge import bill_of
 from components.instructions.request import InstructionRequest, identify_request
-from components.instructions.sent_image import SentImage
 from components.instructions.spending.prices import UnknownPriceError
-from components.instructions.spending.purse import BudgetSpentError
 from components.models.vlm.labels import encode_prompt
 from components.models.vlm.write import write_responses
-from components.parameters.instructions import Price
 from components.pool.images import load_image
 from components.pool.samples import sample_identity
 from demo.drawing import draw
@@ -163,7 +160,7 @@ def test_instructions_come_and_are_written_once(
     assert ledger_totals(ledger, run="two").attempts == 0
 
 
-def test_a_run_that_writes_nothing_does_without_torch(
+def test_a_run_that_writes_nothing_does_without_torch_and_never_needs_an_http_client(
     ledger: Ledger,
     requests: list[InstructionRequest],
     make_provider: Callable[..., LocalProvider],
@@ -186,7 +183,9 @@ provider = LocalProvider(
 with open_ledger({url!r}) as ledger:
     bought = buy_instructions({requests!r}, provider=provider, ledger=ledger)
 assert (bought.asked, bought.reused) == (0, {len(requests)}), bought
-assert not {{"torch", "transformers"}} & set(sys.modules)
+assert not {{"torch", "transformers", "openai", "httpx"}} & set(sys.modules)
+import components.instructions.local.writer
+assert not {{"openai", "components.instructions.endpoint.endpoint"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
@@ -217,31 +216,6 @@ def test_sampling_is_not_the_likeliest_and_the_same_each_time(
         return [answers[send.request.request_id] for send in book.sends]
 
     assert written(2.0) == written(2.0) != written(0.0)
-
-
-def test_unusable_responses_are_sent_back_and_then_quarantined(
-    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
-) -> None:
-    provider = make_provider(CONVERSE, batch_size=2, repairs=2, price=(1.0, 2.0))
-    with pytest.raises(InstructionError, match="none of 3 samples"):
-        buy_instructions(requests[:3], provider=provider, ledger=ledger)
-    rows = attempts(ledger)
-    assert [(row.kind, row.outcome) for row in rows] == [
-        ("first", "unusable"), ("repair", "unusable"), ("repair", "failed"),
-    ] * 3  # fmt: skip
-    assert all(row.raw_text and row.output_tokens for row in rows if "empty" not in row.error)
-    # What is sent back is longer than what was asked.
-    assert all(late.input_tokens > early.input_tokens for early, late in zip(rows[::3], rows[1::3], strict=True))
-    totals = ledger_totals(ledger)
-    assert (totals.quarantined, totals.attempts, totals.pending) == (3, 9, 0)
-    assert totals.price_usd == pytest.approx((totals.input_tokens + 2 * totals.output_tokens) / 1e6)
-    with ledger.engine.connect() as connection:
-        reasons = set(connection.execute(select(REQUESTS.c.reason)).scalars())
-    assert reasons <= {"not_json", "cut_off", "empty"}
-
-    with pytest.raises(InstructionError, match="none of 3 samples"):
-        buy_instructions(requests[:3], provider=provider, ledger=ledger)
-    assert ledger_totals(ledger).attempts == 9
 
 
 def test_what_the_model_reads(
@@ -294,18 +268,6 @@ def test_another_architecture_its_system_message_and_the_size_of_the_image(
     assert plain - read(DESCRIBE, 32) == (64 * 32 - 32 * 16) // 16**2
     system = {**DESCRIBE, "system": "You write data."}
     assert read(system, 64) != plain
-
-
-def test_a_missing_and_a_changed_image_are_left_out(
-    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
-) -> None:
-    Path(requests[0].uri).unlink()
-    Path(requests[1].uri).write_bytes(Path(requests[2].uri).read_bytes())
-    bought = buy_instructions(requests, provider=make_provider(batch_size=5), ledger=ledger)
-    reasons = {dropped.sample_id: dropped.reason for dropped in bought.dropped}
-    assert reasons == {requests[0].sample_id: "missing", requests[1].sample_id: "changed"}
-    assert bought.instructions.num_rows == 3
-    assert [row.outcome for row in attempts(ledger)] == ["answered"] * 3, "nothing is said of them for good"
 
 
 def test_images_alone_that_fail_load_no_model(
@@ -364,24 +326,6 @@ def test_the_price_is_that_of_the_tokens_the_model_read_and_wrote(
     assert bought.price_usd == pytest.approx(sum(row["price_usd"] for row in rows))
 
 
-def test_a_spent_budget_stops_before_a_request_and_keeps_what_came(
-    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
-) -> None:
-    provider = make_provider(price=(1.0, 1.0))
-    identified = identify_request(requests[0], provider.specify(requests[:1])[0])
-    price = Price.model_validate(price_row(1.0, 1.0))
-    most = bill_of(identified, SentImage("", b"", 64, 64), price=price, batch=False).may_cost_usd
-    limited = make_provider(price=(1.0, 1.0), purchase={"spend_at_most_usd": most * 2.2})
-    with pytest.raises(BudgetSpentError, match="spend_at_most_usd"):
-        buy_instructions(requests, provider=limited, ledger=ledger, run="r")
-    totals = ledger_totals(ledger, run="r")
-    assert 2 <= totals.answered < 5
-    assert (totals.pending, totals.uncertain) == (0, 0)
-    assert totals.price_usd <= most * 2.2
-    bought = buy_instructions(requests, provider=provider, ledger=ledger, run="r2")
-    assert (bought.asked, bought.reused) == (5 - totals.answered, totals.answered)
-
-
 def test_a_free_model_needs_no_budget(
     ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
 ) -> None:
@@ -390,11 +334,16 @@ def test_a_free_model_needs_no_budget(
 
 
 def test_a_model_that_writes_nothing_usable_is_stopped(
-    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+    ledger: Ledger,
+    requests: list[InstructionRequest],
+    make_provider: Callable[..., LocalProvider],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    provider = make_provider(CONVERSE, batch_size=2, max_output_tokens=20, purchase={"breaker_failures": 2})
-    with pytest.raises(NothingUsableError, match="2 responses in a row"):
-        buy_instructions(requests, provider=provider, ledger=ledger)
+    provider = make_provider(CONVERSE, batch_size=2, max_output_tokens=20)
+    with monkeypatch.context() as patched:
+        patched.setattr(purchase_loop, "BREAKER_FAILURES", 2)
+        with pytest.raises(NothingUsableError, match="2 attempts in a row"):
+            buy_instructions(requests, provider=provider, ledger=ledger)
     assert [(row.kind, row.outcome) for row in attempts(ledger)] == [("first", "unusable")] * 2
 
     # The next run goes on with what has to be sent back.

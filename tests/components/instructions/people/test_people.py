@@ -18,8 +18,9 @@ from PIL import Image
 from sqlalchemy import update
 
 from components.instructions.buy import BuyResult, buy_instructions
-from components.instructions.image_streak import ImagesAwayError
-from components.instructions.ledger.book import LedgerBook, open_batches_of
+from components.instructions.images_away import ImagesAwayError
+from components.instructions.ledger.batches import open_batches_of
+from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import Ledger, find_entries
 from components.instructions.ledger.tables import ATTEMPTS, BATCHES
 from components.instructions.ledger.totals import ledger_cost
@@ -31,8 +32,8 @@ from components.instructions.people.importing import PeopleImport, import_from_p
 from components.instructions.people.provider import PeopleProvider
 from components.instructions.people.written import WrittenFileError, read_written
 from components.instructions.provider import Answer, Send
+from components.instructions.purchase_errors import PurchaseStoppedError
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
-from components.instructions.spending.purse import PurchaseStoppedError
 from components.parameters.instructions import InstructionParameters
 from components.pool.samples import Turn, sample_identity
 from components.training_set.export import ExportError
@@ -301,7 +302,7 @@ def test_label_studio_there_and_back(project):
     ]
     file = exported(project, [task | {"id": n, "annotations": annotations[n]} for n, task in enumerate(tasks)])
     result = project.take_in(file)
-    assert [(fate.where, fate.name) for fate in result.fates] == [
+    assert [(entry.where, entry.verdict) for entry in result.entries] == [
         ("task 1", "imported"),
         ("task 2", "imported"),
         ("task 3", "not_written"),
@@ -365,9 +366,9 @@ def test_what_breaks_a_rule_stays_out_and_can_be_corrected(project, task, cells,
     )
     result = project.take_in(broken)
     assert counts(result) == {reason: 1, "not_written": 1}
-    fate = result.fates[0]
-    assert (fate.where, fate.request_id, fate.name) == ("row 2", identified[0].request_id, "rule_broken")
-    assert fate.detail
+    entry = result.entries[0]
+    assert (entry.where, entry.request_id, entry.verdict) == ("row 2", identified[0].request_id, "rule_broken")
+    assert entry.detail
     assert (result.imported, result.price_usd, result.still_out) == (0, 0.0, 2)
     assert project.state(identified[0]) == "pending"
 
@@ -621,7 +622,7 @@ def test_blank_rows_are_no_entries_and_a_second_row_of_a_request_is_compared(pro
     header, row, *_ = file.read_bytes().decode("utf-8-sig").split("\r\n")
     file.write_bytes("\r\n".join([header, ",,,", "", row, row.replace("Blue.", "Green."), row]).encode())
     result = project.take_in(file)
-    assert [(fate.where, fate.name) for fate in result.fates] == [
+    assert [(entry.where, entry.verdict) for entry in result.entries] == [
         ("row 4", "imported"),
         ("row 5", "answered_differently"),
         ("row 6", "already_imported"),

@@ -10,10 +10,10 @@ from components.instructions.spending.estimate import (
     estimate_request,
     estimate_requests,
     provider_price,
-    text_tokens,
     unit_costs,
 )
 from components.instructions.spending.prices import UnknownPriceError, find_price, image_tokens, token_cost
+from components.instructions.spending.tokens import estimate_tokens
 from components.parameters.instructions import FixedTokens, PatchTokens, Price, TileTokens
 from components.schemas import IMAGES, SAMPLES
 from tests.components.instructions.conftest import instruction_parameters, purchase_parameters
@@ -71,7 +71,7 @@ def test_an_estimate_by_hand(tmp_path):
     assert (found.input_tokens, found.output_tokens) == (25 + 4 + 64, 50)
     assert found.price_usd == pytest.approx((93 * 3 + 50 * 6) / 1e6)
     assert found.highest_usd == pytest.approx((93 * 3 + 80 * 6) / 1e6)
-    assert text_tokens("abcde") == 2
+    assert estimate_tokens(["abcde", ""], image_tokens=0).expected == 2 + 4
 
 
 @pytest.mark.parametrize(

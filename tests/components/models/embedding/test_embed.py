@@ -72,7 +72,6 @@ def reference_vectors(shas, uris, encoder: EncoderParameters) -> np.ndarray:
     return np.concatenate(rows)
 
 
-@pytest.mark.slow
 def test_worker_processes_give_the_same_vectors(plain_encoder_folder: Path, tmp_path: Path):
     shas, uris = make_pool(tmp_path / "pool", 11)
     run(shas, uris, tmp_path / "one", parameters(plain_encoder_folder))
@@ -241,7 +240,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_killed_run_continues_where_it_was(plain_encoder_folder: Path, tmp_path: Path):
     shas, uris = make_pool(tmp_path / "pool", 24)
     encoder = parameters(plain_encoder_folder, workers=1)

@@ -1,11 +1,7 @@
 import contextlib
 import json
-import os
 import pickle
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,60 +16,47 @@ ROOT = Path(__file__).resolve().parents[4]
 SETTINGS: dict[str, Any] = {"batch_size": 2, "checkpoint_every": 2, "lora_dropout": 0.1, "gradient_accumulation": 2}
 EPOCHS = 4  # 8 samples, 4 per update: 8 updates
 
-KILLED_RUN = """
-import sys
-from pathlib import Path
-from tests.components.models.training.runs import run, vlm_parameters
-from tests.components.models.training.test_checkpoints import EPOCHS, SETTINGS
-from tests.components.models.vlm.samples import draw_samples
-
-model, images, folder = (Path(argument) for argument in sys.argv[1:])
-
-def on_log(row):
-    print("update", row.step, flush=True)
-    if row.step == 5:
-        sys.stdin.readline()  # held here until it is killed
-
-run(draw_samples(images, 8, seed=3), folder, vlm=vlm_parameters(model), epochs=EPOCHS, on_log=on_log, **SETTINGS)
-"""
-
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("images")
 
 
+class RunEndedError(Exception):
+    """Ends a run in the middle, as a kill does; `tests/flows/test_kill.py` really kills one."""
+
+
 @pytest.fixture
-def killed(killed_once: Path, tmp_path: Path) -> Path:
-    """Folder of a run that was killed in its fifth update."""
-    return shutil.copytree(killed_once, tmp_path / "killed")
+def interrupted(interrupted_once: Path, tmp_path: Path) -> Path:
+    """Folder of a run that ended in its fifth update."""
+    return shutil.copytree(interrupted_once, tmp_path / "interrupted")
 
 
 @pytest.fixture(scope="module")
-def killed_once(toy_llava: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "killed"
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED_RUN, str(toy_llava), str(images), str(folder)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip() == "update 5":
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+def interrupted_once(toy_llava: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "interrupted"
+
+    def end(row: TrainingLogRow) -> None:
+        if row.step == 5:
+            raise RunEndedError
+
+    with pytest.raises(RunEndedError):
+        run(
+            draw_samples(images, 8, seed=3),
+            folder,
+            vlm=vlm_parameters(toy_llava),
+            epochs=EPOCHS,
+            on_log=end,
+            **SETTINGS,
+        )
     names = sorted(path.name for path in (folder / "checkpoints").iterdir())
     assert names == ["checkpoint-2", "checkpoint-4"]
     assert not (folder / "adapter").exists()
     return folder
 
 
-def test_a_killed_run_continues_and_ends_where_an_uninterrupted_one_does(
-    toy_llava: Path, images: Path, killed: Path, tmp_path: Path
+def test_an_interrupted_run_continues_and_ends_where_an_uninterrupted_one_does(
+    toy_llava: Path, images: Path, interrupted: Path, tmp_path: Path
 ):
     samples = draw_samples(images, 8, seed=3)
     vlm = vlm_parameters(toy_llava)
@@ -81,40 +64,40 @@ def test_a_killed_run_continues_and_ends_where_an_uninterrupted_one_does(
     rows: list[TrainingLogRow] = []
     hook = register_optimizer_step_post_hook(lambda *_: executed.append(1))
     try:
-        resumed = run(samples, killed, vlm=vlm, epochs=EPOCHS, on_log=rows.append, **SETTINGS)
+        resumed = run(samples, interrupted, vlm=vlm, epochs=EPOCHS, on_log=rows.append, **SETTINGS)
     finally:
         hook.remove()
     whole = run(samples, tmp_path / "whole", vlm=vlm, epochs=EPOCHS, **SETTINGS)
     assert (resumed.updates, resumed.resumed_at, len(executed)) == (8, 4, 4)
     assert (whole.updates, whole.resumed_at) == (8, 0)
-    assert_same_adapter(killed, tmp_path / "whole", tolerance=1e-6)
+    assert_same_adapter(interrupted, tmp_path / "whole", tolerance=1e-6)
     assert [row.step for row in rows] == list(range(1, 9))
     assert resumed.log["loss"].to_pylist() == pytest.approx(whole.log["loss"].to_pylist(), abs=1e-5)
-    assert not (killed / "checkpoints").exists()
+    assert not (interrupted / "checkpoints").exists()
 
 
-def test_another_run_does_not_continue_it(toy_llava: Path, images: Path, killed: Path, tmp_path: Path, caplog):
+def test_another_run_does_not_continue_it(toy_llava: Path, images: Path, interrupted: Path, tmp_path: Path, caplog):
     samples = draw_samples(images, 8, seed=3)
     vlm = vlm_parameters(toy_llava)
     changed = SETTINGS | {"learning_rate": 0.02}
-    result = run(samples, killed, vlm=vlm, epochs=EPOCHS, **changed)
+    result = run(samples, interrupted, vlm=vlm, epochs=EPOCHS, **changed)
     assert (result.updates, result.resumed_at) == (8, 0)
     assert "belongs to other samples, parameters or versions" in caplog.text
     run(samples, tmp_path / "fresh", vlm=vlm, epochs=EPOCHS, **changed)
-    assert_same_adapter(killed, tmp_path / "fresh", tolerance=0.0)
+    assert_same_adapter(interrupted, tmp_path / "fresh", tolerance=0.0)
 
 
-def test_an_incomplete_checkpoint_is_ignored(toy_llava: Path, images: Path, killed: Path):
-    newest = killed / "checkpoints" / "checkpoint-4"
+def test_an_incomplete_checkpoint_is_ignored(toy_llava: Path, images: Path, interrupted: Path):
+    newest = interrupted / "checkpoints" / "checkpoint-4"
     (newest / "complete.json").unlink()
     (newest / "optimizer.pt").write_bytes(b"half")
-    result = run(draw_samples(images, 8, seed=3), killed, vlm=vlm_parameters(toy_llava), epochs=EPOCHS, **SETTINGS)
+    result = run(draw_samples(images, 8, seed=3), interrupted, vlm=vlm_parameters(toy_llava), epochs=EPOCHS, **SETTINGS)
     assert (result.updates, result.resumed_at) == (8, 2)
 
 
-def test_other_samples_are_another_run(toy_llava: Path, images: Path, killed: Path):
+def test_other_samples_are_another_run(toy_llava: Path, images: Path, interrupted: Path):
     samples = draw_samples(images, 8, seed=3)[:7]
-    result = run(samples, killed, vlm=vlm_parameters(toy_llava), epochs=1, **SETTINGS)
+    result = run(samples, interrupted, vlm=vlm_parameters(toy_llava), epochs=1, **SETTINGS)
     assert result.resumed_at == 0
 
 
@@ -127,9 +110,9 @@ class Harmful:
 
 
 @pytest.mark.parametrize("file", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"])
-def test_a_checkpoint_never_runs_code(toy_llava: Path, images: Path, killed: Path, tmp_path: Path, file: str):
+def test_a_checkpoint_never_runs_code(toy_llava: Path, images: Path, interrupted: Path, tmp_path: Path, file: str):
     mark = tmp_path / "executed"
-    path = killed / "checkpoints" / "checkpoint-4" / file
+    path = interrupted / "checkpoints" / "checkpoint-4" / file
     assert path.is_file()
     path.write_bytes(pickle.dumps(Harmful(mark)))
     samples = draw_samples(images, 8, seed=3)
@@ -137,10 +120,10 @@ def test_a_checkpoint_never_runs_code(toy_llava: Path, images: Path, killed: Pat
     harmless = file == "training_args.bin"
     refused = contextlib.nullcontext() if harmless else pytest.raises(pickle.UnpicklingError, match=r"(?i)weights.only")
     with refused:
-        run(samples, killed, vlm=vlm_parameters(toy_llava), epochs=EPOCHS, **SETTINGS)
+        run(samples, interrupted, vlm=vlm_parameters(toy_llava), epochs=EPOCHS, **SETTINGS)
     assert not mark.exists()
 
 
-def test_the_mark_holds_the_log(killed: Path):
-    record = json.loads((killed / "checkpoints" / "checkpoint-4" / "complete.json").read_text())
+def test_the_mark_holds_the_log(interrupted: Path):
+    record = json.loads((interrupted / "checkpoints" / "checkpoint-4" / "complete.json").read_text())
     assert [row["step"] for row in record["rows"]] == [1, 2, 3, 4]

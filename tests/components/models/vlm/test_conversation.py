@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
@@ -130,7 +130,6 @@ def test_tokenizer_that_joins_prompt_and_response_is_named() -> None:
 texts = st.text(alphabet=st.sampled_from("ab Q0R1é<>/s[]\n"), max_size=12)
 
 
-@settings(deadline=None)
 @given(st.lists(st.builds(Turn, texts, texts), min_size=1, max_size=4))
 def test_prompt_is_what_stands_before_the_response(turns: list[Turn]) -> None:
     template = template_of(PLAIN)

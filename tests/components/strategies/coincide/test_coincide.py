@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.schemas import CHOSEN
@@ -115,7 +115,6 @@ def slow_greedy_mmd(vectors, count, gamma):
     return picks
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     # Of two members either stands for the pair as well as the other.
     st.integers(1, 25).filter(lambda size: size != 2),

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.strategies.presel.task_importance import importance_temperature, task_importance
@@ -31,7 +31,6 @@ def test_far_apart_scores_do_not_overflow():
     assert (first.weight, second.weight) == (1.0, 0.0)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(SCORES, min_size=1, max_size=6), st.floats(-2, 2), st.randoms(use_true_random=False))
 def test_invariants(groups, shift, shuffle):
     tasks = [f"task {at}" for at, group in enumerate(groups) for _ in group]

@@ -1,0 +1,392 @@
+"""The purchase loop: take requests, open images, set money aside, announce, send, judge, settle, until all is through.
+
+Every provider that is paid buys through it; what differs between them is a `Sender`. As many groups as may be in flight
+are served side by side on one event loop; images are opened and the ledger is written in threads.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from components.instructions.circuit_breaker import CircuitBreaker
+from components.instructions.images_away import MissingImageRun
+from components.instructions.provider import (
+    Answer,
+    BatchTakenOverError,
+    Failure,
+    OpenBatch,
+    Outcome,
+    PurchaseBook,
+    Send,
+    Setback,
+    SetbackOutcome,
+)
+from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
+from components.instructions.replies.judge import judge_reply
+from components.instructions.reply import Reply, SendFailure
+from components.instructions.request import IdentifiedRequest
+from components.instructions.request_queue import RequestQueue
+from components.instructions.sender import GroupResult, ImageT, OpenRequest, PreparedRequest, Sender
+from components.instructions.sent_image import ImageUnavailableError
+from components.instructions.spending.bill import Bill, bill_of
+from components.instructions.spending.money_reserve import MoneyReserve
+from components.parameters.instructions import Price
+from components.pool.images import ImageError
+
+_LOG = logging.getLogger(__name__)
+# Times a request is sent when no reply comes: with the back-off of an endpoint these outlast a minute of trouble.
+ATTEMPTS = 6
+# Attempts without one usable answer, in a row over all requests, after which a purchase stops: by chance that happens
+# to no template that is worth its money, and fifty replies are cents.
+BREAKER_FAILURES = 50
+# Rejected requests that are too few to tell a fault of theirs from one of the endpoint.
+_FEW = 10
+# Outcomes in one durable write.
+_SETTLED_AT_ONCE = 500
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseTerms:
+    """What a purchase goes by.
+
+    Attributes:
+        price: of the model.
+        repairs: times a response that breaks a rule is sent back.
+        spend_at_most_usd: dollars; of the run, with what it has spent before.
+    """
+
+    price: Price
+    repairs: int
+    spend_at_most_usd: float
+
+
+class PurchaseLoop(Generic[ImageT]):
+    """One purchase. Make it inside the event loop that it runs on.
+
+    Args:
+        book: where sends are written down.
+        sender: how they are sent.
+        terms: what it may take.
+    """
+
+    def __init__(self, book: PurchaseBook, sender: Sender[ImageT], *, terms: PurchaseTerms) -> None:
+        self._book = book
+        self._sender = sender
+        self._terms = terms
+        self._money = MoneyReserve(terms.spend_at_most_usd)
+        self._breaker = CircuitBreaker(BREAKER_FAILURES)
+        self._missing_images = MissingImageRun()
+        self._queue = RequestQueue(sender.group_size)
+        self._rejections = 0
+        self._through: set[str] = set()  # have their outcome, or stay out in a batch
+        self._replies = 0
+        self._still_out_usd = 0.0
+        self._unanswered: list[str] = []
+        self._why: Exception | None = None
+        self._stopped = asyncio.Event()
+        self._changed = asyncio.Event()  # set, and replaced, whenever a queue, the money or this changes
+        # Groups are filled one after the other, each as full as can be; single requests are opened side by side.
+        self._filling = asyncio.Semaphore(sender.groups_in_flight if sender.group_size == 1 else 1)
+
+    async def collect(self, batch: OpenBatch, bills: Sequence[Bill], result: GroupResult) -> None:
+        """Settle what has come of a batch of an earlier purchase, before `buy`.
+
+        Args:
+            batch: adopted.
+            bills: of each of its sends.
+            result: what has come.
+        """
+        replies = await _in_thread(self._book.unusable_replies, [one.request_id for one in batch.requests])
+        for bill in bills:
+            self._money.hold(bill.may_cost_usd)
+        self._queue.taken += len(bills)
+        asked = [OpenRequest(one, replies=tuple(replies.get(one.request_id, ()))) for one in batch.requests]
+        again = await self._settle(list(zip(asked, bills, strict=True)), result, batch)
+        self._done_with(len(again))  # `buy` finds those that are wanted in the ledger
+
+    async def buy(self, requests: Sequence[IdentifiedRequest]) -> None:
+        """Obtain every request; what is in flight is settled before an error is raised.
+
+        Raises:
+            BudgetSpentError: there is no money for the next request, and nothing in flight that could leave some.
+            ImagesAwayError: the images cannot be read.
+            EndpointFailsError: some requests had no reply after all attempts.
+        """
+        if self._why is not None:  # so said the batches that earlier purchases left
+            raise self._why
+        wanted = [one for one in requests if one.request_id not in self._through]
+        self._money.spent_usd = await _in_thread(lambda: self._book.run_spent_usd) + self._still_out_usd
+        # A run that ended after an unusable reply goes on with its repair: the reply is paid for.
+        replies = await _in_thread(self._book.unusable_replies, [one.request_id for one in wanted])
+        for one in wanted:
+            found = tuple(replies.get(one.request_id, ()))
+            self._queue.add([OpenRequest(one, "repair" if found else "first", found)])
+        lines = min(self._sender.groups_in_flight, len(wanted))
+        for error in await asyncio.gather(*(self._serve_groups() for _ in range(lines)), return_exceptions=True):
+            if error is not None:
+                raise error
+        if self._why is not None:
+            raise self._why
+        if self._unanswered:
+            raise EndpointFailsError(
+                f"{len(self._unanswered):,} of {len(requests):,} requests had no reply after {ATTEMPTS} attempts (the "
+                f"last: {self._unanswered[-1]}). Everything that came is kept; run again to ask for the rest"
+            )
+
+    async def _serve_groups(self) -> None:
+        finished = False
+        try:
+            while group := await self._next_group():
+                await self._serve(group)
+            finished = True
+        except (PurchaseStoppedError, EndpointFailsError) as why:
+            self._stop(why)
+        finally:
+            if not finished:  # for another reason, such as a ledger that is away: nobody may send any more
+                self._stopped.set()
+                self._notify()
+
+    async def _next_group(self) -> list[PreparedRequest[ImageT]]:
+        """Fill the next group with what there is money for; empty when nothing is left, or the purchase stops."""
+        group: list[PreparedRequest[ImageT]] = []
+        size = 0
+        async with self._filling:
+            while len(group) < self._sender.group_size and size < self._sender.group_bytes:
+                asked = None if self._stopped.is_set() else self._queue.take(len(group))
+                if asked is None:
+                    if group or not self._queue.taken or self._stopped.is_set():
+                        break
+                    await self._changed.wait()
+                    continue
+                opened = await self._open(asked)
+                if opened is None:
+                    continue
+                prepared, image_bytes = opened
+                if not await self._reserve(prepared.bill, wait=not group):
+                    self._queue.put_back(asked)
+                    self._notify()
+                    break
+                group.append(prepared)
+                size += image_bytes
+        return group
+
+    async def _open(self, asked: OpenRequest) -> tuple[PreparedRequest[ImageT], int] | None:
+        """Open the image of a request; None when it cannot be had, and then that is written down."""
+        identified = asked.identified
+        try:
+            image, size = await _in_thread(self._sender.open_image, identified.request)
+        except ImageUnavailableError as error:
+            self._done_with(1)
+            self._book.leave_out(identified, reason=error.reason, detail=error.detail)
+            self._missing_images.unavailable(identified.request.uri, error)
+            return None
+        except ImageError as error:
+            if (await _in_thread(self._book.announce, [Send(identified)]))[0]:
+                failure = Failure(identified.request_id, error.reason, error.detail)
+                await _in_thread(self._book.settle, [failure])
+            self._done_with(1)
+            return None
+        self._missing_images.available()
+        batch = self._sender.batches_at is not None
+        bill = bill_of(identified, image, price=self._terms.price, batch=batch, repair=asked.repair)
+        return PreparedRequest(asked, image, bill), size
+
+    async def _reserve(self, bill: Bill, *, wait: bool) -> bool:
+        """Set money aside; what is in flight mostly takes less than was set aside for it, and can be waited for."""
+        while not self._money.reserve(bill.may_cost_usd):
+            if not wait or self._stopped.is_set():
+                return False
+            if not self._money.in_flight:
+                self._stop(self._money.spent_error(bill.may_cost_usd))
+                return False
+            await self._changed.wait()
+        return True
+
+    async def _serve(self, group: list[PreparedRequest[ImageT]]) -> None:
+        """Send a group and settle it; what is to be sent again goes back into the queue, after a pause."""
+        tokens = sum(one.bill.tokens for one in group)
+        if not await self._unless_stopped(self._sender.wait_for_limits(tokens)):
+            self._let_go([one.bill for one in group])
+            return
+        granted, batch = await _in_thread(self._announce, group)
+        if len(granted) < len(group):
+            held = {one.open_request.identified.request_id for one in granted}
+            self._let_go([one.bill for one in group if one.open_request.identified.request_id not in held])
+        group.clear()
+        if not granted:
+            return
+        asked = [(one.open_request, one.bill) for one in granted]
+        try:
+            result = await self._sender.send(granted, batch)
+            again = await self._settle(asked, result, batch)
+        except BatchTakenOverError as taken_over:
+            # Another purchase took the batch while this one was not seen alive: it settles what comes of it.
+            _LOG.warning("%s; it is left to that run", taken_over)
+            self._let_go([bill for _, bill in asked])
+            return
+        if again:
+            if result.pause_seconds:
+                await self._unless_stopped(asyncio.sleep(result.pause_seconds))
+            self._queue.add(again)
+            self._done_with(len(again))
+
+    def _announce(
+        self, group: Sequence[PreparedRequest[ImageT]]
+    ) -> tuple[list[PreparedRequest[ImageT]], OpenBatch | None]:
+        """Announce a group; returns what of it may be sent, and the batch that it goes out in."""
+        sends, batch = [one.send for one in group], None
+        if self._sender.batches_at is None:
+            may = self._book.announce(sends)
+        else:
+            number, may = self._book.announce_batch("batch", sends, endpoint=self._sender.batches_at)
+            batch = OpenBatch(number, "", tuple(send for send, sent in zip(sends, may, strict=True) if sent))
+            if not batch.sends:
+                self._book.close_batch(number, sent=False)
+        return [one for one, sent in zip(group, may, strict=True) if sent], batch
+
+    async def _settle(
+        self, asked: Sequence[tuple[OpenRequest, Bill]], result: GroupResult, batch: OpenBatch | None
+    ) -> list[OpenRequest]:
+        """Judge and settle what came of a group; returns what is to be sent again, which counts as taken still."""
+        judged: list[tuple[Bill, Outcome, SendFailure | None]] = []
+        again: list[OpenRequest] = []
+        out: list[Bill] = []
+        self._replies += sum(isinstance(reply, Reply) for reply in result.replies)
+        for (one, bill), reply in zip(asked, result.replies, strict=True):
+            if reply is None:
+                out.append(bill)
+                self._through.add(one.identified.request_id)
+                continue
+            outcome, next_time = self._judge(one, bill, reply)
+            judged.append((bill, outcome, reply if isinstance(reply, SendFailure) else None))
+            if next_time is not None:
+                again.append(next_time)
+        outcomes = [outcome for _, outcome, _ in judged]
+        for start in range(0, len(outcomes), _SETTLED_AT_ONCE):
+            await _in_thread(self._book.settle, outcomes[start : start + _SETTLED_AT_ONCE])
+        if batch is not None and result.complete:
+            await _in_thread(self._book.close_batch, batch.number)
+        for bill, outcome, _ in judged:
+            unknown = isinstance(outcome, Setback) and outcome.outcome == "unknown"
+            self._money.book(bill.may_cost_usd, bill.may_cost_usd if unknown else outcome.price_usd)
+            if not isinstance(outcome, Setback):
+                self._through.add(outcome.request_id)
+        for bill in out:  # until it is collected it counts at its highest cost
+            self._money.book(bill.may_cost_usd, bill.may_cost_usd)
+            self._still_out_usd += bill.may_cost_usd
+        self._note_usable([(outcome, failure) for _, outcome, failure in judged])
+        if result.stop is not None:
+            self._stop(result.stop)
+        self._done_with(len(asked) - len(again))
+        return again
+
+    def _judge(self, asked: OpenRequest, bill: Bill, reply: Reply | SendFailure) -> tuple[Outcome, OpenRequest | None]:
+        """What a send comes to, and how its request goes on; None when it does not, or waits for all others."""
+        if isinstance(reply, SendFailure):
+            return self._judge_failure(asked, reply)
+        left = max(0, self._terms.repairs - len(asked.replies))
+        judged = judge_reply(asked.identified, reply, bill, repairs_left=left)
+        if judged.reply is None:
+            return judged.outcome, None
+        return judged.outcome, replace(asked, kind="repair", replies=(*asked.replies, judged.reply))
+
+    def _judge_failure(self, asked: OpenRequest, failure: SendFailure) -> tuple[Outcome, OpenRequest | None]:
+        """Decide whether a failure is the request's, passes, or ends the purchase; see `FailureKind`."""
+        request_id, detail, seconds = asked.identified.request_id, failure.detail, failure.seconds
+        match failure.kind:
+            case "final":
+                return Failure(request_id, failure.reason, detail, latency_seconds=seconds), None
+            case "rejected":
+                return self._judge_rejection(asked, failure), None
+            case "forbidden" if self._replies:
+                return self._judge_rejection(asked, failure), None
+            case "forbidden" | "account":
+                assert failure.error is not None
+                self._stop(failure.error)
+                return Setback(request_id, "refused", failure.reason, detail, latency_seconds=seconds), None
+        outcome: SetbackOutcome = "unknown" if failure.kind == "unknown" else "refused"
+        setback = Setback(request_id, outcome, failure.reason, detail, latency_seconds=seconds)
+        failures = asked.failures + 1
+        if failures >= ATTEMPTS:
+            self._unanswered.append(detail)
+            return setback, None
+        return setback, replace(asked, kind="retry", failures=failures)
+
+    def _judge_rejection(self, asked: OpenRequest, failure: SendFailure) -> Failure | Setback:
+        """Quarantine what the endpoint will not answer; leave it open where the endpoint itself may be at fault.
+
+        A server that is set up wrongly rejects everything. So a request counts as the one at fault when others were
+        answered after its first rejection, or when so few were rejected that little is lost by believing it.
+        """
+        request_id, detail = asked.identified.request_id, failure.detail
+        setback = Setback(request_id, "refused", "rejected", detail, latency_seconds=failure.seconds)
+        if asked.rejected_after is None:
+            self._rejections += 1
+            self._queue.add_rejected(replace(asked, kind="retry", rejected_after=self._replies))
+            return setback
+        few = failure.kind == "rejected" and self._rejections < _FEW
+        if self._replies > asked.rejected_after or few:
+            return Failure(request_id, "rejected", detail, latency_seconds=failure.seconds)
+        self._unanswered.append(detail)
+        return setback
+
+    def _note_usable(self, judged: Sequence[tuple[Outcome, SendFailure | None]]) -> None:
+        """Tell the breaker; replies of a group have no order in time, so that one answer speaks for all of it."""
+        if any(isinstance(outcome, Answer) for outcome, _ in judged):
+            self._breaker.note(usable=True)
+            return
+        for outcome, failure in judged:
+            not_run = failure is not None and failure.kind == "not_run"
+            if not not_run and not isinstance(outcome, Answer) and self._breaker.note(usable=False):
+                self._stop(
+                    self._sender.nothing_usable(
+                        f"{self._breaker.failures} attempts in a row brought nothing usable; the last: "
+                        f"{outcome.reason}: {outcome.detail}. Everything bought is kept"
+                    )
+                )
+
+    def _let_go(self, bills: Sequence[Bill]) -> None:
+        """Be done with requests that are not sent."""
+        for bill in bills:
+            self._money.book(bill.may_cost_usd, 0.0)
+        self._done_with(len(bills))
+
+    def _done_with(self, count: int) -> None:
+        self._queue.taken -= count
+        self._notify()
+
+    def _stop(self, why: Exception) -> None:
+        if self._why is None:
+            self._why = why
+            _LOG.warning("the purchase ends when what is in flight is settled: %s", why)
+        self._stopped.set()
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _unless_stopped(self, waiting: Coroutine[Any, Any, object]) -> bool:
+        """Wait, but not when the purchase stops; True when the wait came to its end."""
+        wait, stop = asyncio.ensure_future(waiting), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({wait, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            wait.cancel()
+        return not self._stopped.is_set()
+
+
+async def _in_thread(action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """Call something that blocks, in the caller's context: who listens to progress there is told from the thread.
+
+    It is done also when nobody waits for it any more, because the purchase is interrupted: a reply in hand is settled.
+    """
+    run = partial(contextvars.copy_context().run, action, *arguments, **options)
+    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, run))

@@ -1,0 +1,11 @@
+"""Why a sample was or was not drawn from its task."""
+
+from components.explain.drawn import explain_drawn
+from components.explain.explanation import Explanation
+from components.explain.find_sample import PoolSample
+from components.strategies.run_files import RunFiles
+
+
+def explain(sample: PoolSample, run: RunFiles) -> Explanation:
+    """Its chance."""
+    return explain_drawn(sample, run)

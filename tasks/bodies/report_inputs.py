@@ -1,0 +1,149 @@
+"""What the report shows, read from the artifacts of one workspace."""
+
+import pyarrow as pa
+
+from components import schemas
+from components.instructions.ledger.ledger import open_ledger
+from components.instructions.ledger.totals import ledger_totals
+from components.instructions.open_provider import PROVIDERS
+from components.instructions.spending.costs import control_costs, paid_costs, purchase_costs
+from components.instructions.spending.estimate import provider_price
+from components.pool.manifest import read_images, read_samples
+from components.report.inputs import (
+    BenchmarkRun,
+    Costs,
+    DropCount,
+    InstructionTable,
+    MapCoordinates,
+    Purchase,
+    ReportInputs,
+    TrainingRun,
+)
+from components.report.map import MAP_POINTS, shown_on_map
+from components.report.report import MODEL_NAMES
+from components.report.strategy_report import StrategyReport, load_strategy_report
+from components.selection.budget import budget_text, parse_budget
+from components.selection.map_2d import project_to_plane
+from components.storage import read_table
+from components.strategies.load import load_strategy
+from components.strategies.run_files import RunFiles
+from tasks.bodies.report_lineage import report_lineage
+from tasks.platform.stage import StageContext
+
+
+def load_report_inputs(context: StageContext) -> ReportInputs:
+    """Read everything the report shows; every model name in `baselines` must have been benchmarked."""
+    parameters = context.parameters
+    strategy, report = load_strategy(parameters.strategy), load_strategy_report(parameters.strategy)
+    files = RunFiles(context.input, parameters)
+    origins = (*dict.fromkeys((*strategy.needed_origins, *strategy.instruction_origins)), *parameters.baselines)
+    instructions = tuple(
+        InstructionTable(
+            origin,
+            files.table(f"instructions/{origin}/instructions.parquet", schemas.INSTRUCTIONS),
+            files.table(f"instructions/{origin}/attempts.parquet", schemas.ATTEMPT_ROWS),
+        )
+        for origin in origins
+    )
+    samples = read_samples(context.input("manifest"))
+    selection = files.table("selection/selection.parquet", schemas.SELECTION)
+    return ReportInputs(
+        samples=samples,
+        quarantine=files.table("manifest/quarantine.parquet", schemas.QUARANTINE),
+        reference=files.table("reference/reference.parquet", schemas.CHOSEN)
+        if strategy.has_reference_set
+        else schemas.CHOSEN.empty_table(),
+        selection=selection,
+        instructions=instructions,
+        training_runs=_training_runs(files, report),
+        benchmarks=tuple(
+            BenchmarkRun(
+                name,
+                files.table(f"benchmark/{name}/metrics.parquet", schemas.METRICS),
+                files.table(f"benchmark/{name}/predictions.parquet", schemas.PREDICTIONS),
+            )
+            for name in ("base", "tuned", *parameters.baselines)
+        ),
+        costs=_costs(context, samples, instructions),
+        lineage=report_lineage(
+            context, selection, {part.origin: part.table for part in instructions if part.table.num_rows}
+        ),
+        strategy=report,
+        evidence=report.evidence(files),
+        drops=_drops(context),
+        map_coordinates=_map(files, report, selection),
+        budget=budget_text(parse_budget(parameters.budget)),
+    )
+
+
+def _training_runs(files: RunFiles, report: StrategyReport) -> tuple[TrainingRun, ...]:
+    own, title = report.own_model
+    tunes = (("own", own, title), ("tuned", "model", MODEL_NAMES["tuned"]))
+    return tuple(
+        TrainingRun(key, name, files.table(f"{artifact}/training_log.parquet", schemas.TRAINING_LOG))
+        for key, artifact, name in tunes
+        if artifact
+    )
+
+
+def _costs(context: StageContext, samples: pa.Table, instructions: tuple[InstructionTable, ...]) -> Costs:
+    own, purchase = context.parameters.instructions, context.parameters.purchase
+    with open_ledger(own.ledger) as ledger:
+        to_date = ledger_totals(ledger)
+    needed = load_strategy(context.parameters.strategy).needed_origins
+    bought = pa.concat_tables([part.table for part in instructions if part.origin in needed])
+    sends = pa.concat_tables([part.attempts for part in instructions if part.origin in needed])
+    paid = paid_costs(
+        sends,
+        bought,
+        pool=samples.num_rows,
+        parameters=own,
+        purchase=purchase,
+    )
+    return Costs(
+        instructions=bought.num_rows,
+        spent_usd=paid.spent_usd,
+        all_instructions=samples.num_rows,
+        all_usd=paid.whole_pool_usd,
+        price_per_instruction_usd=paid.price_per_instruction_usd,
+        instructions_to_date=to_date.answered,
+        to_date_usd=to_date.price_usd,
+        purchase=_purchase(context, samples, instructions),
+        to_date_uncertain_usd=to_date.uncertain_usd,
+        controls_usd=control_costs(pa.concat_tables([part.attempts for part in instructions]), sends).spent_usd,
+    )
+
+
+def _purchase(context: StageContext, samples: pa.Table, instructions: tuple[InstructionTable, ...]) -> Purchase:
+    own, purchase = context.parameters.instructions, context.parameters.purchase
+    by_task = purchase_costs(
+        pa.concat_tables([part.attempts for part in instructions]),
+        samples,
+        read_images(context.input("manifest")),
+        parameters=own,
+        purchase=purchase,
+    )
+    return Purchase(by_task, provider_price(own, purchase), in_batches=PROVIDERS[own.provider].in_batches)
+
+
+def _drops(context: StageContext) -> tuple[DropCount, ...]:
+    """What was left out: by the choice, by the purchases, by the final tune."""
+    strategy = load_strategy(context.parameters.strategy)
+    bought = [f"instructions/{origin}" for origin in (*strategy.needed_origins, *strategy.instruction_origins)]
+    found = []
+    for name in dict.fromkeys((*strategy.evidence, *bought, *context.reads)):
+        file = context.input(name) / "dropped.parquet"
+        if file.exists():
+            counts = read_table(file, schemas.DROPPED).group_by("reason").aggregate([("sample_id", "count")])
+            found += [
+                DropCount(name, row["reason"], row["sample_id_count"]) for row in counts.sort_by("reason").to_pylist()
+            ]
+    return tuple(found)
+
+
+def _map(files: RunFiles, report: StrategyReport, selection: pa.Table) -> MapCoordinates | None:
+    if report.map_vectors is None:
+        return None
+    shown = selection.take(shown_on_map(selection["sample_id"].to_pylist(), MAP_POINTS))
+    points = project_to_plane(report.map_vectors(files, shown), seed=files.parameters.seed)
+    return MapCoordinates(tuple(shown["sample_id"].to_pylist()), points)

@@ -1,0 +1,75 @@
+"""What a stage says of itself, beside its body. Everything else that depends on the stage is derived from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from components.parameters.parameters import Parameters
+from components.strategies.strategy import Strategy
+from tasks.platform.stage_tables import StageTable
+from tasks.platform.workspace import Workspace
+
+# What a stage can need a share of: the tag of its task. Prefect waits for a slot of the global concurrency limit
+# `tag:gpu` or `tag:api` where one is defined, and for nothing where none is.
+Resource = Literal["gpu", "api"]
+Uses = Resource | Callable[[Parameters], Resource | None] | None
+# Names, or how the strategy says which.
+Names = tuple[str, ...] | Callable[[Strategy], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class StageDeclaration:
+    """What is known of a stage without running it.
+
+    Attributes:
+        name: in dvc.yaml, without `@item`.
+        module: that holds its body. The code it depends on is what this imports, directly or not.
+        description: one line.
+        reads: paths under `data/`, such as `manifest/samples.parquet` or `inputs/vlm.json`; `${item}` stands for the
+            baseline.
+        writes: the directory of its artifact under `data/`.
+        parameters: dotted names in params.yaml that decide its output; those of a section together by its name.
+        persist: the artifact grows: what is there is kept until the stage has run.
+        each_baseline: it runs once for each of `baselines`.
+        uses: what it needs a share of, or how the parameters say so.
+        retries: times that a failure which may pass is tried again.
+        memory: parameters to lower when memory runs out, most effective first.
+        buys: the samples whose instruction it buys, given where it runs and its item; None: it buys nothing.
+        buys_when_told: it buys only for a person who said that it may.
+        restored: not made again by `presel reproduce`, because it reads what lies outside or writes files whose names
+            are random.
+        nothing: writes, into a directory, what a curation from scratch goes on from in the place of its artifact.
+        tables: what a person wants to see of its artifact, given the directory.
+        has_page: it gets a page in the Prefect UI.
+    """
+
+    name: str
+    module: str
+    description: str
+    reads: Names
+    writes: str
+    parameters: Names = ()
+    persist: bool = False
+    each_baseline: bool = False
+    uses: Uses = None
+    retries: int = 0
+    memory: tuple[str, ...] = ()
+    buys: Callable[[Workspace, str], list[str]] | None = None
+    buys_when_told: bool = False
+    restored: bool = False
+    nothing: Callable[[Path], None] | None = None
+    tables: Callable[[Path], list[StageTable]] | None = None
+    has_page: bool = True
+
+    def instance(self, item: str) -> str:
+        """Its name in dvc.yaml, with the item where there are several."""
+        return f"{self.name}@{item}" if self.each_baseline else self.name
+
+    def reads_of(self, strategy: Strategy) -> tuple[str, ...]:
+        """What it reads in a run of a strategy."""
+        return self.reads(strategy) if callable(self.reads) else self.reads
+
+    def parameters_of(self, strategy: Strategy) -> tuple[str, ...]:
+        """The parameters that decide its output in a run of a strategy."""
+        return self.parameters(strategy) if callable(self.parameters) else self.parameters

@@ -1,0 +1,18 @@
+"""Stage full_select: the whole pool, whatever the budget."""
+
+from components.pool.manifest import read_samples
+from components.strategies.full.select import select_everything
+from tasks.bodies.selections import save_selection
+from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage_tables import selection_tables
+
+
+@stage(
+    "the whole pool, whatever the budget",
+    reads=("manifest/samples.parquet",),
+    writes="selection",
+    tables=selection_tables,
+)
+def full_select(context: StageContext) -> StageSummary:
+    """Pick every sample."""
+    return save_selection(context, select_everything(read_samples(context.input("manifest"))))

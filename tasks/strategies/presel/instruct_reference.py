@@ -1,0 +1,35 @@
+"""Stage instruct_reference: instructions of the reference set."""
+
+from pathlib import Path
+
+from components.schemas import CHOSEN, INSTRUCTIONS
+from components.storage import read_table, write_table
+from tasks.bodies.buying import BUYING_MEMORY, INSTRUCTION_PARAMETERS, asked_resource, buy_for_samples
+from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage_tables import purchase_tables
+from tasks.platform.workspace import Workspace
+
+
+def _nothing(directory: Path) -> None:
+    write_table(directory / "instructions.parquet", INSTRUCTIONS.empty_table())
+
+
+def _wanted(workspace: Workspace, _item: str) -> list[str]:
+    reference = read_table(workspace.artifact("reference") / "reference.parquet", CHOSEN)
+    return list(reference["sample_id"].to_pylist())
+
+
+@stage(
+    "instructions of the reference set",
+    reads=("inputs/instructions.json", "manifest/samples.parquet", "reference"),
+    parameters=INSTRUCTION_PARAMETERS,
+    writes="instructions/reference",
+    uses=asked_resource,
+    memory=BUYING_MEMORY,
+    buys=_wanted,
+    nothing=_nothing,
+    tables=purchase_tables,
+)
+def instruct_reference(context: StageContext) -> StageSummary:
+    """Buy those of the reference set."""
+    return buy_for_samples(context, _wanted(context.workspace, context.item))

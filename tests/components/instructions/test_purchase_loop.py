@@ -1,0 +1,272 @@
+"""The rules of a purchase, against a sender whose replies are scripted: they hold for every provider that is paid."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from components.instructions import purchase_loop
+from components.instructions.buy import BuyResult, InstructionError, buy_instructions
+from components.instructions.ledger.ledger import Ledger
+from components.instructions.ledger.tables import ATTEMPTS
+from components.instructions.ledger.totals import ledger_totals
+from components.instructions.purchase_errors import BudgetSpentError, EndpointFailsError, PurchaseStoppedError
+from components.instructions.reply import Reply, SendFailure
+from tests.components.instructions.conftest import instruction_parameters
+from tests.components.instructions.purchases import draw_requests, write_template
+from tests.components.instructions.scripted_sender import BROKEN, GOOD, REFUSED, REJECTED, ScriptedSender
+
+Buy = Callable[..., BuyResult]
+WAYS: list[dict[str, int]] = [{}, {"groups_in_flight": 4}, {"group_size": 3}, {"group_size": 3, "groups_in_flight": 4}]
+
+
+@pytest.fixture(params=WAYS, ids=["alone", "alone, in parallel", "in groups", "in groups, in parallel"])
+def way(request: pytest.FixtureRequest) -> dict[str, int]:
+    """How requests are sent; no rule depends on it."""
+    way: dict[str, int] = request.param
+    return way
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., ScriptedSender]:
+    prompts = write_template(tmp_path / "prompts")
+
+    def make(script: Any, *, repairs: int = 1, **options: Any) -> ScriptedSender:
+        parameters = instruction_parameters(
+            provider="openai", model="test-model", prompts=str(prompts), repairs=repairs
+        )
+        return ScriptedSender(script, parameters, **options)
+
+    return make
+
+
+@pytest.fixture
+def buy(tmp_path: Path, ledger: Ledger) -> Buy:
+    def buy(sender: ScriptedSender, count: int, *, run: str = "r") -> BuyResult:
+        return buy_instructions(draw_requests(tmp_path / "images", count), provider=sender, ledger=ledger, run=run)
+
+    return buy
+
+
+def sends(ledger: Ledger) -> list[list[tuple[str, str]]]:
+    """Kind and outcome of every send, request by request."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    with ledger.engine.connect() as connection:
+        for row in connection.execute(select(ATTEMPTS).order_by(ATTEMPTS.c.request_id, ATTEMPTS.c.number)):
+            found.setdefault(row.request_id, []).append((row.kind, row.outcome))
+    return sorted(found.values())
+
+
+def test_everything_is_bought_once(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    sender = make(lambda *_: GOOD, **way)
+    assert buy(sender, 10).instructions.num_rows == 10
+    assert max(len(group) for group in sender.groups) == way.get("group_size", 1)
+    assert buy(sender, 10).asked == 0
+    assert sends(ledger) == [[("first", "answered")]] * 10
+
+
+def test_a_broken_reply_is_sent_back_until_repairs_are_used_up(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    sender = make(lambda *_: BROKEN, repairs=2, **way)
+    with pytest.raises(InstructionError, match="none of 5 samples got an instruction"):
+        buy(sender, 5)
+    assert sends(ledger) == [[("first", "unusable"), ("repair", "unusable"), ("repair", "failed")]] * 5
+    totals = ledger_totals(ledger)
+    assert totals.price_usd == pytest.approx(15 * (100 * 3 + 20 * 6) / 1e6)
+    assert (totals.quarantined, totals.pending) == (5, 0)
+
+
+def failing_for_one(failure: SendFailure) -> Callable[[int, str], Reply | SendFailure]:
+    """The first sample that is sent always fails."""
+    unlucky: list[str] = []
+
+    def script(_: int, name: str) -> Reply | SendFailure:
+        unlucky.append(name)
+        return failure if name == unlucky[0] else GOOD
+
+    return script
+
+
+def test_what_failed_is_sent_again_and_stays_open_in_the_end(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
+    with pytest.raises(EndpointFailsError, match=r"1 of 6 requests had no reply after 3 attempts .*made to fail"):
+        buy(make(failing_for_one(REFUSED), **way), 6)
+    given_up = [("first", "refused"), ("retry", "refused"), ("retry", "refused")]
+    assert sends(ledger) == [[("first", "answered")]] * 5 + [given_up]
+    assert buy(make(lambda *_: GOOD, **way), 6).instructions.num_rows == 6
+    assert sends(ledger)[-1] == [*given_up, ("retry", "answered")]
+
+
+def test_what_is_rejected_is_asked_once_more_when_the_others_are_through(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    sender = make(failing_for_one(REJECTED), **way)
+    bought = buy(sender, 7)
+    assert [dropped.reason for dropped in bought.dropped] == ["rejected"]
+    assert sends(ledger) == [[("first", "answered")]] * 6 + [[("first", "refused"), ("retry", "failed")]]
+    assert sender.groups[-1] == [bought.dropped[0].sample_id]
+
+
+def test_when_everything_is_rejected_nothing_is_given_up(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    with pytest.raises(EndpointFailsError, match="not this one"):
+        buy(make(lambda *_: REJECTED, **way), 12)
+    assert ledger_totals(ledger).quarantined == 0
+    assert buy(make(lambda *_: GOOD, **way), 12).instructions.num_rows == 12
+
+
+def test_what_will_never_be_answered_is_quarantined_at_once(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    bought = buy(make(failing_for_one(SendFailure("final", "too_long", "513 tokens")), **way), 4)
+    assert [(dropped.reason, dropped.detail) for dropped in bought.dropped] == [("too_long", "513 tokens")]
+    assert ledger_totals(ledger).attempts == 4
+
+
+def test_an_account_that_is_refused_ends_the_purchase_and_leaves_the_requests_open(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    refused = SendFailure("account", "endpoint_refused", "HTTP 401", error=PurchaseStoppedError("a wrong key"))
+    sender = make(lambda *_: refused, **way)
+    with pytest.raises(PurchaseStoppedError, match="a wrong key"):
+        buy(sender, 30)
+    assert len(sender.groups) <= way.get("groups_in_flight", 1)
+    assert ledger_totals(ledger).uncertain == 0
+
+
+def test_a_breaker_stops_what_brings_nothing_usable(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purchase_loop, "BREAKER_FAILURES", 6)
+    sender = make(lambda *_: BROKEN, **way)
+    with pytest.raises(EndpointFailsError, match=r"\d attempts in a row brought nothing usable; the last: not_json"):
+        buy(sender, 40)
+    in_flight = way.get("group_size", 1) * way.get("groups_in_flight", 1)
+    assert 6 <= ledger_totals(ledger).attempts <= 6 + in_flight, "what was in flight is settled, and nothing more sent"
+    assert ledger_totals(ledger).uncertain == 0
+
+
+def test_what_was_not_run_says_nothing_about_the_endpoint(
+    make: Callable[..., ScriptedSender], buy: Buy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purchase_loop, "BREAKER_FAILURES", 3)
+    expired = SendFailure("not_run", "expired", "24 h are over")
+    assert buy(make(lambda number, _: expired if number < 4 else GOOD, group_size=4), 4).instructions.num_rows == 4
+
+
+def test_money_is_set_aside_waited_for_and_never_exceeded(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    paid = (100 * 3 + 20 * 6) / 1e6
+    buy(make(lambda *_: GOOD), 1, run="before")
+    [may_cost] = [row.may_cost_usd for row in attempts(ledger)]
+    # One at its highest cost, and the others at what they come to.
+    limit = 5 * paid + may_cost
+    with pytest.raises(BudgetSpentError, match="the purchase stopped before it"):
+        buy(make(lambda *_: GOOD, spend_at_most_usd=limit, seconds=0.01, **way), 20)
+    totals = ledger_totals(ledger, run="r")
+    assert totals.answered == 6, "as long as there is money for one more at its highest cost"
+    assert totals.price_usd <= limit
+    assert (totals.pending, totals.uncertain) == (0, 0)
+    with pytest.raises(BudgetSpentError):
+        buy(make(lambda *_: GOOD, spend_at_most_usd=limit, **way), 20)
+    assert ledger_totals(ledger, run="r").answered == 6, "the same run, tried again, has no new money"
+
+
+def test_what_may_have_been_charged_counts_at_its_highest_cost(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    hangs = SendFailure("unknown", "timeout", "no reply")
+    with pytest.raises(BudgetSpentError):
+        buy(make(lambda *_: hangs, spend_at_most_usd=0.02, **way), 30)
+    totals = ledger_totals(ledger, run="r")
+    assert (totals.price_usd, 0 < totals.uncertain_usd <= 0.02) == (0, True)
+
+
+def test_a_group_that_ends_the_purchase_is_settled_first(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    sender = make(lambda *_: GOOD, stop=PurchaseStoppedError("no more memory"), **way)
+    with pytest.raises(PurchaseStoppedError, match="no more memory"):
+        buy(sender, 30)
+    sent = sum(len(group) for group in sender.groups)
+    assert sends(ledger) == [[("first", "answered")]] * sent
+
+
+def test_a_bug_in_a_sender_is_raised_and_the_others_are_settled(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger
+) -> None:
+    def script(number: int, _: str) -> Reply:
+        if number == 2:
+            raise KeyError("a bug")
+        return GOOD
+
+    with pytest.raises(KeyError, match="a bug"):
+        buy(make(script, groups_in_flight=3, seconds=0.05), 20)
+    found = sends(ledger)
+    assert found == [[("first", "answered")]] * (len(found) - 1) + [[("first", "lost")]]
+    assert len(found) < 20, "nobody sends any more"
+
+
+def test_what_goes_again_waits_until_it_fills_a_group(make: Callable[..., ScriptedSender], buy: Buy) -> None:
+    """Of 6 in groups of 3 every other reply is broken: the three that go again go together."""
+    seen: set[str] = set()
+
+    def script(number: int, name: str) -> Reply:
+        again = name in seen
+        seen.add(name)
+        return BROKEN if number % 2 and not again else GOOD
+
+    sender = make(script, group_size=3, groups_in_flight=4, seconds=0.05)
+    assert buy(sender, 6).instructions.num_rows == 6
+    assert [len(group) for group in sender.groups] == [3, 3, 3]
+
+
+def test_a_purchase_that_ended_after_a_broken_reply_goes_on_with_its_repair(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    with pytest.raises(PurchaseStoppedError):
+        buy(make(lambda *_: BROKEN, stop=PurchaseStoppedError("enough"), **way), 4)
+    begun = ledger_totals(ledger).attempts
+    assert buy(make(lambda *_: GOOD, **way), 4).instructions.num_rows == 4
+    assert sends(ledger).count([("first", "unusable"), ("repair", "answered")]) == begun
+
+
+def test_an_interrupt_settles_the_replies_in_hand_and_names_the_rest(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while some replies have come and others have not."""
+    sender = make(lambda *_: GOOD, groups_in_flight=4)
+    send = sender.send
+
+    async def slow_after_four(*arguments: Any) -> Any:
+        result = await send(*arguments)
+        if len(sender.groups) > 4:
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+            await asyncio.sleep(60)
+        return result
+
+    monkeypatch.setattr(sender, "send", slow_after_four)
+    with pytest.raises(KeyboardInterrupt):
+        buy(sender, 12)
+    found = sends(ledger)
+    assert found.count([("first", "answered")]) == 4
+    assert [sent for sent in found if sent != [("first", "answered")]] == [[("first", "lost")]] * (len(found) - 4)
+    assert len(found) <= 8
+
+
+def attempts(ledger: Ledger) -> list[Any]:
+    with ledger.engine.connect() as connection:
+        return list(connection.execute(select(ATTEMPTS)))

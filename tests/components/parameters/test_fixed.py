@@ -1,0 +1,48 @@
+"""Parameters of earlier versions that are none any more."""
+
+from pathlib import Path
+
+import pytest
+
+from components.parameters.fixed import FIXED, without_fixed
+from components.parameters.parameters import ParameterError, load_parameters, merge_overlays
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def nested(key: str, value: object) -> dict[str, object]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.mark.parametrize("key", FIXED)
+def test_an_older_file_that_names_the_value_is_read_as_before(key: str, tmp_path: Path) -> None:
+    overlay = tmp_path / "older.yaml"
+    overlay.write_text(str(nested(key, FIXED[key])), encoding="utf-8")
+    assert merge_overlays(ROOT / "params.yaml", [overlay]) == merge_overlays(ROOT / "params.yaml")
+
+
+def test_other_values_are_refused_together(tmp_path: Path) -> None:
+    overlay = tmp_path / "older.yaml"
+    overlay.write_text(
+        "cluster: {iterations: 7, restarts: 2}\npurchase: {batch: {folder: elsewhere}}\n", encoding="utf-8"
+    )
+    with pytest.raises(
+        ParameterError, match=r"cluster.iterations: is 100 (.|\n)*purchase.batch.folder: is '.presel/batches'"
+    ):
+        merge_overlays(ROOT / "params.yaml", [overlay])
+
+
+def test_what_is_given_stays_as_it_was() -> None:
+    given = {"cluster": {"iterations": 100, "restarts": 4}}
+    assert without_fixed(given) == ({"cluster": {"restarts": 4}}, ())
+    assert given == {"cluster": {"iterations": 100, "restarts": 4}}
+
+
+def test_the_shipped_file_names_none() -> None:
+    load_parameters(ROOT / "params.yaml")
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert without_fixed(merge_overlays(ROOT / "params.yaml"))[1] == ()
+    assert "map_points" not in text
