@@ -16,11 +16,10 @@ from components.pool.samples import Dropped
 from components.schemas import METRICS, PREDICTIONS
 
 if TYPE_CHECKING:
+    from components.models.vlm.labels import SampleError
     from components.models.vlm.load import LoadedVlm
 
 _LOG = logging.getLogger(__name__)
-
-PROMPT_TOO_LONG = "prompt_exceeds_context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +84,17 @@ def evaluate(
         answered = [(question, next(answers)) for question in questions]
         rows, summary = judge_set(
             one,
-            [question for question, answer in answered if answer is not None],
-            [answer for _, answer in answered if answer is not None],
+            [question for question, answer in answered if isinstance(answer, str)],
+            [answer for _, answer in answered if isinstance(answer, str)],
             left_out=len(one.questions) - len(questions),
         )
         predictions.append(rows)
         metrics.append(summary)
         dropped += one.dropped
         dropped += [
-            Dropped(f"{one.name}/{question.record_id}", PROMPT_TOO_LONG, f"turn {question.turn}")
+            Dropped(f"{one.name}/{question.record_id}", answer.reason, f"turn {question.turn}: {answer.detail}")
             for question, answer in answered
-            if answer is None
+            if not isinstance(answer, str)
         ]
     return BenchmarkResult(
         predictions=pa.concat_tables(predictions).combine_chunks(),
@@ -160,37 +159,15 @@ def _ask(
     max_new_tokens: int,
     pixel_limit: int,
     progress: Progress,
-) -> list[str | None]:
-    """Answers in order; None where the prompt does not fit the context."""
+) -> "list[str | SampleError]":
+    """Answers in order; the error in place of one to a question that cannot be asked."""
     from components.models.vlm.generate import Prompt, generate_answers
-    from components.models.vlm.labels import SampleError, encode_prompt
-    from components.pool.images import load_image
 
-    prompts = [Prompt(one.uri, one.image_sha, one.history, one.question) for one in questions]
-
-    def generate(wanted: Sequence[Prompt]) -> list[str]:
-        return generate_answers(
-            vlm,
-            wanted,
-            batch_size=batch_size,
-            max_new_tokens=max_new_tokens,
-            pixel_limit=pixel_limit,
-            progress=progress,
-        )
-
-    def fits(prompt: Prompt) -> bool:
-        image = load_image(prompt.uri, image_sha=prompt.image_sha, pixel_limit=pixel_limit)
-        try:
-            encode_prompt(vlm, prompt.history, prompt.question, image)
-        except SampleError:
-            return False
-        return True
-
-    try:
-        return list(generate(prompts))
-    except SampleError as error:
-        # Long prompts are rare, so they are looked for only when there is one.
-        _LOG.warning("a benchmark prompt does not fit (%s); looking for all that do not", error)
-    fitting = [fits(prompt) for prompt in prompts]
-    answers = iter(generate([prompt for prompt, fit in zip(prompts, fitting, strict=True) if fit]))
-    return [next(answers) if fit else None for fit in fitting]
+    return generate_answers(
+        vlm,
+        [Prompt(one.uri, one.image_sha, one.history, one.question) for one in questions],
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        pixel_limit=pixel_limit,
+        progress=progress,
+    )

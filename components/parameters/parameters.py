@@ -67,10 +67,19 @@ class TaskRule(Section):
 class SourceParameters(Section):
     """One source of records."""
 
-    kind: Literal["llava_json", "image_folder", "parquet", "jsonl", "webdataset"]
+    kind: str
     path: str
     image_root: str
     task: TaskRule
+
+    @field_validator("kind")
+    @classmethod
+    def _has_reader(cls, kind: str) -> str:
+        from components.pool.sources import READERS  # they take the parameters of a source
+
+        if kind not in READERS:
+            raise ValueError(f"{kind!r} is no kind of source; allowed: {', '.join(READERS)}")
+        return kind
 
 
 class IngestParameters(Section):
@@ -246,6 +255,18 @@ class Parameters(Section):
         if PROVIDERS[self.instructions.provider].paid_by_token:
             find_price(self.purchase.prices, self.instructions.model)
         return self
+
+    @field_validator("vlm")
+    @classmethod
+    def _tunable_device(cls, vlm: VlmParameters) -> VlmParameters:
+        # Said here, and not when the model is tuned, on instructions that were bought.
+        number = vlm.device.partition(":")[2]
+        if number.strip("0"):
+            raise ValueError(
+                f"vlm.device {vlm.device!r}: tuning uses the first visible GPU; set CUDA_VISIBLE_DEVICES={number} in "
+                "the environment and vlm.device to cuda"
+            )
+        return vlm
 
     @field_validator("budget", mode="before")
     @classmethod

@@ -11,7 +11,8 @@ from components.parameters.parameters import SourceParameters
 from components.pool.locations import join_root, local_path
 from components.pool.reasons import QuarantineReason
 from components.pool.record_fields import printable, text_fault
-from components.pool.records import PoolRecord, RejectedRecord, SourceError
+from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError
+from components.pool.snapshot import describe_folder
 from components.pool.task_rule import NoTaskError, derive_task
 
 
@@ -33,6 +34,11 @@ def read_image_folder(source: SourceParameters) -> Iterator[PoolRecord | Rejecte
             yield _rejected(source, image, QuarantineReason.NOT_A_FILE, detail)
         else:
             yield _record(source, image)
+
+
+IMAGE_FOLDER = Reader(
+    records=read_image_folder, snapshot=lambda source: {"images": describe_folder(source.path)}, needs_image_root=True
+)
 
 
 def _record(source: SourceParameters, image: str) -> PoolRecord | RejectedRecord:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from components.parameters.parameters import SourceParameters
 from components.pool.reasons import QuarantineReason
 from components.pool.record_fields import parse_record
-from components.pool.records import PoolRecord, RejectedRecord, SourceError
+from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError
+from components.pool.snapshot import describe_record_files
 from components.pool.source_file import open_source_file, source_files
 
 
@@ -36,3 +37,6 @@ def read_jsonl(source: SourceParameters) -> Iterator[PoolRecord | RejectedRecord
                 f"source {file} is not JSON Lines: none of its {lines} lines is JSON; expected one object per "
                 "line (a JSON list is kind llava_json)"
             )
+
+
+JSONL = Reader(records=read_jsonl, snapshot=describe_record_files, needs_image_root=True)

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 
 from components.parameters.parameters import SourceParameters
 from components.pool.record_fields import parse_record
-from components.pool.records import PoolRecord, RejectedRecord, SourceError
+from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError
+from components.pool.snapshot import describe_record_files
 from components.pool.source_file import open_source_file, source_files
 
 _ROWS = 4096  # read at a time
@@ -28,6 +29,9 @@ def read_parquet(source: SourceParameters) -> Iterator[PoolRecord | RejectedReco
                 raise SourceError(
                     f"source {file} is not a whole Parquet file ({error}); copy or write it again"
                 ) from error
+
+
+PARQUET = Reader(records=read_parquet, snapshot=describe_record_files, needs_image_root=True)
 
 
 def _rows(stream: object, file: str, task_field: str | None) -> Iterator[dict[str, object]]:

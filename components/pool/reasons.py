@@ -1,10 +1,8 @@
-"""Why a record or an image was left out: the fixed reasons, what each means, how many there are of each."""
+"""Why a record or an image was left out: the fixed reasons, and how many there are of each."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -12,38 +10,19 @@ import pyarrow as pa
 class QuarantineReason(StrEnum):
     """The fixed reasons, as they stand in the `reason` column."""
 
-    MISSING = "missing"
-    OUTSIDE_ROOT = "outside_root"
-    NOT_A_FILE = "not_a_file"
-    UNREADABLE = "unreadable"
-    UNSUPPORTED = "unsupported"
-    CORRUPT = "corrupt"
-    TOO_LARGE = "too_large"
-    CHANGED = "changed"
-    DUPLICATE = "duplicate"
-    NEAR_DUPLICATE = "near_duplicate"
-    DUPLICATE_ID = "duplicate_id"
-    INVALID_RECORD = "invalid_record"
-    TEXT_ONLY = "text_only"
-
-
-MEANINGS: Mapping[QuarantineReason, str] = MappingProxyType(
-    {
-        QuarantineReason.MISSING: "no such file",
-        QuarantineReason.OUTSIDE_ROOT: "the path, or a symbolic link in it, leaves the image root",
-        QuarantineReason.NOT_A_FILE: "a folder, a device or the like",
-        QuarantineReason.UNREADABLE: "there, but the file system refused to read it",
-        QuarantineReason.UNSUPPORTED: "not of an image type that is read",
-        QuarantineReason.CORRUPT: "of an image type, but does not decode to its end",
-        QuarantineReason.TOO_LARGE: "more pixels than the limit; not decoded",
-        QuarantineReason.CHANGED: "the bytes are no longer those the manifest knows",
-        QuarantineReason.DUPLICATE: "the same bytes as another file of the task, which is kept",
-        QuarantineReason.NEAR_DUPLICATE: "looks like another image of the task, which is kept",
-        QuarantineReason.DUPLICATE_ID: "the id names another image of the task already",
-        QuarantineReason.INVALID_RECORD: "the record lacks something or holds something unusable",
-        QuarantineReason.TEXT_ONLY: "a conversation without an image",
-    }
-)
+    MISSING = "missing"  # no such file
+    OUTSIDE_ROOT = "outside_root"  # the path, or a symbolic link in it, leaves the image root
+    NOT_A_FILE = "not_a_file"  # a folder, a device or the like
+    UNREADABLE = "unreadable"  # there, but the file system refused to read it
+    UNSUPPORTED = "unsupported"  # not of an image type that is read
+    CORRUPT = "corrupt"  # of an image type, but does not decode to its end
+    TOO_LARGE = "too_large"  # more pixels than the limit; not decoded
+    CHANGED = "changed"  # the bytes are no longer those the manifest knows
+    DUPLICATE = "duplicate"  # the same bytes as another file of the task, which is kept
+    NEAR_DUPLICATE = "near_duplicate"  # looks like another image of the task, which is kept
+    DUPLICATE_ID = "duplicate_id"  # the id names another image of the task already
+    INVALID_RECORD = "invalid_record"  # the record lacks something or holds something unusable
+    TEXT_ONLY = "text_only"  # a conversation without an image
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,19 @@ class RejectedRecord:
     detail: str
 
 
-Reader = Callable[[SourceParameters], Iterator[PoolRecord | RejectedRecord]]
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A source format: all that the project knows of it.
+
+    Attributes:
+        records: yields the entries of a source in their order; raises SourceError where it cannot be used as a whole.
+        snapshot: describes what `records` would read, as JSON values that change when it may have changed.
+        needs_image_root: whether the source's image_root must be a folder before records are read.
+    """
+
+    records: Callable[[SourceParameters], Iterator[PoolRecord | RejectedRecord]]
+    snapshot: Callable[[SourceParameters], dict[str, object]]
+    needs_image_root: bool
 
 
 def reject(record: PoolRecord, reason: QuarantineReason, detail: str) -> RejectedRecord:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,21 +13,6 @@ from components.parameters.parameters import SourceParameters
 from components.pool.locations import file_stamp, listed_version, local_path, sha256_hex
 from components.pool.records import SourceError
 from components.pool.source_file import open_source_file, source_files
-
-
-def snapshot_sources(sources: Sequence[SourceParameters]) -> str:
-    """Describe what ingest would read.
-
-    Record files by their sha256. Folders of images by path, size and modification time of every file below
-    (their bytes are ingest's to hash); tar shards by size and modification time.
-
-    Returns:
-        Canonical JSON.
-
-    Raises:
-        SourceError: a record file is missing.
-    """
-    return _canonical([_describe_source(source) for source in sources])
 
 
 def snapshot_files(paths: Iterable[str | Path]) -> str:
@@ -50,7 +35,7 @@ def snapshot_files(paths: Iterable[str | Path]) -> str:
                 f"{path}: no such file; correct instructions.annotations or benchmark.sets (relative paths start at "
                 "the project root; `make demo` draws data/demo)"
             )
-    return _canonical(digests)
+    return canonical(digests)
 
 
 def snapshot_model(model: str, revision: str | None) -> str:
@@ -65,25 +50,47 @@ def snapshot_model(model: str, revision: str | None) -> str:
     folder = Path(model)
     if folder.is_dir():
         files = {str(file.relative_to(folder)): _sha256(file) for file in _files_below(folder)}
-        return _canonical({"model": model, "files": files})
+        return canonical({"model": model, "files": files})
     if revision is None:
         raise ValueError(
             f"model {model!r} is no folder here; correct the path, or give the revision (a commit hash) of the "
             "Hugging Face model, without which it may change between runs"
         )
-    return _canonical({"model": model, "revision": revision})
+    return canonical({"model": model, "revision": revision})
 
 
-def _describe_source(source: SourceParameters) -> dict[str, object]:
-    described: dict[str, object] = {"kind": source.kind, "path": source.path}
-    if source.kind == "image_folder":
-        described["images"] = _describe_folder(source.path)
-    elif source.kind == "webdataset":
-        described["shards"] = {shard: _stamp(shard) for shard in source_files(source)}
-    else:
-        described["files"] = {file: _sha256_of_source(file) for file in source_files(source)}
-        described["images"] = _describe_folder(source.image_root)
-    return described
+def describe_record_files(source: SourceParameters) -> dict[str, object]:
+    """Record files by their sha256, and the folder of their images as `describe_folder` does.
+
+    Raises:
+        SourceError: a record file is missing.
+    """
+    files = {file: _sha256_of_source(file) for file in source_files(source)}
+    return {"files": files, "images": describe_folder(source.image_root)}
+
+
+def describe_shards(source: SourceParameters) -> dict[str, object]:
+    """Files with the images inside, by size and modification time.
+
+    Raises:
+        SourceError: a file is missing.
+    """
+    return {"shards": {shard: _stamp(shard) for shard in source_files(source)}}
+
+
+def describe_folder(folder: str) -> dict[str, object]:
+    """A folder by path, size and modification time of every file below; their bytes are ingest's to hash."""
+    digest = hashlib.sha256()
+    count = 0
+    for line in _remote_lines(folder) if local_path(folder) is None else _local_lines(folder):
+        digest.update(line.encode("utf-8", "surrogateescape"))
+        count += 1
+    return {"path": folder, "count": count, "digest": digest.hexdigest()}
+
+
+def canonical(value: object) -> str:
+    """Canonical JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _stamp(shard: str) -> str | None:
@@ -91,15 +98,6 @@ def _stamp(shard: str) -> str | None:
         return file_stamp(shard)
     except OSError as error:
         raise SourceError(f"source {shard}: cannot be read ({error}); correct sources.path") from error
-
-
-def _describe_folder(folder: str) -> dict[str, object]:
-    digest = hashlib.sha256()
-    count = 0
-    for line in _remote_lines(folder) if local_path(folder) is None else _local_lines(folder):
-        digest.update(line.encode("utf-8", "surrogateescape"))
-        count += 1
-    return {"path": folder, "count": count, "digest": digest.hexdigest()}
 
 
 def _local_lines(folder: str) -> list[str]:
@@ -141,7 +139,3 @@ def _sha256_of_version(file: str, size: int, mtime_ns: int) -> str:  # noqa: ARG
     # A run takes the snapshot of a large model several times.
     with Path(file).open("rb") as stream:
         return sha256_hex(stream)
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -4,24 +4,40 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from components.parameters.parameters import SourceParameters
-from components.pool.image_folder import read_image_folder
-from components.pool.jsonl import read_jsonl
-from components.pool.llava_json import read_llava_json
+from components.pool.image_folder import IMAGE_FOLDER
+from components.pool.jsonl import JSONL
+from components.pool.llava_json import LLAVA_JSON
 from components.pool.locations import local_path
-from components.pool.parquet import read_parquet
+from components.pool.parquet import PARQUET
 from components.pool.reasons import QuarantineReason
 from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError, reject
-from components.pool.webdataset import read_webdataset
+from components.pool.snapshot import canonical
+from components.pool.webdataset import WEBDATASET
 
+# The values of `sources.kind`. A new format is a file with its Reader, and a line here.
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
-        "llava_json": read_llava_json,
-        "image_folder": read_image_folder,
-        "parquet": read_parquet,
-        "jsonl": read_jsonl,
-        "webdataset": read_webdataset,
+        "llava_json": LLAVA_JSON,
+        "image_folder": IMAGE_FOLDER,
+        "parquet": PARQUET,
+        "jsonl": JSONL,
+        "webdataset": WEBDATASET,
     }
 )
+
+
+def snapshot_sources(sources: Sequence[SourceParameters]) -> str:
+    """Describe what ingest would read.
+
+    Returns:
+        Canonical JSON.
+
+    Raises:
+        SourceError: a record file is missing.
+    """
+    return canonical(
+        [{"kind": source.kind, "path": source.path, **READERS[source.kind].snapshot(source)} for source in sources]
+    )
 
 
 def read_pool(sources: Sequence[SourceParameters]) -> list[PoolRecord | RejectedRecord]:
@@ -45,12 +61,12 @@ def read_pool(sources: Sequence[SourceParameters]) -> list[PoolRecord | Rejected
 
 
 def _read_source(source: SourceParameters) -> Iterator[PoolRecord | RejectedRecord]:
-    root = local_path(source.image_root)
-    if source.kind != "webdataset" and root is not None and not root.is_dir():
+    reader, root = READERS[source.kind], local_path(source.image_root)
+    if reader.needs_image_root and root is not None and not root.is_dir():
         raise SourceError(
             f"source {source.path}: image_root {source.image_root} is not a folder; correct sources.image_root"
         )
-    return READERS[source.kind](source)
+    return reader.records(source)
 
 
 def _without_repeated_ids(

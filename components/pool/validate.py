@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from components.compute.ahead import ahead
 from components.compute.progress import Progress
 from components.parameters.parameters import IngestParameters
 from components.pool.image_check import CheckOptions, ImageCheck, ImageFacts, ImageTarget, check_images
 from components.pool.known_images import KnownImage, read_known_images, write_known_images
 from components.pool.reasons import QuarantineReason
 from components.pool.records import PoolRecord
-from components.pool.worker_pool import map_in_processes
 
 _log = logging.getLogger(__name__)
 
@@ -73,8 +73,12 @@ def validate_images(
     read = 0
     try:
         progress(0, len(targets))
-        for checks in map_in_processes(
-            check, targets, processes=options.processes, piece=_PIECE, describe=lambda target: target.uri
+        for checks in ahead(
+            [targets[start : start + _PIECE] for start in range(0, len(targets), _PIECE)],
+            check,
+            processes=options.processes if options.processes > 1 else 0,
+            describe=lambda piece: piece[0].uri,
+            advice="lower ingest.processes or ingest.pixel_limit",
         ):
             for target, result in zip(targets[len(found) : len(found) + len(checks)], checks, strict=True):
                 read += result.facts is not None

@@ -12,7 +12,8 @@ from components.pool.images import SUFFIXES
 from components.pool.locations import tar_member_uri
 from components.pool.reasons import QuarantineReason
 from components.pool.record_fields import printable, text_fault
-from components.pool.records import PoolRecord, RejectedRecord, SourceError
+from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError
+from components.pool.snapshot import describe_shards
 from components.pool.source_file import open_source_file, source_files
 from components.pool.task_rule import NoTaskError, derive_task
 
@@ -41,6 +42,9 @@ def read_webdataset(source: SourceParameters) -> Iterator[PoolRecord | RejectedR
     for shard in source_files(source):
         with open_source_file(shard) as stream:
             yield from _read_shard(stream, shard, source)
+
+
+WEBDATASET = Reader(records=read_webdataset, snapshot=describe_shards, needs_image_root=False)
 
 
 def _read_shard(stream: BinaryIO, shard: str, source: SourceParameters) -> Iterator[PoolRecord | RejectedRecord]:

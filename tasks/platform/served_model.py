@@ -8,6 +8,7 @@ from mlflow.pyfunc import PythonModel
 
 from components.compute.progress import no_progress
 from components.models.vlm.generate import Prompt, generate_answers
+from components.models.vlm.labels import SampleError
 from components.models.vlm.load import load_vlm
 from components.parameters.parameters import VlmParameters
 
@@ -26,7 +27,7 @@ class TunedVlm(PythonModel):  # type: ignore[misc]  # MLflow is not typed
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
         """One answer per row, greedy."""
         rows = zip(model_input["image"], model_input["question"], strict=True)
-        return generate_answers(
+        answers = generate_answers(
             self._vlm,
             [Prompt(uri=image, image_sha="", history=(), question=question) for image, question in rows],
             batch_size=16,
@@ -34,6 +35,10 @@ class TunedVlm(PythonModel):  # type: ignore[misc]  # MLflow is not typed
             pixel_limit=PIXEL_LIMIT,
             progress=no_progress,
         )
+        for answer in answers:
+            if isinstance(answer, SampleError):
+                raise answer
+        return answers
 
 
 set_model(TunedVlm())

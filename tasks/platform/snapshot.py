@@ -7,7 +7,8 @@ from prefect import task
 
 from components.parameters.instructions import InstructionParameters
 from components.parameters.parameters import BenchmarkSet, SourceParameters, TaskRule
-from components.pool.snapshot import snapshot_files, snapshot_model, snapshot_sources
+from components.pool.snapshot import snapshot_files, snapshot_model
+from components.pool.sources import snapshot_sources
 from components.storage import write_text
 from components.strategies.load import load_strategy
 from tasks.platform.earlier import ensure_earlier

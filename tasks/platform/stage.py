@@ -236,7 +236,8 @@ class StageTask:
     def _run_alone(self, workspace: Workspace, name: str) -> tuple[Artifact, str]:
         with open_stage(workspace, name) as stage:
             key = stage_key(stage, workspace)
-        artifact = self._execute(PreparedStage(name, key, CurationRun(workspace, label=f"stage-{uuid4()}")))
+        with explained(workspace, name):
+            artifact = self._execute(PreparedStage(name, key, CurationRun(workspace, label=f"stage-{uuid4()}")))
         storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
         store = _store_of(ResultStore(result_storage=storage), self.task)
         store.write(artifact, key=key)

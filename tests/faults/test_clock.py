@@ -13,7 +13,6 @@ from tests.imports_of import ROOT, python_files
 WALL_CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 # Who may read the time of day: all of them write it down for a person, or name something with it.
 ALLOWED = {
-    "components/models/lance.py": "names what is set aside",
     "components/instructions/ledger/ledger.py": "when an attempt was made; spending and claims do not look at it",
     "flows/comparison.py": "when the page was written",
     "tasks/platform/promotion.py": "when a decision was made",

@@ -1,23 +1,17 @@
 """Images decoded in batches, in worker processes, ahead of the model that waits for them."""
 
-import multiprocessing
-import os
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers import BaseImageProcessor
 
+from components.compute.ahead import ahead
 from components.models.embedding.encoder import preprocess
 from components.pool.images import ImageError, load_image
 from components.pool.samples import Dropped
-
-BATCHES_AHEAD_PER_WORKER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,33 +68,21 @@ def decode_batches(
         pixel_limit: pixels (width x height) above which an image is refused.
         workers: processes that decode ahead of the consumer; 0 decodes in this one.
 
-    Yields:
-        One result per batch.
+    Returns:
+        One result per batch, as they are taken.
 
     Raises:
-        RuntimeError: a worker process died.
+        WorkerDiedError: a worker process died.
     """
-    if workers == 0:
-        for batch in batches:
-            yield _decode(batch, processor, pixel_limit)
-        return
-    context = multiprocessing.get_context("spawn")  # a forked child of a process with threads or CUDA may hang
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
-    waiting: deque[Future[DecodedImages]] = deque()
-    try:
-        for batch in batches:
-            waiting.append(executor.submit(_decode, batch, processor, pixel_limit))
-            if len(waiting) > workers * BATCHES_AHEAD_PER_WORKER:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            "a process that decodes images died, most likely for lack of memory; "
-            "lower encoder.decode_workers or encoder.batch_size"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
+    decode: Callable[[Sequence[ImageToDecode]], DecodedImages]
+    decode = partial(_decode, processor=processor, pixel_limit=pixel_limit)
+    return ahead(
+        batches,
+        decode,
+        processes=workers,
+        describe=lambda batch: batch[0].uri,
+        advice="lower encoder.decode_workers or encoder.batch_size",
+    )
 
 
 def _decode(batch: Sequence[ImageToDecode], processor: BaseImageProcessor, pixel_limit: int) -> DecodedImages:
@@ -120,15 +102,3 @@ def _decode(batch: Sequence[ImageToDecode], processor: BaseImageProcessor, pixel
         batches=tuple(PixelBatch(tuple(shas), np.stack(arrays)) for shas, arrays in by_size.values()),
         dropped=tuple(dropped),
     )
-
-
-def _end_with_parent() -> None:
-    # A worker waits for work on a pipe whose other end it holds too, so it would outlive a killed parent.
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()

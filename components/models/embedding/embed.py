@@ -11,14 +11,7 @@ import pyarrow.compute as pc
 
 from components.compute.progress import Progress
 from components.models.commits import Batch, gather_commits
-from components.models.embedding.vector_store import (
-    TABLE_NAME,
-    append_vectors,
-    compact,
-    encoder_fingerprint,
-    stored_images,
-)
-from components.models.lance import repair_tables, single_writer
+from components.models.embedding.vector_store import encoder_fingerprint, image_vectors
 from components.parameters.parameters import EncoderParameters
 from components.pool.samples import Dropped
 
@@ -75,17 +68,17 @@ def embed_images(
     fingerprint = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
     dropped: list[Dropped] = []
     embedded = 0
-    with single_writer(directory):
-        repair_tables(directory, TABLE_NAME)
-        missing = _missing(uri_of, stored_images(directory, model=fingerprint))
+    store = image_vectors(directory, model=fingerprint)
+    with store.writing():
+        missing = _missing(uri_of, store.names())
         logger.info("%d of %d images lack a vector of %s", len(missing), len(uri_of), fingerprint)
         if missing:
             encoded = _encode_missing(missing, encoder, pixel_limit, dropped, progress)
             for shas, (vectors,) in gather_commits(encoded):
-                append_vectors(directory, shas, vectors, model=fingerprint)
+                store.append(shas, vectors)
                 embedded += len(shas)
-            stored_images(directory, model=fingerprint)  # raises if another writer was at work
-            compact(directory)
+            store.names()  # raises if another writer was at work
+            store.compact()
     if dropped:
         logger.warning("%d of %d images could not be embedded", len(dropped), len(missing))
     if len(dropped) == len(uri_of) > 0:
@@ -97,7 +90,7 @@ def embed_images(
     return EmbedResult(embedded=embedded, reused=len(uri_of) - len(missing), dropped=tuple(dropped))
 
 
-def _missing(uri_of: dict[str, str], stored: pa.ChunkedArray) -> list[tuple[str, str]]:
+def _missing(uri_of: dict[str, str], stored: pa.Array) -> list[tuple[str, str]]:
     asked = pa.array(uri_of, pa.string())
     lacking = asked.filter(pc.invert(pc.is_in(asked, value_set=stored))).to_pylist()
     # In the order of their addresses: neighbours in a folder or a shard are read one after the other.

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, BaseImageProcessor, PreTrainedModel
 
+from components.models.device import resolve_device, resolve_dtype
 from components.parameters.parameters import EncoderParameters
 
 MODEL_TYPES = ("dinov2", "dinov2_with_registers")
@@ -82,16 +83,14 @@ def load_encoder(parameters: EncoderParameters) -> LoadedEncoder:
     Raises:
         ValueError: the model is no DINOv2.
     """
-    device = _resolve_device(parameters.device)
+    device = resolve_device(parameters.device, parameter="encoder.device")
     source = {"revision": parameters.revision, "trust_remote_code": False}
     model_type = AutoConfig.from_pretrained(parameters.model, **source).model_type
     if model_type not in MODEL_TYPES:
         raise ValueError(
             f"encoder.model {parameters.model!r} is of type {model_type!r}; allowed: {', '.join(MODEL_TYPES)}"
         )
-    on_gpu = device.type != "cpu"
-    wants_bfloat16 = on_gpu if parameters.dtype == "auto" else parameters.dtype == "bfloat16"
-    dtype = torch.bfloat16 if wants_bfloat16 else torch.float32
+    dtype = resolve_dtype(parameters.dtype, device)
     model = AutoModel.from_pretrained(parameters.model, dtype=dtype, use_safetensors=True, **source)
     processor = load_image_processor(parameters.model, parameters.revision)
     normalise = processor.do_normalize
@@ -116,25 +115,9 @@ def encode(encoder: LoadedEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.floa
 
     Returns:
         (batch, d) float32, not normalised.
-
-    Raises:
-        RuntimeError: the GPU's memory does not hold the batch; the message says which parameter to lower.
     """
     values = torch.from_numpy(pixels).to(encoder.device)  # (batch, 3, height, width)
     values = (values.float() * encoder.scale - encoder.mean) / encoder.std
-    try:
-        output = encoder.model(pixel_values=values.to(encoder.model.dtype))
-    except torch.cuda.OutOfMemoryError as error:
-        raise RuntimeError(
-            f"the GPU has no memory for {len(pixels)} images at a time; lower encoder.batch_size"
-        ) from error
+    output = encoder.model(pixel_values=values.to(encoder.model.dtype))
     cls_token = output.last_hidden_state[:, 0]  # (batch, d); the registers, if any, come after it
     return np.asarray(cls_token.float().cpu().numpy())
-
-
-def _resolve_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"encoder.device is {name!r}, but torch finds no GPU; use auto or cpu")
-    return torch.device(name)

@@ -53,7 +53,6 @@ def extract_activations(
         directory,
         compute,
         batch_size=batch_size,
-        batch_parameter="coincide.batch_size",
         pixel_limit=pixel_limit,
         progress=progress,
     )

@@ -54,7 +54,6 @@ def extract_gradients(
         directory,
         lambda encoded: project_gradients(vlm, encoded, projection),
         batch_size=batch_size,
-        batch_parameter="tive.batch_size",
         pixel_limit=pixel_limit,
         progress=progress,
     )

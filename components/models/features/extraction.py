@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.compute.ahead import ahead
 from components.compute.progress import Progress
 from components.models.commits import Batch, gather_commits
-from components.models.features.feature_store import TABLE_NAME, append_features, stored_samples
-from components.models.lance import repair_tables, single_writer
-from components.models.vlm.ahead import prepare_ahead
+from components.models.features.feature_store import NORM, sample_features
 from components.models.vlm.labels import EncodedSample, SampleError, encode
 from components.models.vlm.load import LoadedVlm
 from components.pool.images import ImageError, load_image
@@ -58,7 +57,6 @@ def extract_features(
     compute: Compute,
     *,
     batch_size: int,
-    batch_parameter: str,
     pixel_limit: int,
     progress: Progress,
 ) -> FeatureResult:
@@ -70,7 +68,6 @@ def extract_features(
         directory: LanceDB database that belongs to exactly this computation.
         compute: of one batch.
         batch_size: samples per batch; batches hold samples of similar length.
-        batch_parameter: the parameter to lower when a batch does not fit the GPU.
         pixel_limit: images with more pixels are not opened.
         progress: told how many samples are done.
 
@@ -80,31 +77,21 @@ def extract_features(
 
     Raises:
         ValueError: not one sample has features.
-        RuntimeError: another process writes to the database, or the GPU's memory does not hold a batch.
+        RuntimeError: another process writes to the database.
     """
-
-    def within_memory(encoded: Sequence[EncodedSample]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        try:
-            return compute(encoded)
-        except torch.cuda.OutOfMemoryError as error:
-            raise RuntimeError(
-                f"the GPU has no memory for {len(encoded)} samples at a time; lower {batch_parameter}. What is "
-                "computed so far is kept"
-            ) from error
-
     dropped: list[Dropped] = []
     computed = 0
-    with single_writer(directory):
-        repair_tables(directory, TABLE_NAME)
-        stored = frozenset(stored_samples(directory).to_pylist())
+    store = sample_features(directory)
+    with store.writing():
+        stored = frozenset(store.names().to_pylist())
         missing = sorted((sample for sample in samples if sample.sample_id not in stored), key=_length)
         reused = len(samples) - len(missing)
         _LOG.info("%d of %d samples lack features", len(missing), len(samples))
         lists = [missing[start : start + batch_size] for start in range(0, len(missing), batch_size)]
-        batches = prepare_ahead(lists, lambda part: _encode(vlm, part, pixel_limit))
-        found = _computed(batches, within_memory, dropped, progress, reused, len(samples))
+        batches = ahead(lists, lambda part: _encode(vlm, part, pixel_limit))
+        found = _computed(batches, compute, dropped, progress, reused, len(samples))
         for ids, (vectors, norms) in gather_commits(found):
-            append_features(directory, ids, vectors.astype(np.float32), norms=norms.astype(np.float64))
+            store.append(ids, vectors.astype(np.float32), {NORM: pa.array(norms.astype(np.float64))})
             computed += len(ids)
     if not computed + reused:
         first = f"; the first, {dropped[0].sample_id}: {dropped[0].reason} ({dropped[0].detail})" if dropped else ""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from components.compute.ahead import ahead
 from components.compute.progress import Progress
-from components.models.vlm.ahead import prepare_ahead
 from components.models.vlm.labels import SampleError, encode, encode_image, encode_without_question
 from components.models.vlm.load import LoadedVlm
 from components.models.vlm.shared_prefix import PairLoss, QuestionPair, pair_losses
@@ -83,7 +83,7 @@ def score_samples(
     rows: list[dict[str, object]] = []
     dropped: list[Dropped] = []
     done = 0
-    for batch in prepare_ahead(batches, lambda part: _prepare(vlm, part, pixel_limit)):
+    for batch in ahead(batches, lambda part: _prepare(vlm, part, pixel_limit)):
         dropped.extend(batch.dropped)
         losses = pair_losses(vlm, batch.pairs) if batch.pairs else []
         for sample, loss in zip(batch.samples, losses, strict=True):

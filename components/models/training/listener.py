@@ -11,12 +11,8 @@ from components.models.training.checkpoints import Checkpoint, mark_complete
 from components.models.training.training_log import TrainingLogRow
 
 
-class TuneError(RuntimeError):
-    """A tune cannot go on; the message says which parameters to change."""
-
-
-class DivergedError(TuneError):
-    """The loss or its gradient is no longer finite."""
+class DivergedError(RuntimeError):
+    """The loss or its gradient is no longer finite; the message says which parameters to change."""
 
 
 class TrainingListener(TrainerCallback):  # type: ignore[misc]  # transformers is not typed

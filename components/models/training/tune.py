@@ -15,7 +15,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from components.models.training.checkpoints import newest_checkpoint, run_fingerprint
-from components.models.training.listener import DivergedError, TrainingListener, TuneError
+from components.models.training.listener import DivergedError, TrainingListener
 from components.models.training.lora import add_lora, save_adapter, trainable_parameters
 from components.models.training.training_data import prepare_training_data
 from components.models.training.training_log import TrainingLogRow, log_table
@@ -88,15 +88,10 @@ def tune(
 
     Raises:
         ValueError: there is no usable sample, or the parameters do not fit the model.
-        TuneError: the GPU's memory does not suffice, or the loss diverges.
+        DivergedError: the loss diverges.
     """
     began = time.monotonic()
     loaded = load_vlm(vlm)
-    if loaded.device.type == "cuda" and (loaded.device.index or 0) != 0:
-        raise ValueError(
-            f"vlm.device {vlm.device!r}: the trainer uses the first visible GPU; set CUDA_VISIBLE_DEVICES="
-            f"{loaded.device.index} in the environment and vlm.device to cuda"
-        )
     prepared = prepare_training_data(loaded, samples, pixel_limit=pixel_limit)
     fingerprint = run_fingerprint(
         prepared.data.samples, vlm=vlm, tuning=tuning, epochs=epochs, seed=seed, device=loaded.device
@@ -123,8 +118,6 @@ def tune(
     trainer.remove_callback(PrinterCallback)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    except torch.cuda.OutOfMemoryError as error:
-        raise TuneError(_memory_advice(tuning, vlm)) from error
     except DivergedError:
         shutil.rmtree(checkpoint_directory, ignore_errors=True)  # it may hold the diverged weights
         raise
@@ -199,15 +192,3 @@ def _collate(loaded: LoadedVlm, samples: Sequence[EncodedSample]) -> dict[str, A
     if "logits_to_keep" in inspect.signature(loaded.bare_model.forward).parameters:
         batch["logits_to_keep"] = logits_needed(batch["labels"])
     return batch
-
-
-def _memory_advice(tuning: TuningParameters, vlm: VlmParameters) -> str:
-    advice = [
-        f"halve tuning.batch_size (now {tuning.batch_size}) and double tuning.gradient_accumulation "
-        f"(now {tuning.gradient_accumulation}), which leaves the result the same"
-    ]
-    if not tuning.gradient_checkpointing:
-        advice.append("set tuning.gradient_checkpointing to true")
-    advice.append(f"lower vlm.context_length (now {vlm.context_length})")
-    advice.append(f"lower tuning.lora_rank (now {tuning.lora_rank})")
-    return "the GPU's memory does not suffice to tune; in this order: " + "; ".join(advice)

@@ -6,10 +6,10 @@ from itertools import takewhile
 
 import torch
 
+from components.compute.ahead import ahead
 from components.compute.progress import Progress
-from components.models.vlm.ahead import prepare_ahead
 from components.models.vlm.collate import collate
-from components.models.vlm.labels import encode_prompt
+from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
 from components.models.vlm.load import LoadedVlm
 from components.models.vlm.response_loss import to_model
 from components.pool.images import load_image
@@ -41,7 +41,7 @@ def generate_answers(
     max_new_tokens: int,
     pixel_limit: int,
     progress: Progress,
-) -> list[str]:
+) -> list[str | SampleError]:
     """Answer prompts greedily; the answers do not depend on the batches.
 
     Args:
@@ -53,23 +53,24 @@ def generate_answers(
         progress: told how many prompts are done.
 
     Returns:
-        The new text of every prompt, stripped, in the order of `prompts`.
+        The new text of every prompt, stripped, in the order of `prompts`; for one that cannot be asked, because it does
+        not fit the context or its image is refused, the error that says so.
 
     Raises:
         ImageError: an image cannot be opened.
-        SampleError: a prompt does not fit the context.
     """
     by_length = sorted(range(len(prompts)), key=lambda index: (_characters(prompts[index]), index))
     batches = [by_length[start : start + batch_size] for start in range(0, len(by_length), batch_size)]
-    answers = [""] * len(prompts)
+    answers: list[str | SampleError] = [""] * len(prompts)
     done = 0
 
-    def prepare(indices: Sequence[int]) -> dict[str, torch.Tensor]:
-        return _prepare(vlm, [prompts[index] for index in indices], pixel_limit)
+    def prepare(indices: Sequence[int]) -> list[EncodedSample | SampleError]:
+        return [_encode(vlm, prompts[index], pixel_limit) for index in indices]
 
-    for indices, batch in zip(batches, prepare_ahead(batches, prepare), strict=True):
-        for index, answer in zip(indices, _generate(vlm, batch, max_new_tokens), strict=True):
-            answers[index] = answer
+    for indices, encoded in zip(batches, ahead(batches, prepare), strict=True):
+        written = iter(_generate(vlm, [one for one in encoded if isinstance(one, EncodedSample)], max_new_tokens))
+        for index, one in zip(indices, encoded, strict=True):
+            answers[index] = next(written) if isinstance(one, EncodedSample) else one
         done += len(indices)
         progress(done, len(prompts))
     return answers
@@ -79,18 +80,20 @@ def _characters(prompt: Prompt) -> int:
     return len(prompt.question) + sum(len(turn.question) + len(turn.response) for turn in prompt.history)
 
 
-def _prepare(vlm: LoadedVlm, prompts: Sequence[Prompt], pixel_limit: int) -> dict[str, torch.Tensor]:
-    encoded = []
-    for prompt in prompts:
-        image = load_image(prompt.uri, image_sha=prompt.image_sha, pixel_limit=pixel_limit)
-        encoded.append(encode_prompt(vlm, prompt.history, prompt.question, image))
-    batch = collate(vlm, encoded, side="left")
-    del batch["labels"]
-    return batch
+def _encode(vlm: LoadedVlm, prompt: Prompt, pixel_limit: int) -> EncodedSample | SampleError:
+    image = load_image(prompt.uri, image_sha=prompt.image_sha, pixel_limit=pixel_limit)
+    try:
+        return encode_prompt(vlm, prompt.history, prompt.question, image)
+    except SampleError as error:
+        return error
 
 
 @torch.no_grad()
-def _generate(vlm: LoadedVlm, batch: dict[str, torch.Tensor], max_new_tokens: int) -> list[str]:
+def _generate(vlm: LoadedVlm, prompts: Sequence[EncodedSample], max_new_tokens: int) -> list[str]:
+    if not prompts:
+        return []
+    batch = collate(vlm, prompts, side="left")
+    del batch["labels"]
     tokens = vlm.bare_model.generate(
         **{name: to_model(vlm, tensor) for name, tensor in batch.items()},
         max_new_tokens=max_new_tokens,

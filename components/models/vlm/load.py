@@ -1,6 +1,7 @@
 """Loading a vision-language model, with or without a tuned adapter."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from peft import PeftModel
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
 
 from components.errors import UserError
-from components.models.vlm.conversation import ConversationTemplate
+from components.models.device import resolve_device, resolve_dtype
+from components.models.vlm.conversation import ConversationTemplate, Message
 from components.models.vlm.special_cases import Architecture, describe_architecture, load_processor
 from components.parameters.parameters import VlmParameters
 
@@ -71,10 +73,10 @@ def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> Loade
         TemplateError: its chat template cannot be used.
     """
     _check_source(parameters)
-    device = resolve_device(parameters.device)
-    dtype = resolve_dtype(parameters.dtype, device)
     options: dict[str, Any] = {"revision": parameters.revision, "trust_remote_code": False}
     try:
+        device = resolve_device(parameters.device, parameter="vlm.device")
+        dtype = resolve_dtype(parameters.dtype, device)
         config = AutoConfig.from_pretrained(parameters.model, **options)
         _check_context_length(parameters, config)
         processor = load_processor(parameters.model, parameters.revision, config)
@@ -83,7 +85,7 @@ def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> Loade
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"vlm.model {parameters.model!r} cannot be loaded: {error}") from error
-    template = _template(processor)
+    template = conversation_template(processor)
     model.generation_config = _greedy(model.generation_config, processor.tokenizer, template)
     if adapter is not None:
         model = _load_adapter(model, adapter)
@@ -96,26 +98,6 @@ def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> Loade
         template=template,
         architecture=describe_architecture(config, processor),
     )
-
-
-def resolve_device(device: str) -> torch.device:
-    """Turn the parameter `device` into a device: `auto` is the GPU where there is one.
-
-    Raises:
-        ModelError: a GPU is asked for and there is none.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"device {device!r}: no GPU is usable by torch here; set device to auto or cpu")
-    return torch.device(device)
-
-
-def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """Turn the parameter `dtype` into a type: `auto` is bfloat16 on a GPU and float32 on a CPU."""
-    if dtype == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return torch.bfloat16 if dtype == "bfloat16" else torch.float32
 
 
 def _check_source(parameters: VlmParameters) -> None:
@@ -159,11 +141,18 @@ def _greedy(published: GenerationConfig, tokenizer: Any, template: ConversationT
     return GenerationConfig(do_sample=False, num_beams=1, use_cache=True, eos_token_id=sorted(known))
 
 
-def _template(processor: Any) -> ConversationTemplate:
+def conversation_template(processor: Any, opening: Sequence[Message] = ()) -> ConversationTemplate:
+    """The template by which a model's processor writes conversations.
+
+    Args:
+        processor: of the model.
+        opening: messages that every conversation begins with.
+    """
     tokenizer = processor.tokenizer
 
-    def render(messages: list[dict[str, object]], add_generation_prompt: bool) -> str:
-        return str(processor.apply_chat_template(messages, add_generation_prompt=add_generation_prompt))
+    def render(messages: list[Message], add_generation_prompt: bool) -> str:
+        whole = [*opening, *messages]
+        return str(processor.apply_chat_template(whole, add_generation_prompt=add_generation_prompt))
 
     def tokenize(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])

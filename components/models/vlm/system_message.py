@@ -1,11 +1,9 @@
 """The system message of a conversation, for models whose chat template has one."""
 
-from typing import Any
-
 import jinja2
 
 from components.models.vlm.conversation import ConversationTemplate, Message, TemplateError
-from components.models.vlm.load import LoadedVlm
+from components.models.vlm.load import LoadedVlm, conversation_template
 
 
 def template_with_system(vlm: LoadedVlm, system: str, *, turns: int) -> ConversationTemplate | None:
@@ -22,7 +20,7 @@ def template_with_system(vlm: LoadedVlm, system: str, *, turns: int) -> Conversa
     """
     said = _as_data(vlm.template, system)
     try:
-        template = _template_opening_with(vlm, _message("system", said))
+        template = conversation_template(vlm.processor, [_message("system", said)])
         opening = template.frames(1)[0].before_question
         template.frames(turns)
         if opening.count(said) != 1 or opening == _opening_as_user(vlm, said):
@@ -35,29 +33,9 @@ def template_with_system(vlm: LoadedVlm, system: str, *, turns: int) -> Conversa
 def _opening_as_user(vlm: LoadedVlm, said: str) -> str:
     """The opening when the text comes in a user's message; empty where two of these in a row are refused."""
     try:
-        return _template_opening_with(vlm, _message("user", said)).frames(1)[0].before_question
+        return conversation_template(vlm.processor, [_message("user", said)]).frames(1)[0].before_question
     except (jinja2.TemplateError, TemplateError):
         return ""
-
-
-def _template_opening_with(vlm: LoadedVlm, opening: Message) -> ConversationTemplate:
-    processor: Any = vlm.processor
-    tokenizer = processor.tokenizer
-
-    def render(messages: list[Message], add_generation_prompt: bool) -> str:
-        whole = [opening, *messages]
-        return str(processor.apply_chat_template(whole, add_generation_prompt=add_generation_prompt))
-
-    def tokenize(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    return ConversationTemplate(
-        render,
-        tokenize,
-        image_token=processor.image_token,
-        special_tokens=[token.content for token in tokenizer.added_tokens_decoder.values() if token.special],
-        end_of_sequence=tokenizer.eos_token,
-    )
 
 
 def _message(role: str, text: str) -> Message:

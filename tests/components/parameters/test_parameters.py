@@ -22,6 +22,12 @@ def test_the_shipped_file_parses():
     assert parameters.select.neighbours == 5
 
 
+def test_a_gpu_that_the_trainer_does_not_use_is_refused_before_anything_is_bought():
+    with pytest.raises(ParameterError, match=r"vlm.*set CUDA_VISIBLE_DEVICES=1 in the environment"):
+        parse_with("vlm.device=cuda:1")
+    assert parse_with("vlm.device=cuda:0").vlm.device == "cuda:0"
+
+
 def test_parameters_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         setattr(load_parameters(PARAMS).tuning, "lora_rank", 1)  # noqa: B010 - a plain assignment fails mypy

@@ -11,7 +11,7 @@ from components.compute.progress import no_progress
 from components.parameters.parameters import IngestParameters, SourceParameters
 from components.pool.ingest import ingest
 from components.pool.manifest import IngestResult
-from components.pool.reasons import MEANINGS, QuarantineReason, ReasonCount, count_reasons
+from components.pool.reasons import ReasonCount, count_reasons
 from components.pool.records import SourceError
 from tests.components.pool.conftest import BAD, GOOD, ODD_RECORDS, options, source, textured
 
@@ -214,10 +214,6 @@ def test_an_image_linked_to_itself_is_left_out(tmp_path, write_pool: WritePool):
     result = run(tmp_path, pool)
     assert result.samples.num_rows == 1
     assert result.quarantine.num_rows == 1
-
-
-def test_every_reason_has_a_meaning():
-    assert set(MEANINGS) == set(QuarantineReason)
 
 
 def test_reasons_are_counted_most_frequent_first(tmp_path, dirty_pool):

@@ -8,7 +8,8 @@ import pytest
 
 from components.parameters.parameters import SourceParameters
 from components.pool.records import SourceError
-from components.pool.snapshot import snapshot_files, snapshot_model, snapshot_sources
+from components.pool.snapshot import snapshot_files, snapshot_model
+from components.pool.sources import snapshot_sources
 
 
 def source(kind: str, path: object, root: object) -> SourceParameters:

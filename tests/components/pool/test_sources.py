@@ -2,7 +2,6 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from typing import get_args
 
 import fsspec
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pytest
 from components.parameters.parameters import SourceParameters
 from components.pool.images import load_image, read_image_bytes
 from components.pool.records import PoolRecord, RejectedRecord, SourceError
-from components.pool.sources import READERS, read_pool
+from components.pool.sources import read_pool
 from tests.components.pool.conftest import source, textured
 
 
@@ -38,8 +37,9 @@ def write_shard(path: Path, members: dict[str, bytes]) -> None:
             archive.addfile(member, io.BytesIO(data))
 
 
-def test_every_kind_that_the_parameters_allow_has_a_reader():
-    assert set(READERS) == set(get_args(SourceParameters.model_fields["kind"].annotation))
+def test_a_kind_without_a_reader_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'csv' is no kind of source; allowed: llava_json, image_folder, parquet"):
+        source("csv", tmp_path / "pool.csv", tmp_path)
 
 
 def test_llava_json_with_and_without_conversations(tmp_path):

@@ -25,16 +25,16 @@ def short_pauses(module: ModuleType) -> None:
 
 def full_disk(module: ModuleType) -> None:
     """The disk is full after so many vectors."""
-    append: Callable[..., None] = module.append_vectors
+    append: Callable[..., None] = module.LanceStore.append
 
-    def append_some(directory: Path, image_shas: Sequence[str], vectors: Any, *, model: str) -> None:
+    def append_some(store: Any, names: Sequence[str], vectors: Any, extra: Any = None) -> None:
         if not (FAULTS / "full_disk").exists():
-            append(directory, image_shas, vectors, model=model)
+            append(store, names, vectors, extra)
             return
-        append(directory, image_shas[:KEPT_VECTORS], vectors[:KEPT_VECTORS], model=model)
+        append(store, names[:KEPT_VECTORS], vectors[:KEPT_VECTORS], extra)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    module.append_vectors = append_some  # type: ignore[attr-defined]
+    module.LanceStore.append = append_some
 
 
 def out_of_memory(module: ModuleType) -> None:
@@ -55,7 +55,7 @@ def out_of_memory(module: ModuleType) -> None:
 
 CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "tasks.platform.failures": short_pauses,
-    "components.models.embedding.vector_store": full_disk,
+    "components.models.lance_store": full_disk,
     "components.models.training.tune": out_of_memory,
 }
 

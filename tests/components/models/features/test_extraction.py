@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from components.compute.progress import no_progress
@@ -10,13 +11,14 @@ from components.models import commits
 from components.models.features.extract_activations import extract_activations
 from components.models.features.extract_gradients import extract_gradients
 from components.models.features.feature_store import (
-    MissingFeaturesError,
-    append_features,
+    NORM,
     read_features,
     read_norms,
+    sample_features,
     scan_features,
     stored_samples,
 )
+from components.models.lance_store import MissingVectorsError
 from components.pool.samples import Turn
 from tests.components.models.features.conftest import with_lora
 from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples, load_toy
@@ -93,8 +95,8 @@ def test_nothing_usable_is_an_error_that_says_why(vlm, tmp_path):
 def test_the_store_reads_in_the_order_asked(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     ids = [f"t/{number}" for number in range(50)]
-    append_features(tmp_path / "s", ids[:20], vectors[:20], norms=np.arange(20.0))
-    append_features(tmp_path / "s", ids[20:], vectors[20:], norms=np.arange(20.0, 50.0))
+    sample_features(tmp_path / "s").append(ids[:20], vectors[:20], {NORM: pa.array(np.arange(20.0))})
+    sample_features(tmp_path / "s").append(ids[20:], vectors[20:], {NORM: pa.array(np.arange(20.0, 50.0))})
     order = np.random.default_rng(1).permutation(50)[:30]
     np.testing.assert_array_equal(read_features(tmp_path / "s", [ids[row] for row in order]), vectors[order])
     np.testing.assert_array_equal(read_norms(tmp_path / "s", [ids[row] for row in order]), order.astype(float))
@@ -102,17 +104,17 @@ def test_the_store_reads_in_the_order_asked(tmp_path):
 
 
 def test_missing_features_are_named(tmp_path):
-    append_features(tmp_path / "s", ["a"], np.ones((1, 4), np.float32))
-    with pytest.raises(MissingFeaturesError, match="'b'"):
+    sample_features(tmp_path / "s").append(["a"], np.ones((1, 4), np.float32), {NORM: pa.array([1.0])})
+    with pytest.raises(MissingVectorsError, match="'b'"):
         read_features(tmp_path / "s", ["a", "b"])
-    with pytest.raises(MissingFeaturesError, match="'b'"):
+    with pytest.raises(MissingVectorsError, match="'b'"):
         read_norms(tmp_path / "s", ["b"])
-    with pytest.raises(MissingFeaturesError, match="'a'"):
+    with pytest.raises(MissingVectorsError, match="'a'"):
         read_features(tmp_path / "empty", ["a"])
 
 
 def test_a_sample_twice_is_an_error(tmp_path):
     for _ in range(2):
-        append_features(tmp_path / "s", ["a"], np.ones((1, 4), np.float32))
-    with pytest.raises(RuntimeError, match="1 samples have features twice"):
+        sample_features(tmp_path / "s").append(["a"], np.ones((1, 4), np.float32), {NORM: pa.array([1.0])})
+    with pytest.raises(RuntimeError, match="1 rows are there twice"):
         stored_samples(tmp_path / "s")

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 from torch.nn.modules.module import register_module_forward_pre_hook
-from transformers import AutoModelForImageTextToText, Trainer
+from transformers import AutoModelForImageTextToText
 
-from components.models.training.listener import DivergedError, TuneError
+from components.models.training.listener import DivergedError
 from components.models.training.training_log import TrainingLogRow
 from components.models.vlm.labels import encode
 from components.models.vlm.load import load_vlm
@@ -196,15 +196,6 @@ def test_a_diverging_run_stops_and_leaves_nothing_to_continue_from(toy_llava: Pa
         )
     assert not (tmp_path / "adapter").exists()
     assert not (tmp_path / "checkpoints").exists()
-
-
-def test_too_little_gpu_memory_says_what_to_lower(toy_llava: Path, eight_samples, tmp_path: Path, monkeypatch):
-    def run_out(*args, **kwargs):
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(Trainer, "training_step", run_out)
-    with pytest.raises(TuneError, match=r"halve tuning.batch_size \(now 4\).*tuning.gradient_checkpointing to true"):
-        run(eight_samples, tmp_path, vlm=vlm_parameters(toy_llava))
 
 
 @pytest.mark.bfloat16

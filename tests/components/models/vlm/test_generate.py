@@ -12,7 +12,7 @@ from PIL import Image
 from components.compute.progress import no_progress
 from components.models.vlm.collate import collate
 from components.models.vlm.generate import Prompt, generate_answers
-from components.models.vlm.labels import EncodedSample, encode_prompt
+from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
 from components.models.vlm.load import LoadedVlm
 from components.pool.images import ImageError
 from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples
@@ -29,7 +29,7 @@ def prompts(tmp_path: Path) -> list[Prompt]:
 
 
 def answers(vlm: LoadedVlm, prompts: list[Prompt], *, batch_size: int, new_tokens: int = NEW_TOKENS) -> list[str]:
-    return generate_answers(
+    found = generate_answers(
         vlm,
         prompts,
         batch_size=batch_size,
@@ -37,6 +37,7 @@ def answers(vlm: LoadedVlm, prompts: list[Prompt], *, batch_size: int, new_token
         pixel_limit=PIXEL_LIMIT,
         progress=no_progress,
     )
+    return [answer for answer in found if isinstance(answer, str)]
 
 
 def ids_by_loop(vlm: LoadedVlm, prompt: Prompt, count: int) -> list[int]:
@@ -110,3 +111,15 @@ def test_progress_reaches_the_total(loaded: Callable[[str], LoadedVlm], prompts:
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_a_prompt_that_does_not_fit_takes_no_other_answer_with_it(vlm: LoadedVlm, prompts: list[Prompt]) -> None:
+    alone = answers(vlm, prompts, batch_size=1)
+    long = replace(prompts[1], question="long " * vlm.context_length)
+    asked = [prompts[0], long, *prompts[1:]]
+    found = generate_answers(
+        vlm, asked, batch_size=3, max_new_tokens=NEW_TOKENS, pixel_limit=PIXEL_LIMIT, progress=no_progress
+    )
+    assert [answer for answer in found if isinstance(answer, str)] == alone
+    assert isinstance(found[1], SampleError)
+    assert found[1].reason == "prompt_exceeds_context"

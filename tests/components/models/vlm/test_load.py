@@ -11,9 +11,10 @@ from peft import LoraConfig, get_peft_model
 from PIL import Image
 from transformers import GenerationConfig
 
+from components.models.device import resolve_dtype
 from components.models.vlm.collate import collate
 from components.models.vlm.labels import encode
-from components.models.vlm.load import LoadedVlm, ModelError, load_vlm, resolve_dtype
+from components.models.vlm.load import LoadedVlm, ModelError, load_vlm
 from components.models.vlm.response_loss import response_losses
 from components.models.vlm.special_cases import language_model_linear_names
 from components.parameters.parameters import VlmParameters
