@@ -17,11 +17,11 @@ def decoding_processes(images: int) -> int:
         images: how many there are to decode.
 
     Returns:
-        0 to 8; 0 means in line, in this process.
+        0, which means in line, or 2 to 8.
     """
-    if images < _FEWEST_IMAGES:
-        return 0
-    return min(_usable_cores() - _CORES_LEFT, _MOST)
+    processes = min(_usable_cores() - _CORES_LEFT, _MOST)
+    # A single one would do nothing that this one cannot do as fast.
+    return processes if images >= _FEWEST_IMAGES and processes > 1 else 0
 
 
 def _usable_cores() -> int:
