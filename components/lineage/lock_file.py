@@ -78,7 +78,7 @@ def parse_lock(text: str) -> tuple[LockedStage, ...]:
         LineageError: it is no dvc.lock, or an output in it leads out of the workspace.
     """
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=yaml.CSafeLoader)  # in C: dvc.lock is long
         stages = content["stages"]
         parsed = tuple(
             LockedStage(name, _paths(stage.get("deps", ())), _paths(stage.get("outs", ())))

@@ -361,7 +361,7 @@ def load_parameters(path: Path) -> Parameters:
 
 def _read_mapping(path: Path) -> dict[str, object]:
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)  # in C: stages read it often
     except FileNotFoundError:
         raise ParameterError(f"no parameter file {path}") from None
     except yaml.YAMLError as error:

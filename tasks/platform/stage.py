@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from prefect import task
@@ -30,6 +30,7 @@ from tasks.platform.versioning import (
     check_unchanged,
     commit_stage,
     data_paths,
+    is_recorded,
     open_stage,
     output_hash,
     output_path,
@@ -202,7 +203,10 @@ class StageTask:
         store = _store_of(get_result_store(), self.task)
         with open_stage(run.workspace, name) as stage:
             key = stage_key(stage, run.workspace)
-            refresh = run.refresh or not _is_available(store, key, stage)
+            cached = "missing" if run.refresh else _find_cached(store, key, stage)
+            # What is there and recorded needs no second look at the repository, which is most of a cached run's time.
+            recorded = cached == "there" and is_recorded(stage)
+        refresh = cached == "missing"
         prepared = PreparedStage(name, key, run)
         # A tag stands for a global concurrency limit: what is found in the cache must not wait for a GPU.
         uses = self.declaration.uses
@@ -211,8 +215,9 @@ class StageTask:
         execute = self.task.with_options(refresh_cache=refresh, tags=tags)
         artifact = when_it_is_there(lambda: execute(prepared, inputs))
         assert isinstance(artifact, Artifact)
-        with explained(run.workspace, name):
-            commit_stage(run.workspace, name, key)
+        if not recorded:
+            with explained(run.workspace, name):
+                commit_stage(run.workspace, name, key)
         if refresh and run.workspace.parameters().versioning.push_to_remote:
             # At once, not at the end of the run: what is finished then outlives the machine it was computed on.
             push_stage(run.workspace, name)
@@ -348,21 +353,21 @@ def _store_of(base: ResultStore, execute: Any) -> ResultStore:
     return store
 
 
-def _is_available(store: ResultStore, key: str, stage: Any) -> bool:
+def _find_cached(store: ResultStore, key: str, stage: Any) -> Literal["there", "restored", "missing"]:
     """Whether a result is cached and its artifact is really there, restored when it has to be."""
     if not store.exists(key):
-        return False
+        return "missing"
     try:
         artifact = store.read(key).result
     except ValueError as error:
         logger.warning("the cached result of %s is damaged (%s); it runs again", stage.addressing, error)
-        return False
+        return "missing"
     assert isinstance(artifact, Artifact)
     if output_hash(stage) == artifact.dvc_hash:
-        return True
+        return "there"
     restored = restore_output(stage, artifact.dvc_hash)
     logger.info("%s %s", stage.addressing, "restored from the DVC cache" if restored else "is lost and runs again")
-    return restored
+    return "restored" if restored else "missing"
 
 
 def _log(line: str) -> None:

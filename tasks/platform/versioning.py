@@ -158,6 +158,12 @@ def check_unchanged(stage: Any, workspace: Workspace, key: str) -> None:
         )
 
 
+def is_recorded(stage: Any) -> bool:
+    """Whether dvc.lock names what the stage reads and has written as it lies there now."""
+    with stage.repo.lock:
+        return not stage.changed()
+
+
 def commit_stage(workspace: Workspace, name: str, key: str) -> None:
     """Record what the stage read and wrote in dvc.lock and its output in the DVC cache, unless that is so already.
 
@@ -166,9 +172,7 @@ def commit_stage(workspace: Workspace, name: str, key: str) -> None:
     """
     with open_stage(workspace, name) as stage:
         check_unchanged(stage, workspace, key)
-        with stage.repo.lock:
-            changed = stage.changed()
-        if changed:
+        if not is_recorded(stage):
             stage.repo.commit(f"{workspace.pipeline_file}:{name}", force=True)
 
 
