@@ -1,8 +1,9 @@
-"""k-means: ours against sklearn's and faiss's own, inertia and time in one run (`python -m bench.k_means`)."""
+"""k-means: ours, with swaps and without, against sklearn's and faiss's own (`python -m bench.k_means`)."""
 
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from unittest.mock import patch
 
 import faiss
 import numpy as np
@@ -10,12 +11,43 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from bench.results import Row, out_option, publish
+from components.selection import clustering
 from components.selection.clustering import k_means
 
 Vectors = NDArray[np.float32]
+Method = Callable[[Vectors, int], float]  # vectors and number of clusters to inertia
 
 # Name: groups per cluster asked for, spread of a group.
 _DATA = {"ungrouped": (0, 1.0), "grouped": (1, 0.5), "overlapping": (2, 1.0)}
+
+
+def _sklearn(starts: int) -> Method:
+    return lambda vectors, clusters: KMeans(clusters, n_init=starts, random_state=0).fit(vectors).inertia_
+
+
+def _ours(restarts: int) -> Method:
+    return lambda vectors, clusters: k_means(vectors, clusters, seed=0, iterations=100, restarts=restarts).inertia
+
+
+def _ours_without_swaps(restarts: int) -> Method:
+    return patch.object(clustering, "_SWAPS", 0)(_ours(restarts))
+
+
+def _faiss(vectors: Vectors, clusters: int) -> float:
+    model = faiss.Kmeans(vectors.shape[1], clusters, niter=25, seed=0)
+    model.train(vectors)
+    return float(model.index.search(vectors, 1)[0].sum(dtype=np.float64))
+
+
+_METHODS: dict[str, Method] = {
+    "sklearn, 10 starts": _sklearn(10),
+    "sklearn, 1 start": _sklearn(1),
+    "faiss as it comes": _faiss,
+    "ours, 1 start": _ours(1),
+    "ours, 1 start, no swaps": _ours_without_swaps(1),
+    "ours, 4 starts": _ours(4),
+    "ours, 4 starts, no swaps": _ours_without_swaps(4),
+}
 
 
 def draw_vectors(count: int, width: int, groups: int, *, spread: float, seed: int) -> Vectors:
@@ -42,40 +74,23 @@ def draw_vectors(count: int, width: int, groups: int, *, spread: float, seed: in
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time every method on every data set and print inertia and time relative to sklearn's ten starts."""
+    """Time methods on data sets and print inertia and time, also relative to the first method's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vectors", type=int, default=20_000)
     parser.add_argument("--dimensions", type=int, default=768)
     parser.add_argument("--clusters", type=int, default=200)
     parser.add_argument("--data", nargs="+", choices=_DATA, default=list(_DATA))
+    parser.add_argument("--methods", nargs="+", choices=_METHODS, default=list(_METHODS))
     out_option(parser)
     options = parser.parse_args(arguments)
     count, width, clusters = options.vectors, options.dimensions, options.clusters
-
-    def sklearn_inertia(starts: int) -> Callable[[Vectors], float]:
-        return lambda vectors: KMeans(clusters, n_init=starts, random_state=0).fit(vectors).inertia_
-
-    def our_inertia(restarts: int) -> Callable[[Vectors], float]:
-        return lambda vectors: k_means(vectors, clusters, seed=0, iterations=100, restarts=restarts).inertia
-
-    def faiss_inertia(vectors: Vectors) -> float:
-        model = faiss.Kmeans(width, clusters, niter=25, seed=0)
-        model.train(vectors)
-        return float(model.index.search(vectors, 1)[0].sum(dtype=np.float64))
-
-    methods = {
-        "sklearn, 10 starts": sklearn_inertia(10),
-        "sklearn, 1 start": sklearn_inertia(1),
-        "faiss as it comes": faiss_inertia,
-        "ours, 1 start": our_inertia(1),
-        "ours, 4 starts": our_inertia(4),
-    }
+    methods = {method: _METHODS[method] for method in options.methods}
     rows: list[Row] = []
     for name in options.data:
         groups_per_cluster, spread = _DATA[name]
         vectors = draw_vectors(count, width, groups_per_cluster * clusters, spread=spread, seed=1)
-        measured = {method: _measure(function, vectors) for method, function in methods.items()}
-        reference = measured["sklearn, 10 starts"]
+        measured = {method: _measure(function, vectors, clusters) for method, function in methods.items()}
+        reference = measured[options.methods[0]]
         rows += [
             {
                 "data": name,
@@ -90,10 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     publish(rows, packages=("faiss-cpu", "numpy", "scikit-learn"), out=options.out)
 
 
-def _measure(function: Callable[[Vectors], float], vectors: Vectors) -> tuple[float, float]:
+def _measure(function: Method, vectors: Vectors, clusters: int) -> tuple[float, float]:
     # Processor time of all threads: fair also while the machine does other things.
     start = time.process_time()
-    inertia = float(function(vectors))
+    inertia = float(function(vectors, clusters))
     return inertia, time.process_time() - start
 
 

@@ -13,7 +13,6 @@ from components.instructions.missing import samples_bought, samples_without_inst
 from components.instructions.open_provider import PROVIDERS, open_provider
 from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
-from components.money import dollars
 from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
 from components.plan.plan import plan_run
@@ -28,6 +27,7 @@ from components.selection.budget import parse_budget
 from components.storage import read_table
 from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles
+from components.text import dollars
 from tasks.ingest import ingest as ingest_stage
 from tasks.platform.finished import last_finished
 from tasks.platform.snapshot import changed_inputs, snapshot_file

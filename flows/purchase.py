@@ -18,7 +18,7 @@ from pydantic import Field
 
 from components.instructions.open_provider import PROVIDERS
 from components.instructions.spending.approval import Outlook, outlook_text
-from components.money import dollars
+from components.text import dollars
 from tasks.bodies.buying import ApprovalUsedUpError
 from tasks.platform.approval import PurchaseDeclinedError, decide, look_ahead
 from tasks.platform.stage import CurationRun, StageTask

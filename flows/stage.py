@@ -22,11 +22,21 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("presel").setLevel(logging.INFO)
 
     # Imported here: the tasks import Prefect, which reads the environment that was configured just now.
+    from flows.pipeline import pipeline_text
     from tasks.platform.workspace import Workspace
     from tasks.stages import stages_of
 
     name, place = arguments[0], Workspace(str(folder.relative_to(root)))
-    stages = {stage.name: stage for stage in stages_of(place.parameters().strategy)}
+    strategy = place.parameters().strategy
+    # DVC compares what dvc.yaml names. A module that a stage imports since it was written is not in it, and a later
+    # change of that module would be missed; the stage that imports it runs now, so it is noticed here.
+    if place.pipeline_file.read_text(encoding="utf-8") != pipeline_text(strategy, Path(place.root)):
+        sys.stderr.write(
+            f"{place.pipeline_file} is not what the stages of strategy {strategy} declare now: "
+            f"run `presel {'pipeline --write' if place.root == '.' else 'run'}`, which writes it again, and then this\n"
+        )
+        return 2
+    stages = {stage.name: stage for stage in stages_of(strategy)}
     stage = stages.get(name.partition("@")[0])
     if stage is None:
         sys.stderr.write(f"no stage {name!r}; there are {', '.join(stages)}\n")

@@ -15,7 +15,7 @@ from tasks.platform.stage import StageContext, StageSummary, stage
     persist=True,
     restored=True,
     uses="gpu",
-    memory=("encoder.batch_size", "encoder.decode_workers"),
+    memory=("encoder.batch_size",),
 )
 def embed(context: StageContext) -> StageSummary:
     """Compute the vectors that are missing."""

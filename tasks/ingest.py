@@ -31,7 +31,6 @@ def _nothing(directory: Path) -> None:
     writes="manifest",
     persist=True,
     restored=True,
-    memory=("ingest.processes",),
     nothing=_nothing,
     tables=_tables,
 )

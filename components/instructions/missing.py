@@ -5,7 +5,7 @@ import pyarrow as pa
 from components.instructions.ledger.ledger import Ledger, find_entries
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import identify_request, requests_for_samples
-from components.money import dollars
+from components.text import dollars
 
 
 def samples_without_instruction(samples: pa.Table, *, provider: InstructionProvider, ledger: Ledger) -> tuple[str, ...]:

@@ -102,7 +102,11 @@ class PurchaseLoop(Generic[ImageT]):
             self._money.hold(bill.may_cost_usd)
         self._queue.taken += len(bills)
         asked = [OpenRequest(one, replies=tuple(replies.get(one.request_id, ()))) for one in batch.requests]
-        again = await self._settle(list(zip(asked, bills, strict=True)), result, batch)
+        try:
+            again = await self._settle(list(zip(asked, bills, strict=True)), result, batch)
+        except BatchTakenOverError as taken_over:
+            self._leave_to_others(bills, taken_over)
+            return
         self._done_with(len(again))  # `buy` finds those that are wanted in the ledger
 
     async def buy(self, requests: Sequence[IdentifiedRequest]) -> None:
@@ -222,9 +226,7 @@ class PurchaseLoop(Generic[ImageT]):
             result = await self._sender.send(granted, batch)
             again = await self._settle(asked, result, batch)
         except BatchTakenOverError as taken_over:
-            # Another purchase took the batch while this one was not seen alive: it settles what comes of it.
-            _LOG.warning("%s; it is left to that run", taken_over)
-            self._let_go([bill for _, bill in asked])
+            self._leave_to_others([bill for _, bill in asked], taken_over)
             return
         if again:
             if result.pause_seconds:
@@ -300,6 +302,11 @@ class PurchaseLoop(Generic[ImageT]):
                         f"{outcome.reason}: {outcome.detail}. Everything bought is kept"
                     )
                 )
+
+    def _leave_to_others(self, bills: Sequence[Bill], taken_over: BatchTakenOverError) -> None:
+        """Another purchase took a batch while this one was not seen alive: it settles what comes of it."""
+        _LOG.warning("%s; it is left to that run", taken_over)
+        self._let_go(bills)
 
     def _let_go(self, bills: Sequence[Bill]) -> None:
         """Be done with requests that are not sent."""

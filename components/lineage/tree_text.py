@@ -8,7 +8,7 @@ from components.lineage.lock_file import LockedPath
 from components.lineage.model_lineage import ModelLineage
 from components.lineage.summarise import AuthorGroup, TaskGroup
 from components.lineage.trace_samples import TracedSample
-from components.money import dollars
+from components.text import dollars
 
 
 @dataclass(frozen=True, slots=True)

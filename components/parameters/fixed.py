@@ -1,11 +1,15 @@
-"""Parameters of earlier versions whose value is fixed now, so that the files of an older project are still read."""
+"""Parameters of earlier versions that are none any more, so that the files of an older project are still read."""
 
 from collections.abc import Mapping
+from typing import Final
 
-# Key -> the value that it had and has; what decides it now stands beside the constant in the code.
+ANY: Final = object()  # stands for the value of what never changed a result
+# Key -> the value that it had and has, or ANY; what decides it now stands beside the constant in the code.
 FIXED: Mapping[str, object] = {
     "cluster.iterations": 100,
     "coincide.iterations": 50,
+    "encoder.decode_workers": ANY,
+    "ingest.processes": ANY,
     "promotion.resamples": 10_000,
     "purchase.attempts": 6,
     "purchase.backoff_seconds": 1.0,
@@ -37,7 +41,7 @@ def without_fixed(values: Mapping[str, object]) -> tuple[dict[str, object], tupl
             found = found.get(section) if isinstance(found, Mapping) else None
         if not isinstance(found, Mapping) or name not in found:
             continue
-        if found[name] != value:
+        if value is not ANY and found[name] != value:
             problems.append(f"  {key}: is {value!r} and no parameter any more (got {found[name]!r}); remove the line")
         _remove(kept, sections, name)
     return kept, tuple(problems)

@@ -86,7 +86,6 @@ class IngestParameters(Section):
     """How images are validated."""
 
     pixel_limit: Count
-    processes: Count
     near_duplicate_bits: Annotated[int, Field(ge=-1, le=32)]
     keep_near_duplicates: bool
 
@@ -97,7 +96,6 @@ class EncoderParameters(Section):
     model: str
     revision: str | None
     batch_size: Count
-    decode_workers: Annotated[int, Field(ge=0)]
     device: Device
     dtype: Precision
 

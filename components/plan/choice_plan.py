@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from components.instructions.missing import pool_refusal
-from components.money import dollars
 from components.plan.request import PlanRequest
 from components.strategies.strategy import Strategy
-from components.text_table import aligned_rows
+from components.text import aligned_rows, dollars
 
 
 @dataclass(frozen=True, slots=True)

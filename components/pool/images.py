@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from components.errors import UserError
 from components.pool.locations import open_binary, sha256_hex
@@ -58,16 +58,6 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class ImageError(UserError, ValueError):
@@ -179,8 +169,8 @@ def decode_image(file: BinaryIO, *, name: str, pixel_limit: int) -> DecodedImage
     stored_format, stored_mode = str(opened.format), opened.mode
     try:
         opened.load()
-        upright = _turn_upright(opened, name)
-        return DecodedImage(image=to_rgb(upright), format=stored_format, mode=stored_mode)
+        _turn_upright(opened, name)
+        return DecodedImage(image=to_rgb(opened), format=stored_format, mode=stored_mode)
     except _DECODER_ERRORS as error:
         raise _decoder_fault(error, name) from error
 
@@ -229,16 +219,14 @@ def _decoder_fault(error: BaseException, name: str) -> ImageError:
     return ImageError(reason, f"{name}: {error or type(error).__name__}")
 
 
-def _turn_upright(image: Image.Image, name: str) -> Image.Image:
+def _turn_upright(image: Image.Image, name: str) -> None:
     # After load(): Pillow turns TIFF files itself and then drops the tag.
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        ImageOps.exif_transpose(image, in_place=True)
     except _DECODER_ERRORS as error:
-        # As every viewer does: junk in the metadata does not make the picture unusable.
-        _log.info("%s: unreadable EXIF, taken as upright (%s)", name, error)
-        return image
-    method = _UPRIGHT.get(orientation)
-    return image if method is None else image.transpose(method)
+        # As every viewer does: junk in the metadata does not make the picture unusable. What raises comes before
+        # the turn (no orientation is read) or after it (the tags without it cannot be written back).
+        _log.info("%s: unreadable EXIF (%s)", name, error)
 
 
 def _scale_grey(image: Image.Image) -> Image.Image:

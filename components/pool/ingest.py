@@ -46,6 +46,7 @@ def ingest(
     *,
     known_images: Path,
     progress: Progress,
+    processes: int | None = None,
 ) -> IngestResult:
     """Read the sources, check every image once and settle what is a sample.
 
@@ -55,9 +56,10 @@ def ingest(
 
     Args:
         sources: where records are listed.
-        options: limits, processes, near duplicates.
+        options: limits, near duplicates.
         known_images: file with the images found good before, kept between runs.
         progress: called with the images checked.
+        processes: that share the work; 0 is in line, None as many as it is worth.
 
     Raises:
         SourceError: a whole source cannot be read, or no sample is left.
@@ -65,7 +67,7 @@ def ingest(
     """
     entries = read_pool(sources)
     records = [entry for entry in entries if isinstance(entry, PoolRecord)]
-    images = validate_images(records, options, known_images=known_images, progress=progress)
+    images = validate_images(records, options, known_images=known_images, progress=progress, processes=processes)
     checked = images.found
     samples: _Samples = {}
     settled: list[_Entry] = [_settle(entry, checked, samples) for entry in entries]

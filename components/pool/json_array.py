@@ -1,144 +1,203 @@
-"""Reading a JSON list entry by entry, so that memory holds one piece of the file and not the file."""
+"""Finds the entries of a JSON array without parsing them: where each one is, its bytes, and a few of its strings.
 
-import codecs
+Annotation files reach gigabytes. The scanner keeps one buffer, passes over what it was not asked for by brackets
+and quotes alone, and never turns it into objects.
+"""
+
 import json
 import re
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 
-from components.pool.records import SourceError
-
-_PIECE = 1 << 20  # bytes read at a time
-_LONGEST_RECORD = 64 << 20  # characters; a longer entry is taken for a file that is not a list of records
-_DECODER = json.JSONDecoder()
-_SPACE = re.compile(r"[ \t\n\r]*")
-# A number may go on behind the end of the text: "1e+" is read as 1 as long as no digit follows.
-_EXPONENT = len("e+0")
-_ADVICE = "expected a JSON list of records: [{...}, {...}]"
+_BLANK = re.compile(rb"[ \t\r\n]*")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_SCALAR = re.compile(rb"[-+.\w]+")
+# All that does not change the nesting: strings are swallowed whole, so brackets inside them do not count.
+_LEVEL = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LONGEST_ENTRY = 64 << 20  # bytes; a longer one is taken for a quote or bracket that is never closed
 
 
-class _Window:
-    """The part of the file's text that is being decoded."""
-
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self.text = ""
-        self.position = 0  # in the text
-        self.ended = False
-        self.name = name
-        self._file = file
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        self._dropped = 0  # characters of the file before the text
-
-    @property
-    def character(self) -> int:
-        """Characters of the file before the position."""
-        return self._dropped + self.position
-
-    def skip_space(self) -> str:
-        """Go to the next character that is not white space; "" at the end of the file."""
-        while True:
-            match = _SPACE.match(self.text, self.position)
-            assert match is not None  # the pattern matches the empty text
-            self.position = match.end()
-            if self.position < len(self.text) or self.ended:
-                return self.text[self.position : self.position + 1]
-            self.read_more()
-
-    def at_end(self) -> bool:
-        """Whether the file ends so soon that what stands here may be the beginning of something longer."""
-        return self.ended and len(self.text) - self.position < _EXPONENT
-
-    def read_more(self) -> None:
-        """Drop what is behind the position and read on, twice as much each time an entry does not fit."""
-        self._dropped += self.position
-        self.text = self.text[self.position :]
-        self.position = 0
-        data = self._file.read(max(_PIECE, len(self.text)))
-        self.ended = not data
-        try:
-            self.text += self._decoder.decode(data, final=self.ended)
-        except UnicodeDecodeError as error:
-            where = self._dropped + len(self.text)
-            raise SourceError(
-                f"source {self.name} is not JSON: after character {where} it is not UTF-8 text "
-                f"({error.reason}); {_ADVICE}"
-            ) from None
+class JsonArrayError(ValueError):
+    """The bytes are not a JSON array; the message says where, and reads on after the file's name."""
 
 
-def iterate_json_array(file: BinaryIO, *, name: str) -> Iterator[object]:
-    """Decode the entries of a JSON list one after the other.
+class _Incomplete(Exception):  # noqa: N818 -- not an error: the value goes on beyond the buffer
+    """The buffer ends inside a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonEntry:
+    """One entry of the array.
+
+    Attributes:
+        offset: of its first byte, from the start of the file.
+        raw: its bytes.
+        fields: of an object, the wanted keys that it has, with a string or number as its text and anything else as "".
+    """
+
+    offset: int
+    raw: bytes
+    fields: Mapping[str, str]
+
+
+def scan_json_array(
+    read: Callable[[int], bytes], *, wanted: Collection[str] = (), chunk_bytes: int = 1 << 20
+) -> Iterator[JsonEntry]:
+    """Walk over the entries of a JSON array.
 
     Args:
-        file: UTF-8 text, with or without a byte order mark.
-        name: the file's name, for messages.
+        read: gives the next bytes, at most as many as asked for, and b"" at the end.
+        wanted: keys of the top level of an object whose text is kept.
+        chunk_bytes: bytes asked for at a time.
+
+    Yields:
+        The entries, in file order. Memory is bounded by the largest entry and a chunk.
 
     Raises:
-        SourceError: not JSON, not a list, or cut off; the message says at which character.
+        JsonArrayError: not an array, or it ends early.
     """
-    window = _Window(file, name)
-    opening = window.skip_space()
-    if not opening:
-        raise SourceError(f"source {name} is empty; {_ADVICE}")
-    if opening != "[":
-        hint = "; for one object per line use kind jsonl" if opening == "{" else ""
-        raise SourceError(f"source {name} is not a JSON list, it starts with {opening!r}; {_ADVICE}{hint}")
-    window.position += 1
+    buffer = b""
+    base = 0  # file offset of buffer[0]
+    position = 0
     count = 0
-    delimiter = window.skip_space()
-    if delimiter == "]":
-        window.position += 1
-    while delimiter != "]":
-        value = _next_value(window, count)
-        delimiter = window.skip_space()
-        if delimiter not in (",", "]"):
-            if window.at_end():
-                raise _cut_off(window, count)
-            raise _syntax_error(window, count, f"',' or ']' must follow, not {delimiter!r}")
-        window.position += 1
-        count += 1
-        yield value
-    if window.skip_space():
-        raise _syntax_error(window, count, "something follows the end of the list")
-
-
-def _next_value(window: _Window, count: int) -> object:
+    at_end = False
+    expect = "'['"
     while True:
-        window.skip_space()
         try:
-            value: object
-            value, end = _DECODER.raw_decode(window.text, window.position)
-        except RecursionError:
-            raise _syntax_error(window, count, "it is nested too deeply") from None
-        except ValueError as error:
-            if window.ended and _reaches_end(error, window):
-                raise _cut_off(window, count) from None
-            if window.ended or len(window.text) - window.position > _LONGEST_RECORD:
-                raise _syntax_error(window, count, str(error)) from None
-        else:
-            if len(window.text) - end >= _EXPONENT or window.ended:
-                window.position = end
-                if window.skip_space():
-                    return value
-                raise _cut_off(window, count)
-        window.read_more()
+            position = _skip_blank(buffer, position, strip_mark=base == 0 and expect == "'['")
+            token = buffer[position : position + 1]
+            if expect == "'['" and token == b"[":
+                position, expect = position + 1, "a value or ']'"
+            elif token == b"]" and expect.endswith("']'"):
+                _expect_nothing_more(buffer[position + 1 :], read, base + position + 1, chunk_bytes)
+                return
+            elif token == b"," and expect.startswith("','"):
+                position, expect = position + 1, "a value"
+            elif expect.startswith("a value"):
+                if token == b"{" and wanted:
+                    end, fields = _scan_object(buffer, position, base, wanted)
+                else:
+                    end, fields = _value_end(buffer, position, base), {}
+                yield JsonEntry(base + position, buffer[position:end], fields)
+                position, expect, count = end, "',' or ']'", count + 1
+            else:
+                raise _unexpected(buffer, position, base, expect)
+        except _Incomplete:
+            if at_end:
+                raise _ends_early(base + len(buffer), count, empty=expect == "'['") from None
+            if len(buffer) - position > _LONGEST_ENTRY:
+                raise JsonArrayError(
+                    f"has no end of entry {count + 1} within {_LONGEST_ENTRY >> 20} MiB, from byte {base + position} "
+                    "on: a quote or bracket is not closed"
+                ) from None
+            # An entry larger than a chunk is rescanned from its start, so the chunks double.
+            more = read(max(chunk_bytes, len(buffer) - position))
+            at_end = not more
+            buffer, base, position = buffer[position:] + more, base + position, 0
 
 
-def _reaches_end(error: ValueError, window: _Window) -> bool:
-    if not isinstance(error, json.JSONDecodeError):
-        return False
-    # A literal or an escape that is cut off is reported at its start.
-    return error.msg.startswith("Unterminated string") or len(window.text.rstrip()) - error.pos < len(r"\uXXXX")
-
-
-def _cut_off(window: _Window, count: int) -> SourceError:
-    end = window.character + len(window.text) - window.position
-    return SourceError(
-        f"source {window.name} is cut off: it ends at character {end}, inside record {count + 1} or before the "
-        f"list is closed ({count} complete records come before); copy or download it again"
+def _ends_early(offset: int, count: int, *, empty: bool) -> JsonArrayError:
+    if empty:
+        return JsonArrayError("is empty")
+    return JsonArrayError(
+        f"ends early, at byte {offset}, inside entry {count + 1} or before the array is closed ({count} complete "
+        "entries come before); copy or download it again"
     )
 
 
-def _syntax_error(window: _Window, count: int, problem: str) -> SourceError:
-    return SourceError(
-        f"source {window.name} is not JSON: record {count + 1}, at character {window.character}: {problem}; {_ADVICE}"
-    )
+def _skip_blank(buffer: bytes, position: int, *, strip_mark: bool) -> int:
+    if strip_mark and len(buffer) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(buffer):
+        raise _Incomplete
+    if strip_mark and position == 0 and buffer.startswith(_BYTE_ORDER_MARK):
+        position = len(_BYTE_ORDER_MARK)
+    match = _BLANK.match(buffer, position)
+    assert match is not None
+    if match.end() == len(buffer):
+        raise _Incomplete
+    return match.end()
+
+
+def _expect_nothing_more(rest: bytes, read: Callable[[int], bytes], offset: int, chunk_bytes: int) -> None:
+    while True:
+        if rest.strip(b" \t\r\n"):
+            raise JsonArrayError(f"has more after the array's end, at byte {offset}")
+        offset += len(rest)
+        rest = read(chunk_bytes)
+        if not rest:
+            return
+
+
+def _unexpected(buffer: bytes, position: int, base: int, expected: str) -> JsonArrayError:
+    found = buffer[position : position + 20].decode("utf-8", errors="replace")
+    return JsonArrayError(f"is not a JSON array in UTF-8: byte {base + position} is {found!r}, expected {expected}")
+
+
+def _scan_object(buffer: bytes, start: int, base: int, wanted: Collection[str]) -> tuple[int, dict[str, str]]:
+    fields: dict[str, str] = {}
+    position = _skip_blank(buffer, start + 1, strip_mark=False)
+    if buffer[position : position + 1] == b"}":
+        return position + 1, fields
+    while True:
+        key_end = _string_end(buffer, position, base)
+        key = _text(buffer, position, key_end, base)
+        position = _skip_blank(buffer, key_end, strip_mark=False)
+        if buffer[position : position + 1] != b":":
+            raise _unexpected(buffer, position, base, "':'")
+        position = _skip_blank(buffer, position + 1, strip_mark=False)
+        end = _value_end(buffer, position, base)
+        if key in wanted:
+            fields[key] = _text(buffer, position, end, base)
+        position = _skip_blank(buffer, end, strip_mark=False)
+        separator = buffer[position : position + 1]
+        if separator == b"}":
+            return position + 1, fields
+        if separator != b",":
+            raise _unexpected(buffer, position, base, "',' or '}'")
+        position = _skip_blank(buffer, position + 1, strip_mark=False)
+
+
+def _value_end(buffer: bytes, position: int, base: int) -> int:
+    first = buffer[position : position + 1]
+    if first == b'"':
+        return _string_end(buffer, position, base)
+    if first not in (b"{", b"["):
+        match = _SCALAR.match(buffer, position)
+        if match is None:
+            raise _unexpected(buffer, position, base, "a value")
+        if match.end() == len(buffer):
+            raise _Incomplete
+        return match.end()
+    depth = 0
+    while True:
+        match = _LEVEL.match(buffer, position)
+        assert match is not None
+        position = match.end()
+        bracket = buffer[position : position + 1]
+        if bracket in (b"", b'"'):  # the buffer's end, or a string that goes on beyond it
+            raise _Incomplete
+        depth += 1 if bracket in (b"{", b"[") else -1
+        position += 1
+        if depth == 0:
+            return position
+
+
+def _string_end(buffer: bytes, position: int, base: int) -> int:
+    if buffer[position : position + 1] != b'"':
+        raise _unexpected(buffer, position, base, "a string")
+    match = _STRING.match(buffer, position)
+    if match is None:
+        raise _Incomplete
+    return match.end()
+
+
+def _text(buffer: bytes, start: int, end: int, base: int) -> str:
+    if buffer[start : start + 1] in (b"{", b"["):
+        return ""
+    try:
+        value = json.loads(buffer[start:end].decode("utf-8"))
+    except ValueError as error:
+        raise JsonArrayError(f"has a malformed value at byte {base + start}: {error}") from None
+    if isinstance(value, bool) or value is None:
+        return ""
+    return str(value)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from components.compute.ahead import ahead
+from components.compute.processes import decoding_processes
 from components.compute.progress import Progress
 from components.parameters.parameters import IngestParameters
 from components.pool.image_check import CheckOptions, ImageCheck, ImageFacts, ImageTarget, check_images
@@ -49,15 +50,21 @@ def image_key(record: PoolRecord) -> ImageKey:
 
 
 def validate_images(
-    records: Sequence[PoolRecord], options: IngestParameters, *, known_images: Path, progress: Progress
+    records: Sequence[PoolRecord],
+    options: IngestParameters,
+    *,
+    known_images: Path,
+    progress: Progress,
+    processes: int | None = None,
 ) -> CheckedImages:
     """Check each image that the records name, once.
 
     Args:
         records: the records of the pool.
-        options: limits and number of processes.
+        options: limits.
         known_images: file of the images found good before; brought up to date, also when this is interrupted.
         progress: called with the images done.
+        processes: that share the work; 0 is in line, None as many as it is worth.
 
     Returns:
         What is known of them, and how many had to be read for it.
@@ -76,9 +83,9 @@ def validate_images(
         for checks in ahead(
             [targets[start : start + _PIECE] for start in range(0, len(targets), _PIECE)],
             check,
-            processes=options.processes if options.processes > 1 else 0,
+            processes=decoding_processes(len(targets)) if processes is None else processes,
             describe=lambda piece: piece[0].uri,
-            advice="lower ingest.processes or ingest.pixel_limit",
+            advice="lower ingest.pixel_limit or let this process use fewer cores",
         ):
             for target, result in zip(targets[len(found) : len(found) + len(checks)], checks, strict=True):
                 read += result.facts is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, FunctionLoader, StrictUndefined
 
-from components.money import dollars
+from components.text import dollars
 
 MINUS = "\u2212"
 NO_BREAK = "\u202f"

@@ -14,7 +14,7 @@ def list_batches(name: ExistingRun = None) -> None:
     """List the batches whose results have not been collected."""
     from components.instructions.ledger.batches import batches_out
     from components.instructions.ledger.ledger import open_ledger
-    from components.money import dollars
+    from components.text import dollars
     from flows.prepare_workspace import find_workspace
 
     with open_ledger(find_workspace(name).parameters().instructions.ledger) as ledger:
@@ -34,7 +34,7 @@ def give_up(number: Annotated[int, typer.Argument(help="Of the batch, as listed.
     """Close a batch whose results will never come; what is open in it counts as lost and is bought again."""
     from components.instructions.ledger.batches import give_up_batch
     from components.instructions.ledger.ledger import open_ledger
-    from components.money import dollars
+    from components.text import dollars
     from flows.prepare_workspace import find_workspace
 
     with open_ledger(find_workspace(name).parameters().instructions.ledger) as ledger:

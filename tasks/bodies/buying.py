@@ -13,10 +13,10 @@ from components.instructions.purchase_errors import BudgetSpentError, PurchaseSt
 from components.instructions.request import InstructionRequest, requests_for_samples
 from components.instructions.spending.approval import purchase_outlook, spending_limit_usd
 from components.instructions.spending.estimate import estimate_requests
-from components.money import dollars
 from components.parameters.parameters import Parameters
 from components.pool.manifest import read_images, read_samples
 from components.storage import fresh_directory, write_table
+from components.text import dollars
 from tasks.bodies.tables import write_dropped
 from tasks.platform.declaration import Resource
 from tasks.platform.stage import StageContext, StageRefusedError, StageSummary

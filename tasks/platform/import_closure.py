@@ -12,6 +12,7 @@ NOT_DECIDING = {
     "components/parameters/*": "declares parameters: their values are compared by themselves",
     "components/strategies/*/parameters.py": "declares parameters, as the above",
     "components/strategies/names.py": "lists the strategies: another one changes none of the others",
+    "components/compute/processes.py": "tells how many processes share work whose results are the same for any number",
     "components/compute/progress.py": "tells how far a stage is",
     "*/__init__.py": "says what a package holds; it has no code",
 }
@@ -21,7 +22,7 @@ _LOADED = {
     "components/report/strategy_report.py": "components/strategies/{}/report.py",
 }
 # Of what a strategy's package holds, the report alone reads what is not Python.
-_STRATEGY, _REPORT = "components/strategies/*/*", "report.py"
+_STRATEGY, _REPORT = "components/strategies/*/*", "components/report/strategy_report.py"
 
 
 def code_of(module: str, strategy: str, *, root: Path = Path()) -> tuple[str, ...]:
@@ -48,7 +49,8 @@ def code_of(module: str, strategy: str, *, root: Path = Path()) -> tuple[str, ..
         todo += project_imports(current, root=root)
         if current in _LOADED:
             todo.append(_LOADED[current].format(strategy))
-    return tuple(sorted(found | {file for path in found for file in _beside(path, root)}))
+    templates = _REPORT in found
+    return tuple(sorted(found | {file for path in found for file in _beside(path, root, templates=templates)}))
 
 
 def does_not_decide(path: str) -> bool:
@@ -84,8 +86,8 @@ def _imported_names(file: Path, _modified: int, _size: int) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _beside(path: str, root: Path) -> Iterator[str]:
-    if PurePosixPath(path).match(_STRATEGY) and PurePosixPath(path).name != _REPORT:
+def _beside(path: str, root: Path, *, templates: bool) -> Iterator[str]:
+    if PurePosixPath(path).match(_STRATEGY) and not templates:
         return
     folder = PurePosixPath(path).parent
     for file in (root / folder).iterdir():

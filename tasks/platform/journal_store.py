@@ -119,7 +119,7 @@ def settle(entries: Collection[JournalEntry], problems: Mapping[int, str]) -> No
     for entry in entries:
         folder = _files_of(entry.operation)
         # An entry may have been tampered with: nothing outside the journal is deleted.
-        if folder is not None and folder.parent == JOURNAL and entry.sequence not in problems:
+        if folder is not None and folder.resolve().parent == JOURNAL.resolve() and entry.sequence not in problems:
             shutil.rmtree(folder, ignore_errors=True)
 
 

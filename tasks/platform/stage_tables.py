@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.money import dollars
 from components.schemas import (
     ATTEMPT_ROWS,
     DROPPED,
@@ -18,6 +17,7 @@ from components.schemas import (
     TRAINING_LOG,
 )
 from components.storage import read_table
+from components.text import dollars
 
 Cell = str | int | float
 _LOSSES = 12  # rows of a training log at most

@@ -47,9 +47,7 @@ def small_parameters(values: dict[str, Any]) -> dict[str, Any]:
         {"kind": "llava_json", "path": "pool/pool.json", "image_root": "pool/images", "task": {"field": "task"}}
     ]
     values["encoder"]["model"] = str(CHECKOUT / values["encoder"]["model"])
-    values["encoder"]["decode_workers"] = 0
     values["vlm"]["model"] = str(CHECKOUT / values["vlm"]["model"])
-    values["ingest"]["processes"] = 1
     values["budget"] = "30%"
     values["reference"]["share"] = 0.1
     values["cluster"]["images_per_cluster"] = 20

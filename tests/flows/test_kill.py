@@ -67,7 +67,7 @@ def test_killed_in_embed_and_in_tune(clone: Path) -> None:
     assert not (vectors / "artifact.json").exists(), "the stage was not finished"
 
     scratch = clone / ".presel/scratch"
-    kill_when(clone, lambda: len(list(scratch.glob("project/tune-*/checkpoint-*"))) >= 2)
+    kill_when(clone, lambda: len(list(scratch.glob(".project/tune-*/checkpoint-*"))) >= 2)
     assert not (clone / "data/model").exists()
 
     output = finish(clone)

@@ -1,6 +1,9 @@
 """Overlays get a workspace of their own, whose pipeline points at the same code."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +74,22 @@ def test_an_unknown_run_is_named_with_those_there_are(root: Path) -> None:
     prepare_workspace(name="mine")
     with pytest.raises(ParameterError, match="mine"):
         find_workspace("other")
+
+
+def test_a_stage_that_dvc_runs_by_a_pipeline_of_before_says_so(root: Path) -> None:
+    """DVC does not compare a module that is not in dvc.yaml, so that a later change of it would be missed."""
+    workspace = prepare_workspace(name="mine")
+    module = root / "components/pool/manifest.py"
+    before = module.read_text(encoding="utf-8")
+    module.write_text(f"{before}\nimport components.text_table  # noqa\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.stage", "ingest"],
+        cwd=workspace.root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    module.write_text(before, encoding="utf-8")
+    assert done.returncode == 2
+    assert "runs/mine/dvc.yaml is not what the stages of strategy presel declare now: run `presel run`" in done.stderr

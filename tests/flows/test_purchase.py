@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.flow_runs import resume_flow_run
 
+from components.instructions.endpoint import provider as endpoint_provider
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
 from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS
@@ -39,6 +40,14 @@ def server(project: Path) -> Iterator[RunningServer]:
     faults = ("--faults", "rate_limited,server_error,wrong_schema,refusal,drop", "--fault-rate", "0.2", "--seed", "3")
     with running_instruction_server(*answers, *faults, "--key", KEY) as running:
         yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_pauses() -> Iterator[None]:
+    """The server fails on purpose, and is back at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(endpoint_provider, "BACKOFF_SECONDS", 0.02)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

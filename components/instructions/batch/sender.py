@@ -23,7 +23,7 @@ from components.instructions.purchase_errors import EndpointFailsError
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.sender import GroupResult, PreparedRequest
 from components.instructions.sent_image import SentImage
-from components.money import dollars
+from components.text import dollars
 
 _LOG = logging.getLogger(__name__)
 # Where request and result files are: among what the project keeps for itself, and out of DVC's way.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import fsspec
 
 from components.errors import UserError
-from components.instructions.existing.json_records import JsonRecordsError, scan_json_records
 from components.parameters.instructions import AnnotationFile
+from components.pool.json_array import JsonArrayError, scan_json_array
 from components.pool.locations import join_root, local_path, open_binary
 
 _INDEXED_KEYS = frozenset({"id", "image", "task", "conversations"})
@@ -62,13 +62,17 @@ def index_annotations(files: Sequence[AnnotationFile]) -> AnnotationIndex:
     for number, file in enumerate(files):
         try:
             with open_binary(file.path) as stream:
-                for record in scan_json_records(stream.read, _INDEXED_KEYS):
+                for record in scan_json_array(stream.read, wanted=_INDEXED_KEYS):
+                    if not record.raw.startswith(b"{"):
+                        raise JsonArrayError(
+                            f"is not a list of records: at byte {record.offset} is {record.raw[:20]!r}"
+                        )
                     if "conversations" not in record.fields or not record.fields.get("id"):
                         continue
                     location = AnnotationLocation(
                         file=number,
                         offset=record.offset,
-                        length=record.length,
+                        length=len(record.raw),
                         record_id=record.fields["id"],
                         uri=_image_uri(file.image_root, record.fields.get("image", "")),
                         task=record.fields.get("task"),
@@ -76,7 +80,7 @@ def index_annotations(files: Sequence[AnnotationFile]) -> AnnotationIndex:
                     locations.setdefault(location.record_id, []).append(location)
         except FileNotFoundError:
             raise AnnotationFileError(f"no annotation file {file.path!r} (params: instructions.annotations)") from None
-        except JsonRecordsError as error:
+        except JsonArrayError as error:
             raise AnnotationFileError(f"annotation file {file.path!r} {error}") from None
     return AnnotationIndex(tuple(files), locations)
 

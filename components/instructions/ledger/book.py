@@ -82,11 +82,11 @@ class LedgerBook:
     @property
     def run_spent_usd(self) -> float:
         """Dollars that the run has spent so far; with what may have been charged and what others have in flight."""
-        return with_retries(lambda: run_spent_usd(self._ledger, run=self._run, but_of=self._worker))
+        return with_retries(self._ledger, lambda: run_spent_usd(self._ledger, run=self._run, but_of=self._worker))
 
     def name_lost(self) -> None:
         """Name as `lost` what purchases that are not alive had in flight."""
-        with_retries(lambda: name_lost(self._ledger))
+        with_retries(self._ledger, lambda: name_lost(self._ledger))
 
     def announce(self, sends: Sequence[Send]) -> list[bool]:
         """Claim requests and record that they are about to be sent; returns once that is durable.
@@ -96,7 +96,7 @@ class LedgerBook:
         """
         claimed: set[str] = set()
         for some in chunks(_in_order(sends)):
-            claimed |= with_retries(partial(self._as_seen_alive, partial(self._claim, some)))
+            claimed |= with_retries(self._ledger, partial(self._as_seen_alive, partial(self._claim, some)))
         return self._granted(sends, claimed)
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
@@ -126,7 +126,7 @@ class LedgerBook:
 
     def unusable_replies(self, request_ids: Sequence[str]) -> dict[str, list[UnusableReply]]:
         """What open requests have brought so far; see `PurchaseBook.unusable_replies`."""
-        return with_retries(lambda: _unusable_replies(self._ledger, request_ids))
+        return with_retries(self._ledger, lambda: _unusable_replies(self._ledger, request_ids))
 
     def open_batch(self, kind: str) -> int:
         """Begin a batch, before anything in it is announced; returns its number."""
@@ -145,7 +145,7 @@ class LedgerBook:
             number = begin_batch(connection, kind=kind, run=self._run, worker=self._worker, endpoint=endpoint)
             return number, self._claim([replace(send, batch=number) for send in ordered], connection)
 
-        number, claimed = with_retries(lambda: self._as_seen_alive(claim))
+        number, claimed = with_retries(self._ledger, lambda: self._as_seen_alive(claim))
         self._in_batch[number] = sorted(claimed)
         return number, self._granted(sends, claimed)
 
@@ -156,7 +156,7 @@ class LedgerBook:
         def begin(connection: Connection) -> bool:
             return bool(connection.execute(update(BATCHES).where(mine).values(submitted_at=now_text())).rowcount)
 
-        if not with_retries(lambda: self._as_seen_alive(begin)):
+        if not with_retries(self._ledger, lambda: self._as_seen_alive(begin)):
             self._leave_to_others(self._in_batch[number])
             raise BatchTakenOverError(
                 f"batch {number} was taken over or given up while its file was on its way up: it is not handed in"
@@ -201,7 +201,7 @@ class LedgerBook:
             with self._ledger.writer.begin() as connection:
                 return action(connection)
 
-        return with_retries(write)
+        return with_retries(self._ledger, write)
 
     def _as_seen_alive(self, claim: Callable[[Connection], T]) -> T:
         """Claim in a transaction at whose beginning others saw that this purchase is alive."""

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY
@@ -51,6 +51,17 @@ class LedgerError(UserError, RuntimeError):
     """The ledger cannot be used, or is used in a way that would lose money."""
 
 
+@dataclass(slots=True)
+class Absence:
+    """Since when a ledger is away, as all threads of this process have seen it.
+
+    Attributes:
+        since: seconds of the monotonic clock; None: it was there when it was last asked.
+    """
+
+    since: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """An open ledger.
@@ -60,11 +71,13 @@ class Ledger:
             up.
         writer: the same, for writing: on SQLite its transactions come one after the other.
         file: of a SQLite ledger, as the system knows it; None for a server's, and for one in memory.
+        absence: what is known of its being away.
     """
 
     engine: Engine
     writer: Engine
     file: Path | None
+    absence: Absence = field(default_factory=Absence)
 
 
 @dataclass(frozen=True, slots=True)

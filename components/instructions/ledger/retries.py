@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from components.instructions.ledger.ledger import LedgerError, cause_of
+from components.instructions.ledger.ledger import Ledger, LedgerError, cause_of
 
 _LOG = logging.getLogger(__name__)
 # A server that starts again or a backup takes minutes; what is away for longer needs a person.
@@ -18,33 +18,41 @@ _LONGEST_PAUSE_SECONDS = 5.0
 T = TypeVar("T")
 
 
-def with_retries(action: Callable[[], T]) -> T:
+def with_retries(ledger: Ledger, action: Callable[[], T]) -> T:
     """Do something with the ledger, again with growing pauses while it is away.
 
+    Threads that find it away wait together: the ten minutes count since it was last there, not for each anew.
+
     Args:
+        ledger: which.
         action: may be done again when it failed, also when it came through and only the answer to its COMMIT was lost.
 
     Raises:
         LedgerError: the ledger stayed away for ten minutes.
         SQLAlchemyError: it will not take what was to be written, now or later.
     """
-    began = time.monotonic()
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
-            return action()
+            result = action()
         except (DBAPIError, PoolTimeoutError) as error:
-            if is_about_the_data(error):
+            if is_about_the_data(error):  # so it is there
+                ledger.absence.since = None
                 raise
-            waited = time.monotonic() - began
+            now, since = time.monotonic(), ledger.absence.since
+            if since is None:
+                since = ledger.absence.since = now
+                _LOG.warning("the ledger is away, waiting for it: %s", cause_of(error))
+            waited = now - since
             if waited >= _LONGEST_SECONDS:
                 raise LedgerError(
                     f"the ledger could not be written for {waited:,.0f} s ({cause_of(error)}). Run again when it is "
                     "there: what is recorded is kept, batches are collected, other requests in flight are named lost "
                     "and bought again"
                 ) from error
-            if pause == _FIRST_PAUSE_SECONDS:
-                _LOG.warning("the ledger is away, waiting for it: %s", cause_of(error))
+        else:
+            ledger.absence.since = None
+            return result
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

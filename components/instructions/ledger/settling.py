@@ -57,7 +57,7 @@ def settle_outcomes(ledger: Ledger, outcomes: Sequence[Outcome], *, worker: int)
         [outcome] = outcomes
         why = ascii(str(error))[:_DETAIL_CHARACTERS]
         _LOG.error("the outcome of %s is recorded without its texts: %s", outcome.request_id, why)
-        may_cost_usd = with_retries(lambda: _may_cost_usd(ledger, outcome.request_id, worker))
+        may_cost_usd = with_retries(ledger, lambda: _may_cost_usd(ledger, outcome.request_id, worker))
         return _settle_together(ledger, [_without_texts(outcome, error, may_cost_usd=may_cost_usd)], worker)
 
 
@@ -75,7 +75,7 @@ def _settle_together(ledger: Ledger, outcomes: Sequence[Outcome], worker: int) -
                 connection.execute(COMPLETE_ATTEMPT, attempts)
                 connection.execute(COMPLETE_REQUEST, [request_outcome(outcome, now) for outcome in due])
 
-    with_retries(settle)
+    with_retries(ledger, settle)
     return ordered
 
 

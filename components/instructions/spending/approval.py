@@ -13,9 +13,8 @@ from components.instructions.open_provider import PROVIDERS
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.spending.estimate import Estimate, estimate_requests
-from components.money import dollars
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
-from components.text_table import aligned_rows
+from components.text import aligned_rows, dollars
 
 # Providers that spend money by themselves. Existing instructions were paid for before, and people are asked by a
 # command of its own.

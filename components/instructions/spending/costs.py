@@ -9,10 +9,9 @@ import pyarrow.compute as pc
 
 from components.instructions.request import requests_for_samples
 from components.instructions.spending.estimate import estimate_requests, provider_price
-from components.money import dollars
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.schemas import INSTRUCTION_COSTS
-from components.text_table import aligned_rows
+from components.text import aligned_rows, dollars
 
 # What was still in flight when it was exported, because another run sent it too, may be charged as well.
 _UNCERTAIN = frozenset({"lost", "unknown", "asked"})

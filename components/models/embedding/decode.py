@@ -58,7 +58,7 @@ def decode_batches(
     processor: BaseImageProcessor,
     *,
     pixel_limit: int,
-    workers: int,
+    processes: int,
 ) -> Iterator[DecodedImages]:
     """Decode lists of images, in order.
 
@@ -66,7 +66,7 @@ def decode_batches(
         batches: the images of each batch.
         processor: the encoder's image processor.
         pixel_limit: pixels (width x height) above which an image is refused.
-        workers: processes that decode ahead of the consumer; 0 decodes in this one.
+        processes: that decode ahead of the consumer; 0 decodes in this one.
 
     Returns:
         One result per batch, as they are taken.
@@ -79,9 +79,9 @@ def decode_batches(
     return ahead(
         batches,
         decode,
-        processes=workers,
+        processes=processes,
         describe=lambda batch: batch[0].uri,
-        advice="lower encoder.decode_workers or encoder.batch_size",
+        advice="lower encoder.batch_size or let this process use fewer cores",
     )
 
 

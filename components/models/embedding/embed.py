@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.compute.processes import decoding_processes
 from components.compute.progress import Progress
 from components.models.commits import Batch, gather_commits
 from components.models.embedding.vector_store import encoder_fingerprint, image_vectors
@@ -43,6 +44,7 @@ def embed_images(
     encoder: EncoderParameters,
     pixel_limit: int,
     progress: Progress,
+    processes: int | None = None,
 ) -> EmbedResult:
     """Give every image a vector of this encoder; images that have one are left alone.
 
@@ -56,6 +58,7 @@ def embed_images(
         encoder: model and how to run it.
         pixel_limit: pixels (width x height) above which an image is refused.
         progress: told how many of the missing images are done.
+        processes: that decode ahead; 0 decodes in line, None is as many as it is worth.
 
     Returns:
         Counts, and the images dropped: unreadable, changed, too large, or with a vector that is not finite.
@@ -73,7 +76,7 @@ def embed_images(
         missing = _missing(uri_of, store.names())
         logger.info("%d of %d images lack a vector of %s", len(missing), len(uri_of), fingerprint)
         if missing:
-            encoded = _encode_missing(missing, encoder, pixel_limit, dropped, progress)
+            encoded = _encode_missing(missing, encoder, pixel_limit, dropped, progress, processes)
             for shas, (vectors,) in gather_commits(encoded):
                 store.append(shas, vectors)
                 embedded += len(shas)
@@ -103,12 +106,18 @@ def _encode_missing(
     pixel_limit: int,
     dropped: list[Dropped],
     progress: Progress,
+    processes: int | None,
 ) -> Iterator[Batch]:
     """Yield vectors batch by batch; images that get none are added to `dropped`."""
     # torch and transformers only where there is something to compute
+    from components.models.device import resolve_device
     from components.models.embedding.decode import ImageToDecode, decode_batches
     from components.models.embedding.encoder import LoadedEncoder, encode, load_encoder, load_image_processor
 
+    if processes is None:
+        # On a CPU the encoder uses every core itself.
+        on_gpu = resolve_device(parameters.device, parameter="encoder.device").type == "cuda"
+        processes = decoding_processes(len(missing)) if on_gpu else 0
     images = [ImageToDecode(image_sha=image_sha, uri=uri) for uri, image_sha in missing]
     size = parameters.batch_size
     lists = [images[start : start + size] for start in range(0, len(images), size)]
@@ -116,7 +125,7 @@ def _encode_missing(
         lists,
         load_image_processor(parameters.model, parameters.revision),
         pixel_limit=pixel_limit,
-        workers=parameters.decode_workers if len(lists) > 1 else 0,
+        processes=processes,
     )
     encoder: LoadedEncoder | None = None
     done = 0

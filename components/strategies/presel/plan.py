@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.instructions.spending.estimate import UnitCost
-from components.money import dollars
 from components.plan.request import PlanRequest
 from components.schemas import CLUSTERS, IMPORTANCE
 from components.selection.allocation import TaskAllocation, allocate
@@ -17,7 +16,7 @@ from components.selection.cluster_cells import count_cluster_cells
 from components.selection.reference_set import choose_reference_set
 from components.selection.select_random import select_random
 from components.strategies.control_size import control_size
-from components.text_table import aligned_rows
+from components.text import aligned_rows, dollars
 
 # What the split of the selection over the tasks rests on.
 Basis = Literal["allocation", "importance", "size"]

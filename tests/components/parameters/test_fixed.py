@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.parameters.fixed import FIXED, without_fixed
+from components.parameters.fixed import ANY, FIXED, without_fixed
 from components.parameters.parameters import ParameterError, load_parameters, merge_overlays
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -17,10 +17,13 @@ def nested(key: str, value: object) -> dict[str, object]:
     return value
 
 
-@pytest.mark.parametrize("key", FIXED)
-def test_an_older_file_that_names_the_value_is_read_as_before(key: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(key, any_value) for key, value in FIXED.items() for any_value in ((0, 8) if value is ANY else (value,))],
+)
+def test_an_older_file_that_names_the_value_is_read_as_before(key: str, value: object, tmp_path: Path) -> None:
     overlay = tmp_path / "older.yaml"
-    overlay.write_text(str(nested(key, FIXED[key])), encoding="utf-8")
+    overlay.write_text(str(nested(key, value)), encoding="utf-8")
     assert merge_overlays(ROOT / "params.yaml", [overlay]) == merge_overlays(ROOT / "params.yaml")
 
 

@@ -88,7 +88,7 @@ def test_a_missing_key_is_named():
         ("tuning.learning_rate=-0.1", "tuning.learning_rate"),
         ("tuning.schedule=step", "tuning.schedule"),
         ("encoder.dtype=float16", "encoder.dtype"),
-        ("encoder.decode_workers=-1", "encoder.decode_workers"),
+        ("encoder.batch_size=0", "encoder.batch_size"),
         ("vlm.context_length=1", "vlm.context_length"),
         ("final_tune.epochs=0", "final_tune.epochs"),
         ("allocate.rounding=up", "allocate.rounding"),

@@ -37,13 +37,11 @@ def bomb_png(width: int, height: int) -> bytes:
 def options(
     *,
     pixel_limit: int = 10_000_000,
-    processes: int = 1,
     near_duplicate_bits: int = 4,
     keep_near_duplicates: bool = True,
 ) -> IngestParameters:
     return IngestParameters(
         pixel_limit=pixel_limit,
-        processes=processes,
         near_duplicate_bits=near_duplicate_bits,
         keep_near_duplicates=keep_near_duplicates,
     )

@@ -19,9 +19,19 @@ WritePool = Callable[..., SourceParameters]
 
 
 def run(
-    tmp_path: Path, *sources: SourceParameters, given: IngestParameters | None = None, known: str = "known"
+    tmp_path: Path,
+    *sources: SourceParameters,
+    given: IngestParameters | None = None,
+    known: str = "known",
+    processes: int = 0,
 ) -> IngestResult:
-    return ingest(sources, given or options(), known_images=tmp_path / f"{known}.parquet", progress=no_progress)
+    return ingest(
+        sources,
+        given or options(),
+        known_images=tmp_path / f"{known}.parquet",
+        progress=no_progress,
+        processes=processes,
+    )
 
 
 def names(result: IngestResult) -> set[str]:
@@ -29,7 +39,7 @@ def names(result: IngestResult) -> set[str]:
 
 
 def test_each_record_of_the_dirty_pool_ends_where_it_belongs(tmp_path, dirty_pool):
-    result = run(tmp_path, dirty_pool, given=options(processes=2))
+    result = run(tmp_path, dirty_pool, processes=2)
     assert names(result) == set(GOOD)
     rows = result.quarantine.to_pylist()
     assert [(row["image"], row["reason"]) for row in rows[: len(BAD)]] == list(BAD.items())
@@ -70,10 +80,10 @@ def test_near_duplicates_turned_off_leave_no_hash(tmp_path, dirty_pool):
 
 
 def test_the_result_depends_on_neither_processes_nor_what_was_known(tmp_path, dirty_pool):
-    first = run(tmp_path, dirty_pool, given=options(processes=1), known="one")
+    first = run(tmp_path, dirty_pool, known="one")
     for again in (
-        run(tmp_path, dirty_pool, given=options(processes=2), known="two"),
-        run(tmp_path, dirty_pool, given=options(processes=1), known="one"),
+        run(tmp_path, dirty_pool, known="two", processes=2),
+        run(tmp_path, dirty_pool, known="one"),
     ):
         assert again.images.equals(first.images)
         assert again.samples.equals(first.samples)

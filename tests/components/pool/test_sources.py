@@ -76,12 +76,15 @@ def test_an_id_names_one_image_per_file_and_task(tmp_path):
     [
         ("[]", "holds no records; take it out"),
         ("", "is empty"),
-        ('[{"id": "d0", "ima', "cut off: it ends at character 18, inside record 1"),
-        ('{"id": 1}', "not a JSON list"),
+        ('[{"id": "d0", "ima', "ends early, at byte 18, inside entry 1"),
+        ('[{"id": "a"}, {id: 2}]', "is not JSON: record 2, at byte 14: Expecting property name"),
+        (b'[{"id": "\xff"}]', "is not JSON: record 1, at byte 1: 'utf-8' codec"),
+        ("[" * 100_000 + "]" * 100_000, "record 1, at byte 1, is nested too deeply"),
+        ('{"id": 1}', "not a JSON array .*use kind jsonl"),
     ],
 )
 def test_a_file_that_fails_as_a_whole_is_one_error(tmp_path, content, message):
-    (tmp_path / "pool.json").write_text(content)
+    (tmp_path / "pool.json").write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(SourceError, match=f"pool.json .*{message}"):
         read_pool([source("llava_json", tmp_path / "pool.json", tmp_path)])
 

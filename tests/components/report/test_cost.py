@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from components import schemas
-from components.money import dollars
 from components.report.cost import OUTCOMES, Sends, TaskCost, all_sends, purpose_costs
 from components.report.inputs import InstructionTable, Purchase, ReportInputs
 from components.report.report import build_report
+from components.text import dollars
 from tests.components.report.html_page import Page
 from tests.components.report.synthetic import make_inputs
 from tests.components.report.synthetic_pool import draw_image

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from components.money import dollars
 from components.report import filters
+from components.text import dollars
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from components.strategies.presel.report import PreselEvidence
 from tests.components.report.html_page import Page
 from tests.components.report.synthetic import empty_inputs, make_inputs
 from tests.components.report.synthetic_pool import draw_image
+from tests.components.report.synthetic_purchase import bought_by_token
+from tests.components.report.synthetic_recuration import make_recurated_inputs
 
 HOSTILE = """quote'"&<b>bold</b></script><script>alert(1)</script>"""
 
@@ -237,3 +239,9 @@ def test_many_pictures_become_smaller(inputs):
 def test_a_run_that_takes_the_whole_pool_does_not_claim_to_keep_to_a_budget(share, told):
     words = Page(build(replace(make_inputs(budget=share), budget="15%"))).words()
     assert ("of a budget of 15%" in words) == told
+
+
+@pytest.mark.parametrize("make", [make_inputs, make_recurated_inputs, lambda: bought_by_token(make_inputs())])
+def test_no_sentence_runs_into_the_next(make):
+    words = Page(build(make())).words()
+    assert re.findall(r"[a-z)]\.[A-Z]\w*", words) == []

@@ -73,6 +73,7 @@ def test_a_strategys_templates_are_those_of_its_report_alone(tmp_path: Path) -> 
             "components/strategies/one/formula.py": "",
             "components/strategies/one/report.html": "<p>",
             "components/strategies/one/report.py": "",
+            "components/strategies/two/report.py": "import components.strategies.one.formula\n",
         },
     )
     of_formula, of_report = (set(code_of(name, "one", root=tmp_path)) for name in ("tasks.paint", "components.light"))
@@ -80,6 +81,8 @@ def test_a_strategys_templates_are_those_of_its_report_alone(tmp_path: Path) -> 
         "components/strategies/one/formula.py"
     }
     assert {"components/strategies/one/report.py", "components/strategies/one/report.html"} < of_report
+    of_other = code_of("components.light", "two", root=tmp_path)
+    assert "components/strategies/one/report.html" in of_other, "what it shows with may lie beside what it imports"
 
 
 def test_a_relative_import_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -391,6 +392,18 @@ def test_an_entry_that_cannot_be_read_does_not_stop_the_others(server: Server) -
     assert [value for _, value, _ in history(run)] == [2.0]
     (entry,) = refused()
     assert "cannot read it" in str(entry)
+
+
+def test_the_files_of_an_entry_go_with_it_where_python_names_them_from_the_root(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tempfile.mkdtemp` gives an absolute path from Python 3.12 on."""
+    make = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **options: str(Path(make(**options)).absolute()))
+    (tmp_path / "page").write_text("a page", encoding="utf-8")
+    append(LogFile(run="r", file=str(tmp_path / "page")))
+    assert forget(waiting()) == 1
+    assert list(JOURNAL.glob("files-*")) == []
 
 
 def test_files_outside_the_journal_are_never_deleted(server: Server, tmp_path: Path) -> None:

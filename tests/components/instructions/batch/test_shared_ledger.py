@@ -137,6 +137,46 @@ def test_a_batch_that_another_run_collects_is_left_to_it(tmp_path, url, ledger, 
     assert charges(server) == COUNT
 
 
+def test_a_batch_of_an_earlier_run_that_another_run_collects_is_left_to_it(
+    tmp_path, url, ledger, server, requests, monkeypatch, workers
+):
+    """As above, for a batch that the purchase had itself taken over from a run that ended."""
+    wait = EndpointBatches.results
+
+    async def end(service, reference, request_ids):
+        raise EndpointFailsError("the run ends while its batch is out")
+
+    provider = batches_at(server, tmp_path)
+    monkeypatch.setattr(EndpointBatches, "results", end)
+    with pytest.raises(EndpointFailsError, match="the run ends"):
+        buy_instructions(requests, provider=provider, ledger=ledger, run="earlier")
+
+    waiting, taken = threading.Event(), threading.Event()
+
+    def results(service, reference, request_ids):
+        if not waiting.is_set():
+            waiting.set()
+            assert taken.wait(60)
+        return wait(service, reference, request_ids)
+
+    monkeypatch.setattr(EndpointBatches, "results", results)
+
+    def buy(name):
+        with open_ledger(url) as own:
+            return buy_instructions(requests, provider=provider, ledger=own, run=name)
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(buy, "first")
+        assert waiting.wait(60)
+        workers[1].lock.drop()
+        try:
+            second = pool.submit(buy, "second").result(timeout=30)
+        finally:
+            taken.set()
+        assert outcomes(first.result(timeout=60)) == outcomes(second) == ["answered"] * COUNT
+    assert charges(server) == COUNT
+
+
 def test_a_commit_whose_answer_was_lost_keeps_nobody_waiting_for_itself(
     tmp_path, ledger, server, requests, monkeypatch
 ):

@@ -159,6 +159,9 @@ def test_a_file_that_is_missing_or_broken_is_one_clear_error(write_annotations, 
     cut = AnnotationFile(path=str(tmp_path / "cut.json"), image_root=".")
     with pytest.raises(AnnotationFileError, match=r"cut\.json.*ends early"):
         existing(cut).specify([request_for("a.png")])
+    (tmp_path / "cut.json").write_text('[{"id": "a"}, 7]')
+    with pytest.raises(AnnotationFileError, match=r"cut\.json.*not a list of records: at byte 14 is b'7'"):
+        existing(cut).specify([request_for("a.png")])
 
 
 def test_a_file_that_changes_after_it_was_indexed_is_noticed(write_annotations, request_for, tmp_path):

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -206,6 +207,23 @@ def test_a_ledger_that_stays_away_ends_the_purchase_and_what_was_in_flight_is_na
         assert book.announce(sends(A, B)) == [True, False]
         book.settle([answer(A)])
     assert sorted(outcomes(ledger)) == ["answered", "answered", "lost"]
+
+
+def test_those_that_find_the_ledger_away_wait_together(ledger, monkeypatch):
+    """More than there are threads, so that some begin when others have given up; each by itself would take a second."""
+    monkeypatch.setattr(retries_module, "_LONGEST_SECONDS", 1.0)
+    many = [identified(f"x{number}") for number in range(12)]
+    with registered_worker(ledger, run="r") as worker, ThreadPoolExecutor(2) as pool:
+        book = book_of(ledger, worker)
+        book.announce(sends(*many))
+        event.listen(ledger.engine, "begin", away)
+        began = time.monotonic()
+        ended = [pool.submit(book.settle, [answer(one)]) for one in many]
+        assert [type(one.exception()) for one in ended] == [LedgerError] * len(many)
+        assert time.monotonic() - began < 3
+        event.remove(ledger.engine, "begin", away)
+        book.settle([answer(one) for one in many])
+    assert outcomes(ledger) == ["answered"] * len(many)
 
 
 def test_settling_goes_on_when_the_ledger_is_back(ledger, caplog):

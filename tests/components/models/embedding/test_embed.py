@@ -42,19 +42,20 @@ def make_pool(folder: Path, count: int) -> tuple[list[str], list[str]]:
     return shas, uris
 
 
-def parameters(folder: Path, *, workers: int = 0, batch_size: int = 4) -> EncoderParameters:
+def parameters(folder: Path, *, batch_size: int = 4) -> EncoderParameters:
     return EncoderParameters(
         model=str(folder),
         revision=None,
         batch_size=batch_size,
-        decode_workers=workers,
         device="cpu",
         dtype="auto",
     )
 
 
-def run(shas, uris, directory: Path, encoder: EncoderParameters, progress=no_progress):
-    return embed_images(shas, uris, directory, encoder=encoder, pixel_limit=PIXEL_LIMIT, progress=progress)
+def run(shas, uris, directory: Path, encoder: EncoderParameters, progress=no_progress, processes=None):
+    return embed_images(
+        shas, uris, directory, encoder=encoder, pixel_limit=PIXEL_LIMIT, progress=progress, processes=processes
+    )
 
 
 def files_and_times(directory: Path) -> dict[str, tuple[bytes, int]]:
@@ -75,7 +76,7 @@ def reference_vectors(shas, uris, encoder: EncoderParameters) -> np.ndarray:
 def test_worker_processes_give_the_same_vectors(plain_encoder_folder: Path, tmp_path: Path):
     shas, uris = make_pool(tmp_path / "pool", 11)
     run(shas, uris, tmp_path / "one", parameters(plain_encoder_folder))
-    run(shas, uris, tmp_path / "two", parameters(plain_encoder_folder, workers=2))
+    run(shas, uris, tmp_path / "two", parameters(plain_encoder_folder), processes=2)
     model = fingerprint(plain_encoder_folder)
     in_line, in_workers = (read_vectors(tmp_path / name, shas, model=model) for name in ("one", "two"))
     np.testing.assert_array_equal(in_line, in_workers)
@@ -236,14 +237,14 @@ if __name__ == "__main__":
             sys.stdin.readline()  # held here until it is killed
 
     embed.embed_images(shas, uris, Path(directory), encoder=EncoderParameters(**encoder), pixel_limit=10**6,
-                       progress=progress)
+                       progress=progress, processes=1)
 """
 
 
 @pytest.mark.soak
 def test_a_killed_run_continues_where_it_was(plain_encoder_folder: Path, tmp_path: Path):
     shas, uris = make_pool(tmp_path / "pool", 24)
-    encoder = parameters(plain_encoder_folder, workers=1)
+    encoder = parameters(plain_encoder_folder)
     directory = tmp_path / "vectors"
     model = fingerprint(encoder.model)
     (tmp_path / "run.py").write_text(KILLED_RUN)

@@ -13,9 +13,7 @@ from tests.components.models.embedding.conftest import noise_image
 
 
 def parameters(folder: Path, *, dtype: str = "auto") -> EncoderParameters:
-    return EncoderParameters(
-        model=str(folder), revision=None, batch_size=4, decode_workers=0, device="cpu", dtype=dtype
-    )
+    return EncoderParameters(model=str(folder), revision=None, batch_size=4, device="cpu", dtype=dtype)
 
 
 def pixels_of(folder: Path, count: int) -> np.ndarray:

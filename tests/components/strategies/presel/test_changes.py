@@ -1,7 +1,11 @@
 """The section on what changed since the curation before."""
 
+from dataclasses import replace
+
+import pyarrow as pa
 import pytest
 
+from components import schemas
 from components.report.inputs import ReportInputs
 from components.report.task_rows import selected_rows, task_rows
 from components.strategies.presel.changes import Changes, Recuration, changes
@@ -76,3 +80,22 @@ def test_the_page_has_the_section_only_after_a_recuration(inputs):
     assert 'id="changes"' in html
     assert 'href="#changes"' in html
     assert "What changed" not in build(make_inputs())
+
+
+def test_what_became_of_earlier_picks_is_told(inputs, recuration):
+    """One is gone from the pool, two joined the reference set."""
+    columns = schemas.SELECTION.names
+    earlier = [
+        dict.fromkeys(columns) | {"sample_id": sample_id, "picked": True, "is_reference": False}
+        for sample_id in (recuration.changes.gone[0], *inputs.reference["sample_id"].to_pylist()[:2])
+    ]
+    changed = replace(
+        recuration,
+        earlier_reference=schemas.CHOSEN.empty_table(),
+        earlier_selection=pa.Table.from_pylist(earlier, schema=schemas.SELECTION),
+    )
+    found = changes(changed, inputs, task_rows(inputs))
+    assert (found.before, found.kept, found.lost, found.moved) == (3, 2, 1, 2)
+    words = Page(build(replace(inputs, evidence=replace(inputs.evidence, recuration=changed)))).words()
+    assert "are added. 1 belong to images that left the pool and are used no longer. 2 earlier picks joined" in words
+    assert "with their instruction, which costs nothing. 4 kept images more than" in words

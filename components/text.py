@@ -1,6 +1,14 @@
-"""Tables as plain text."""
+"""Amounts of money and tables as a person reads them in plain text."""
 
+import math
 from collections.abc import Sequence
+
+
+def dollars(value: float) -> str:
+    """An amount of money; of fractions of a cent two digits are kept, large amounts are rounded to the dollar."""
+    if 0 < value < 0.01:
+        return f"${value:.{max(4, 1 - math.floor(math.log10(value)))}f}"
+    return f"${value:,.2f}" if value < 10_000 else f"${value:,.0f}"
 
 
 def aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:
