@@ -53,7 +53,7 @@ def judge_challenger(
     Args:
         challenger: the new model.
         champion: the one in use; None: there is none yet.
-        promotion: how sure, how often resampled, how much may be lost.
+        promotion: how sure, how much may be lost.
         seed: of the resamples.
 
     Returns:
