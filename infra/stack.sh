@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The server stack as processes of this machine: PostgreSQL, object store, Prefect, MLflow and a worker.
-#   infra/stack.sh start | stop | status | clean | upgrade      (`make stack` and its like; docs/operations.md)
+#   infra/stack.sh start | stop | status | clean | upgrade | databases     (`make stack` and its like; docs/operations.md)
 # PRESEL_STACK_FOLDER and PRESEL_STACK_*_PORT say what differs from the defaults; give every command the same.
 set -euo pipefail
 umask 077
