@@ -81,7 +81,7 @@ def test_a_stage_that_dvc_runs_by_a_pipeline_of_before_says_so(root: Path) -> No
     workspace = prepare_workspace(name="mine")
     module = root / "components/pool/manifest.py"
     before = module.read_text(encoding="utf-8")
-    module.write_text(f"{before}\nimport components.text_table  # noqa\n", encoding="utf-8")
+    module.write_text(f"{before}\nimport components.training_set.export  # noqa\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "flows.stage", "ingest"],
         cwd=workspace.root,
