@@ -47,8 +47,7 @@ def presel(count: int, width: int) -> None:
         return vectors[[int(sha, 16) for sha in shas]]
 
     found = join_clusters(
-        cluster_task(task, members, load, images_per_cluster=100, iterations=3, restarts=1, seed=0)
-        for task, members in tasks_of(samples)
+        cluster_task(task, members, load, images_per_cluster=100, seed=0) for task, members in tasks_of(samples)
     ).clusters
     nobody = np.zeros(count, dtype=bool)
     cells = count_cluster_cells(found["task"].to_pylist(), found["cluster"].to_numpy(), nobody)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.benchmark.paired_comparison import RESAMPLES, ScoreDifference, paired_bootstrap
-from components.parameters.promotion import PromotionParameters
+from components.parameters.parameters import PromotionParameters
 from components.promotion.comparable import BenchmarkedModel, NotComparableError, comparable_answers
 
 Outcome = Literal["first", "better", "not_better", "task_lost", "not_comparable", "is_champion", "forced"]
