@@ -5,9 +5,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,21 +15,6 @@ import pyarrow.parquet as pq
 RECORD_NAME = "artifact.json"
 # Unfinished files and directories end in this; .dvcignore leaves them out of every artifact.
 PARTIAL = ".partial"
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactRecord:
-    """What `artifact.json` says of the directory it closes.
-
-    Attributes:
-        stage: name of the stage that wrote it.
-        rows: rows of its main table.
-        schema_version: version of the tables' schemas (`components.schemas.SCHEMA_VERSION`).
-    """
-
-    stage: str
-    rows: int
-    schema_version: int
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -99,23 +83,16 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return pa.concat_tables([table.select(schema.names).cast(schema) for table in tables])
 
 
-def write_record(directory: Path, *, stage: str, rows: int, schema_version: int) -> ArtifactRecord:
-    """Close an artifact: `artifact.json` is written last, so a directory that has one is complete."""
-    record = ArtifactRecord(stage=stage, rows=rows, schema_version=schema_version)
-    write_json(directory / RECORD_NAME, asdict(record))
-    return record
+def write_record(directory: Path, *, stage: str, rows: int, schema_version: int) -> None:
+    """Close an artifact: `artifact.json` is written last, so a directory that has one is complete.
 
-
-def read_record(directory: Path) -> ArtifactRecord:
-    """Read what `write_record` wrote.
-
-    Raises:
-        FileNotFoundError: the directory is not a complete artifact.
+    Args:
+        directory: of the artifact.
+        stage: that made it.
+        rows: of its main table.
+        schema_version: `components.schemas.SCHEMA_VERSION`.
     """
-    raw: Mapping[str, object] = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
-    return ArtifactRecord(
-        stage=str(raw["stage"]), rows=int(str(raw["rows"])), schema_version=int(str(raw["schema_version"]))
-    )
+    write_json(directory / RECORD_NAME, {"stage": stage, "rows": rows, "schema_version": schema_version})
 
 
 @contextmanager

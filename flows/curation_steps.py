@@ -8,20 +8,17 @@ from flows.outcome import CurationOutcome, describe_outcome
 from flows.purchase import buy
 from flows.strategies.chosen import Chosen
 from tasks.assemble import assemble
-from tasks.baseline_instruct import baseline_instruct
 from tasks.baseline_select import baseline_select
-from tasks.baseline_tune import baseline_tune
 from tasks.benchmark import benchmark_base, benchmark_baseline, benchmark_tuned
-from tasks.instruct_selection import instruct_selection
+from tasks.instruct import baseline_instruct, instruct_selection
 from tasks.platform.curation_run import log_dataset
 from tasks.platform.finished import record_finished
 from tasks.platform.promotion import judge_registered
-from tasks.platform.publish import publish_report, publish_versions
-from tasks.platform.register import register_model
+from tasks.platform.publish import publish_report, publish_versions, register_model
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.report import report
-from tasks.tune import tune
+from tasks.tune import baseline_tune, tune
 
 
 def curate_pool(run: CurationRun, manifest: Artifact, *, register_version: bool = True) -> CurationOutcome:

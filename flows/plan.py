@@ -15,8 +15,7 @@ from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
-from components.plan.plan import plan_run
-from components.plan.request import PlanRequest
+from components.plan.request import PlanRequest, plan_run
 from components.pool.ingest import ingest
 from components.pool.manifest import read_images, read_quarantine, read_samples
 from components.recuration.kept_quotas import kept_ids

@@ -53,7 +53,7 @@ def samples_bought(samples: pa.Table, *, provider: InstructionProvider, ledger: 
     )
 
 
-def pool_refusal(*, strategy: str, missing: int, pool: int, price_usd: float, provider: str) -> str:
+def pool_refusal(*, strategy: str, missing: int, pool: int, price_usd: float, can_write: bool) -> str:
     """Say why a strategy that reads every instruction does not go on, and what to do.
 
     Args:
@@ -61,16 +61,16 @@ def pool_refusal(*, strategy: str, missing: int, pool: int, price_usd: float, pr
         missing: samples without an instruction, at least 1.
         pool: samples.
         price_usd: dollars that they would cost together.
-        provider: name of the provider that would be asked.
+        can_write: whether the provider can obtain what is not there yet.
 
     Returns:
         One paragraph.
     """
     advice = (
-        "Provider existing cannot write them: with --annotate-pool they are left out, and the strategy chooses among "
+        "Allow it with --annotate-pool"
+        if can_write
+        else "The provider cannot write them: with --annotate-pool they are left out, and the strategy chooses among "
         "the others. Or add them to instructions.annotations"
-        if provider == "existing"
-        else "Allow it with --annotate-pool"
     )
     return (
         f"strategy {strategy} needs the instruction of every sample, and {missing:,} of {pool:,} have none. At "

@@ -19,11 +19,10 @@ from components.report.inputs import (
     ReportInputs,
     TrainingRun,
 )
-from components.report.map import MAP_POINTS, shown_on_map
+from components.report.map import MAP_POINTS, project_to_plane, shown_on_map
 from components.report.report import MODEL_NAMES
 from components.report.strategy_report import StrategyReport, load_strategy_report
 from components.selection.budget import budget_text, parse_budget
-from components.selection.map_2d import project_to_plane
 from components.storage import read_table
 from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles

@@ -17,8 +17,8 @@ from components.lineage.summarise import group_by_author
 from components.lineage.trace_samples import TracedSample, trace_samples
 from components.report.inputs import Lineage, Version
 from components.storage import read_table
-from tasks.platform.git_commit import git_commit
 from tasks.platform.journal import run_page
+from tasks.platform.run_files import git_commit
 from tasks.platform.stage import StageContext
 
 LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")

@@ -8,7 +8,6 @@ from prefect import task
 from prefect.artifacts import create_link_artifact
 from prefect.runtime import flow_run
 
-from tasks.platform.git_commit import git_commit
 from tasks.platform.journal import (
     log_file,
     log_values,
@@ -17,6 +16,7 @@ from tasks.platform.journal import (
     start_telling,
 )
 from tasks.platform.journal_entries import RunStatus
+from tasks.platform.run_files import git_commit
 from tasks.platform.tag_names import COMMIT_TAG, COMPARISON_TAG, FLOW_RUN_ID_TAG, FLOW_RUN_TAG
 from tasks.platform.tracking import metric_name
 

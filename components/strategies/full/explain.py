@@ -1,8 +1,8 @@
 """Why a sample was taken: all are."""
 
-from components.explain.drawn import explain_drawn
 from components.explain.explanation import Explanation
 from components.explain.find_sample import PoolSample
+from components.explain.selected import explain_drawn
 from components.strategies.run_files import RunFiles
 
 

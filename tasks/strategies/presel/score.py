@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.pool.manifest import read_samples
-from components.recuration.extended_scores import join_scores, scores_that_hold
-from components.recuration.reference_model import read_decision
+from components.recuration.reference_model import join_scores, read_decision, scores_that_hold
 from components.schemas import IMPORTANCE, INSTRUCTIONS, SCORES
 from components.storage import fresh_directory, read_table, write_table
 from components.strategies.presel.task_importance import task_importance
