@@ -19,19 +19,8 @@ PARTIAL = ".partial"
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that it is either the old one or the new one, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would lock others out of a shared cache
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    with _replacement(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,11 +35,20 @@ def write_json(path: Path, value: object) -> None:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a Parquet file as `write_bytes` does, without holding its bytes twice in memory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-    try:
+    with _replacement(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-        with temporary.open("rb+") as file:
+
+
+@contextmanager
+def _replacement(path: Path) -> Iterator[Path]:
+    """A new file that takes the place of `path`, durably, when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "rb+") as file:
+            os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would lock others out of a shared cache
+            yield temporary
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from components.errors import UserError
-from flows.command_line.annotate import annotate
-from flows.command_line.batches import batches
 from flows.command_line.deploy import deploy, worker
+from flows.command_line.instructions import annotate, batches
 from flows.command_line.lineage import add_lineage_commands
 from flows.command_line.options import (
     AnnotatePool,
