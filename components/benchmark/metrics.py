@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 ANLS_THRESHOLD = 0.5
 
 _OUTER_PUNCTUATION = " \t\r\n.,;:!?\"'`()[]{}"
+_YES = frozenset({"yes", "yeah", "true"})
+_NO = frozenset({"no", "not", "false"})
+_WORD = re.compile(r"[^\W_]+")
+TOLERANCE = 0.05
 
 
 def normalise_text(text: str) -> str:
@@ -83,11 +87,6 @@ def _rouge_scorer() -> "RougeScorer":
     return RougeScorer(["rougeL"], use_stemmer=False)
 
 
-_YES = frozenset({"yes", "yeah", "true"})
-_NO = frozenset({"no", "not", "false"})
-_WORD = re.compile(r"[^\W_]+")
-
-
 def read_yes_no(text: str) -> Literal["yes", "no"] | None:
     """What an answer says: its first word that is one of yes, yeah, true, no, not, false; None without one."""
     for word in _WORD.findall(text.lower()):
@@ -120,9 +119,6 @@ def yes_no_f1(answer: str, references: Sequence[str]) -> Judged:
         raise ValueError(f"reference {references[0]!r} is neither yes nor no; choose another metric for this set")
     positives = (said == "yes") + (truth == "yes")
     return Judged(float(said == truth), 2.0 * (said == truth == "yes"), float(positives))
-
-
-TOLERANCE = 0.05
 
 
 def relaxed_accuracy(answer: str, references: Sequence[str]) -> float:

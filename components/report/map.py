@@ -18,6 +18,7 @@ MARGIN = 16
 PASSED, PICKED, REFERENCE = 0, 1, 2
 
 MAP_POINTS = 3000  # images at most: more are a blot, and weigh on the page
+_FITTED_ON = 5000  # vectors from which the principal axes are taken at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,6 @@ def _map_task(
             groups[state].append((x, y))
     paths = [dot_path(group) for group in groups]
     return MapTask(row.task, row.colour, paths[PASSED], paths[PICKED], paths[REFERENCE], sum(map(len, groups)))
-
-
-_FITTED_ON = 5000  # vectors from which the principal axes are taken at most
 
 
 def project_to_plane(vectors: NDArray[np.floating], *, seed: int) -> NDArray[np.float64]:

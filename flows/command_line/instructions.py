@@ -17,6 +17,7 @@ _TO_LOOK_AT = {
     "quarantined": "the request was given up before",
     "in_use": "another import has it in hand; import the file again when that has ended",
 }
+batches = typer.Typer(no_args_is_help=True, help="See what is out in batches, and give up what cannot be collected.")
 
 
 @annotate.command("export")
@@ -63,9 +64,6 @@ def import_answers(
     )
     if not result.still_out:
         typer.echo("Run presel again: it goes on from here.")
-
-
-batches = typer.Typer(no_args_is_help=True, help="See what is out in batches, and give up what cannot be collected.")
 
 
 @batches.command("list")

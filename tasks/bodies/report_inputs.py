@@ -43,6 +43,15 @@ from tasks.platform.journal import run_page
 from tasks.platform.run_files import git_commit
 from tasks.platform.stage import StageContext
 
+LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")
+ARTIFACTS = (
+    ("pool", "data/manifest"),
+    ("selection", "data/selection"),
+    ("training set", "data/training_set"),
+    ("adapter", "data/model"),
+)
+SAMPLES_SHOWN = 200
+
 
 def load_report_inputs(context: StageContext) -> ReportInputs:
     """Read everything the report shows; every model name in `baselines` must have been benchmarked."""
@@ -160,16 +169,6 @@ def _map(files: RunFiles, report: StrategyReport, selection: pa.Table) -> MapCoo
     shown = selection.take(shown_on_map(selection["sample_id"].to_pylist(), MAP_POINTS))
     points = project_to_plane(report.map_vectors(files, shown), seed=files.parameters.seed)
     return MapCoordinates(tuple(shown["sample_id"].to_pylist()), points)
-
-
-LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")
-ARTIFACTS = (
-    ("pool", "data/manifest"),
-    ("selection", "data/selection"),
-    ("training set", "data/training_set"),
-    ("adapter", "data/model"),
-)
-SAMPLES_SHOWN = 200
 
 
 def report_lineage(context: StageContext, selection: pa.Table, instructions: Mapping[str, pa.Table]) -> Lineage:

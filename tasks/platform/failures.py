@@ -13,44 +13,7 @@ from tasks.platform.workspace import Workspace
 # Pauses before another try of what may pass; drawn up to half as long again, so that many do not come back at once.
 BACK_OFF_SECONDS = (2.0, 8.0, 32.0)
 BACK_OFF_JITTER = 0.5
-
-
-class StageFailedError(RuntimeError):
-    """A stage failed for a reason that a person can do something about; the message says what."""
-
-
-@contextmanager
-def explained(workspace: Workspace, during: str, *, memory: tuple[str, ...] = ()) -> Iterator[None]:
-    """Turn a failure that a person can do something about into one whose message says what.
-
-    Args:
-        workspace: of the run.
-        during: the stage's name, or what else is being done.
-        memory: parameters to lower when memory runs out.
-
-    Raises:
-        StageFailedError: instead of such a failure; any other is raised as it is.
-    """
-    parameters = workspace.parameters()
-    try:
-        yield
-    except StageFailedError:
-        raise
-    except Exception as error:
-        advice = advise(error, during=during, parameters=parameters, memory=memory)
-        if advice is None:
-            raise
-        raise StageFailedError(advice.message) from error
-
-
-def failure_may_pass(_task: Any, _run: Any, state: Any) -> bool:
-    """Prefect's question whether a failed task is worth another try."""
-    failure = state.result(raise_on_failure=False)
-    return isinstance(failure, BaseException) and may_pass(failure)
-
-
 FailureCause = Literal["gpu_memory", "memory", "disk", "endpoint", "remote", "tracking"]
-
 _GPU_MEMORY = ("CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _MEMORY = ("can't allocate memory", "Cannot allocate memory", "std::bad_alloc")
 _DISK = ("No space left on device", "Disk quota exceeded", "database or disk is full")
@@ -89,6 +52,40 @@ _LASTING = (
 )
 _LASTING_NUMBERS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EROFS, errno.ENAMETOOLONG, errno.EMFILE})
 _AFTERWARDS = "Then press Retry on the run in the Prefect UI, or start it again: finished stages are not run again"
+
+
+class StageFailedError(RuntimeError):
+    """A stage failed for a reason that a person can do something about; the message says what."""
+
+
+@contextmanager
+def explained(workspace: Workspace, during: str, *, memory: tuple[str, ...] = ()) -> Iterator[None]:
+    """Turn a failure that a person can do something about into one whose message says what.
+
+    Args:
+        workspace: of the run.
+        during: the stage's name, or what else is being done.
+        memory: parameters to lower when memory runs out.
+
+    Raises:
+        StageFailedError: instead of such a failure; any other is raised as it is.
+    """
+    parameters = workspace.parameters()
+    try:
+        yield
+    except StageFailedError:
+        raise
+    except Exception as error:
+        advice = advise(error, during=during, parameters=parameters, memory=memory)
+        if advice is None:
+            raise
+        raise StageFailedError(advice.message) from error
+
+
+def failure_may_pass(_task: Any, _run: Any, state: Any) -> bool:
+    """Prefect's question whether a failed task is worth another try."""
+    failure = state.result(raise_on_failure=False)
+    return isinstance(failure, BaseException) and may_pass(failure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from tasks.platform.tracking import tracking_client
 from tasks.platform.unpushed import push_run, remember_run
 from tasks.platform.versioning import Artifact
 
+_PUSH_RETRIES = 2  # what is not copied now is copied by the next run, so it is not worth waiting long for
+
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
@@ -72,9 +74,6 @@ def _portable(vlm: VlmParameters) -> VlmParameters:
     """A local model folder by its absolute path, so that the registered model loads from any working directory."""
     folder = Path(vlm.model)
     return vlm.model_copy(update={"model": str(folder.resolve())}) if folder.is_dir() else vlm
-
-
-_PUSH_RETRIES = 2  # what is not copied now is copied by the next run, so it is not worth waiting long for
 
 
 @task(name="publish_report", persist_result=False, retries=2, retry_delay_seconds=5)

@@ -19,6 +19,15 @@ from tasks.platform.workspace import Workspace
 _SECRET = ("*.env", ".env*", "*secret*", "*credential*", "*password*", "*.pem", "*.key")
 # What decides how a run comes out, beside params.yaml, which the run keeps by itself.
 CODE = ("components", "tasks", "flows", "conf", "dvc.yaml", "pyproject.toml", "constraints.txt")
+MACHINE_NAME = "machine.json"
+CODE_NAME = "code.diff"
+SNAPSHOTS_NAME = "snapshots.tar.gz"
+# Below data/, what stages read and no stage writes: DVC does not keep it, so the run does.
+INPUTS = "inputs"
+# What a recuration goes on from is in the DVC store, as outputs of an earlier run, and this file says which; what a
+# curation from scratch goes on from, tables without rows, is in no store.
+EARLIER = "earlier"
+_EARLIER_RECORD = "earlier.json"
 
 
 class CodeUnknownError(UserError, RuntimeError):
@@ -66,17 +75,6 @@ def _git(arguments: list[str], environment: dict[str, str], *, may_fail: bool = 
         said = done.stderr.decode(errors="replace").strip()
         raise CodeUnknownError(f"which code runs cannot be recorded, `git {' '.join(arguments[:2])}` failed: {said}")
     return None if done.returncode else done.stdout
-
-
-MACHINE_NAME = "machine.json"
-CODE_NAME = "code.diff"
-SNAPSHOTS_NAME = "snapshots.tar.gz"
-# Below data/, what stages read and no stage writes: DVC does not keep it, so the run does.
-INPUTS = "inputs"
-# What a recuration goes on from is in the DVC store, as outputs of an earlier run, and this file says which; what a
-# curation from scratch goes on from, tables without rows, is in no store.
-EARLIER = "earlier"
-_EARLIER_RECORD = "earlier.json"
 
 
 class SnapshotError(UserError, ValueError):

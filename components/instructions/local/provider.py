@@ -27,6 +27,8 @@ from components.pool.snapshot import snapshot_model
 if TYPE_CHECKING:
     from components.instructions.local.writer import LocalWriter
 
+_DIGEST_CHARACTERS = 16
+
 
 class NothingUsableError(PurchaseStoppedError):
     """The model writes nothing that can be used."""
@@ -166,9 +168,6 @@ class LocalProvider:
 def _characters(identified: IdentifiedRequest) -> int:
     _, prompt = prompt_of(identified)
     return len(prompt.system) + len(prompt.user)
-
-
-_DIGEST_CHARACTERS = 16
 
 
 class UnpinnedModelError(UserError, ValueError):
