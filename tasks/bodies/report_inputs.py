@@ -17,8 +17,7 @@ from components.instructions.spending.costs import control_costs, paid_costs, pu
 from components.instructions.spending.estimate import provider_price
 from components.lineage.ledger_history import request_histories
 from components.lineage.lock_file import parse_lock
-from components.lineage.summarise import group_by_author
-from components.lineage.trace_samples import TracedSample, trace_samples
+from components.lineage.trace_samples import TracedSample, group_by_author, trace_samples
 from components.pool.manifest import read_images, read_samples
 from components.report.inputs import (
     BenchmarkRun,

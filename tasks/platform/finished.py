@@ -13,12 +13,11 @@ from components.recuration.pool_changes import PoolChanges, pool_changes
 from components.schemas import SAMPLES
 from components.storage import fresh_directory, read_table, write_json
 from components.strategies.load import load_strategy, strategies_that
-from tasks.platform.declaration import StageDeclaration
+from tasks.platform.declaration import StageDeclaration, earlier_reads, goes_on, makers, stages_behind
 from tasks.platform.dvc_objects import open_objects, open_repository
 from tasks.platform.journal import log_values
 from tasks.platform.run_archive import curation_runs, open_archive
 from tasks.platform.stage import CurationRun
-from tasks.platform.stage_graph import earlier_reads, goes_on, makers, stages_behind
 from tasks.platform.tag_names import GOES_ON_FROM_TAG, STRATEGY_TAG, WORKSPACE_TAG
 from tasks.platform.versioning import outdated_stages
 from tasks.platform.workspace import Workspace

@@ -14,8 +14,7 @@ from prefect import get_run_logger, task
 from components.lineage.lock_file import LineageError, LockedPath
 from components.lineage.objects import FindObject, artifact_file
 from components.parameters.parameters import Parameters
-from components.promotion.comparable import BenchmarkedModel
-from components.promotion.gate import Verdict, judge_challenger
+from components.promotion.gate import BenchmarkedModel, Verdict, judge_challenger
 from components.schemas import METRICS, PREDICTIONS
 from components.storage import read_table
 from tasks.platform.dvc_objects import open_objects

@@ -7,8 +7,7 @@ from components.benchmark.judged import Judged
 from components.benchmark.metrics import METRICS
 from components.benchmark.sets import load_benchmark_set
 from components.parameters.parameters import PromotionParameters
-from components.promotion.comparable import BenchmarkedModel
-from components.promotion.gate import judge_challenger
+from components.promotion.gate import BenchmarkedModel, judge_challenger
 from components.report.benchmark import differences
 from components.report.inputs import BenchmarkRun
 from tests.components.benchmark.conftest import record
