@@ -70,11 +70,47 @@ class MissingInputError(UserError, FileNotFoundError):
     """A stage was asked for before what it reads exists."""
 
 
+@dataclass(frozen=True, slots=True)
+class _ReadFiles:
+    """A workspace's dvc.yaml and dvc.lock as DVC has read and checked them, and when they were written."""
+
+    stamps: tuple[tuple[int, int] | None, ...]
+    pipeline: Any
+    lock: Any
+
+
+_read_files: dict[Path, _ReadFiles] = {}
+
+
 @contextmanager
 def open_stage(workspace: Workspace, name: str) -> Iterator[Any]:
     """One stage of the workspace's dvc.yaml as DVC sees it now."""
     with open_repository() as repo:
-        yield repo.stage.load_one(path=str(workspace.pipeline_file), name=name)
+        yield _pipeline_file(repo, workspace).stages[name]
+
+
+def _pipeline_file(repo: Any, workspace: Workspace) -> Any:
+    """DVC's dvc.yaml of a workspace, its files read again only when they were written since.
+
+    DVC reads and checks both files for every look at a stage, which takes longer than the look itself.
+    """
+    from dvc.dvcfile import load_file
+
+    file = load_file(repo, str(workspace.pipeline_file))
+    stamps = tuple(_stamp(path) for path in (workspace.pipeline_file, workspace.lock_file))
+    place = workspace.pipeline_file.absolute()
+    known = _read_files.get(place)
+    if known is None or known.stamps != stamps:
+        known = _read_files[place] = _ReadFiles(stamps, file.contents, file.lockfile_contents)
+    file.contents, file.lockfile_contents = known.pipeline, known.lock
+    return file
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def stage_key(stage: Any, workspace: Workspace) -> str:
@@ -170,10 +206,12 @@ def commit_stage(workspace: Workspace, name: str, key: str) -> None:
     Raises:
         StageChangedError: what it reads is not what it read.
     """
-    with open_stage(workspace, name) as stage:
+    with open_stage(workspace, name) as stage, stage.repo.lock:
         check_unchanged(stage, workspace, key)
-        if not is_recorded(stage):
-            stage.repo.commit(f"{workspace.pipeline_file}:{name}", force=True)
+        if stage.changed():
+            stage.save()
+            stage.commit()
+            stage.dump(update_pipeline=False)
 
 
 def _overlap(path: str, other: str) -> bool:
