@@ -13,7 +13,7 @@ from components.pool.manifest import read_samples
 from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
 from components.strategies.load import load_strategy
-from tasks.platform.register import RegisteredVersion
+from tasks.platform.publish import RegisteredVersion
 from tasks.platform.stage import CurationRun
 
 

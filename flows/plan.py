@@ -1,6 +1,6 @@
 """`presel plan`: what a run would do and buy, without doing it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,8 +15,7 @@ from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
-from components.plan.plan import plan_run
-from components.plan.request import PlanRequest
+from components.plan.request import PlanRequest, plan_run
 from components.pool.ingest import ingest
 from components.pool.manifest import read_images, read_quarantine, read_samples
 from components.recuration.kept_quotas import kept_ids
@@ -78,23 +77,18 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]
 def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Price | None) -> PlanRequest:
     own, samples = parameters.instructions, pool.samples
 
-    def find_bought() -> frozenset[str]:
+    def found_by(find: Callable[..., Iterable[str]]) -> frozenset[str]:
         provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
         with open_ledger(own.ledger) as ledger:
-            return samples_bought(samples, provider=provider, ledger=ledger)
-
-    def find_missing() -> frozenset[str]:
-        provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
-        with open_ledger(own.ledger) as ledger:
-            return frozenset(samples_without_instruction(samples, provider=provider, ledger=ledger))
+            return frozenset(find(samples, provider=provider, ledger=ledger))
 
     return PlanRequest(
         run=_files(workspace),
         project=_files(Workspace(".")),
         samples=samples,
         unit_costs=unit_costs(samples, pool.images, parameters=own, price=price),
-        find_bought=find_bought,
-        find_missing=find_missing,
+        find_bought=lambda: found_by(samples_bought),
+        find_missing=lambda: found_by(samples_without_instruction),
         spend_at_most_usd=None if price is None else parameters.purchase.spend_at_most_usd,
     )
 
