@@ -15,7 +15,7 @@ import pytest
 from flows.embedded_server import SERVER_MODULE
 from tests.flows.finished_project import FirstRun, change_parameters, copy_project
 
-pytestmark = pytest.mark.slow(60)
+pytestmark = [pytest.mark.slow(60), pytest.mark.soak]
 PATIENCE = 500  # seconds
 
 
@@ -74,7 +74,6 @@ def test_killed_in_tune(clone: Path) -> None:
     no_server_is_left_behind(clone)
 
 
-@pytest.mark.soak
 def test_killed_in_embed(tmp_path: Path, finished: FirstRun) -> None:
     """The killed embedding's vectors are kept: the table has one row per image, in more than one commit."""
     import lancedb
