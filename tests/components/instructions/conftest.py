@@ -5,6 +5,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -171,5 +172,6 @@ def purchase_parameters(**changes: object) -> PurchaseParameters:
     return PurchaseParameters.model_validate({**_shipped()["purchase"], **quick, **changes})
 
 
+@cache
 def _shipped() -> Any:
     return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
