@@ -78,13 +78,15 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]
 def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Price | None) -> PlanRequest:
     own, samples = parameters.instructions, pool.samples
 
+    provider = open_provider(
+        own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources
+    )
+
     def find_bought() -> frozenset[str]:
-        provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
         with open_ledger(own.ledger) as ledger:
             return samples_bought(samples, provider=provider, ledger=ledger)
 
     def find_missing() -> frozenset[str]:
-        provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
         with open_ledger(own.ledger) as ledger:
             return frozenset(samples_without_instruction(samples, provider=provider, ledger=ledger))
 
