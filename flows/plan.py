@@ -17,8 +17,9 @@ from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
 from components.plan.plan import plan_run
 from components.plan.request import PlanRequest
+from components.pool.account import account_sentences, reason_examples
 from components.pool.ingest import ingest
-from components.pool.manifest import read_images, read_quarantine, read_samples
+from components.pool.manifest import read_images, read_quarantine, read_records, read_samples
 from components.recuration.kept_quotas import kept_ids
 from components.recuration.outlook import recuration_outlook
 from components.recuration.pool_changes import pool_changes
@@ -37,11 +38,12 @@ from tasks.platform.workspace import STATE, Workspace
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Samples, images and quarantine of the manifest, as it is or as ingest would make it."""
+    """What the manifest holds, as it is or as ingest would make it."""
 
     samples: pa.Table
     images: pa.Table
     quarantine: pa.Table
+    records: pa.Table
 
 
 def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]]:
@@ -66,6 +68,9 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]
         request = _request(workspace, parameters, pool, price)
         said = [
             plan_run(request).text(),
+            "",
+            *account_sentences(pool.records, pool.quarantine),
+            *(f"  {line}" for line in reason_examples(pool.quarantine)),
             *_about_recuration(workspace, parameters, pool),
             *_about_money(parameters, request.unit_costs, price),
         ]
@@ -175,7 +180,7 @@ def _bought(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterato
 def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Pool:
     manifest = workspace.artifact("manifest")
     if ingested:
-        return Pool(read_samples(manifest), read_images(manifest), read_quarantine(manifest))
+        return Pool(read_samples(manifest), read_images(manifest), read_quarantine(manifest), read_records(manifest))
     options, state = parameters.ingest, STATE / "known-images.parquet"
     found = ingest(parameters.sources, options, known_images=state, progress=no_progress)
-    return Pool(found.samples, found.images, found.quarantine)
+    return Pool(found.samples, found.images, found.quarantine, found.records)

@@ -70,6 +70,7 @@ class SourceParameters(Section):
     kind: str
     path: str
     image_root: str
+    further_roots: tuple[str, ...] = ()
     task: TaskRule
 
     @field_validator("kind")
@@ -171,7 +172,13 @@ class BenchmarkSet(Section):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     path: str
     image_root: str
+    further_roots: tuple[str, ...] = ()
     metric: str
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The folders that its images must not leave."""
+        return (self.image_root, *self.further_roots)
 
     @field_validator("metric")
     @classmethod

@@ -53,7 +53,7 @@ def _record(source: SourceParameters, image: str) -> PoolRecord | RejectedRecord
         return _rejected(source, image, QuarantineReason.INVALID_RECORD, str(error))
     uri = join_root(source.image_root, image)
     assert uri is not None  # listed below the root
-    return PoolRecord(source.path, image, image, task, uri, source.image_root)
+    return PoolRecord(source.path, image, image, task, uri, source.image_root, source.further_roots)
 
 
 def _rejected(source: SourceParameters, image: str, reason: QuarantineReason, detail: str) -> RejectedRecord:

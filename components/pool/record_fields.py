@@ -45,7 +45,7 @@ def parse_record(value: object, *, number: int, file: str, source: SourceParamet
         return rejected(QuarantineReason.INVALID_RECORD, f"record {number}: {error}")
     if text_fault(task):
         return rejected(QuarantineReason.INVALID_RECORD, f"record {number}: the task {text_fault(task)}")
-    return PoolRecord(file, record_id, image, task, uri, source.image_root)
+    return PoolRecord(file, record_id, image, task, uri, source.image_root, source.further_roots)
 
 
 def _rejected(file: str, record_id: str, image: str, reason: QuarantineReason, detail: str) -> RejectedRecord:

@@ -8,7 +8,8 @@ from components.instructions.ledger.totals import ledger_totals
 from components.instructions.open_provider import PROVIDERS
 from components.instructions.spending.costs import control_costs, paid_costs, purchase_costs
 from components.instructions.spending.estimate import provider_price
-from components.pool.manifest import read_images, read_samples
+from components.pool.account import account_sentences
+from components.pool.manifest import read_images, read_quarantine, read_records, read_samples
 from components.report.inputs import (
     BenchmarkRun,
     Costs,
@@ -45,11 +46,12 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
         )
         for origin in origins
     )
-    samples = read_samples(context.input("manifest"))
+    manifest = context.input("manifest")
+    samples, quarantine = read_samples(manifest), read_quarantine(manifest)
     selection = files.table("selection/selection.parquet", schemas.SELECTION)
     return ReportInputs(
         samples=samples,
-        quarantine=files.table("manifest/quarantine.parquet", schemas.QUARANTINE),
+        quarantine=quarantine,
         reference=files.table("reference/reference.parquet", schemas.CHOSEN)
         if strategy.has_reference_set
         else schemas.CHOSEN.empty_table(),
@@ -71,6 +73,7 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
         strategy=report,
         evidence=report.evidence(files),
         drops=_drops(context),
+        records=account_sentences(read_records(manifest), quarantine),
         map_coordinates=_map(files, report, selection),
         budget=budget_text(parse_budget(parameters.budget)),
     )
