@@ -321,6 +321,18 @@ def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters
         raise ParameterError("\n".join(lines)) from None
 
 
+def parse_task_rule(text: str) -> TaskRule:
+    """Read a task rule that is given by itself, such as `{field: task}`.
+
+    Raises:
+        ParameterError: it is no such rule.
+    """
+    try:
+        return TaskRule.model_validate(yaml.safe_load(text))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ParameterError(f"{text!r} is no task rule such as {{field: task}} or {{prefix: true}}: {error}") from None
+
+
 def _meant(problem: ErrorDetails) -> str:
     """The key that an unknown one may be a slip of the pen for."""
     if problem["type"] != "extra_forbidden":
