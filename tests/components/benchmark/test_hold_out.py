@@ -64,7 +64,7 @@ def test_a_record_without_conversation_is_named(tmp_path: Path) -> None:
 def test_a_record_without_task_is_named(tmp_path: Path) -> None:
     pool, annotations = write_pool(tmp_path, {"a": 2})
     pool.write_text('[{"id": "1", "image": "x.png"}]', encoding="utf-8")
-    with pytest.raises(HoldOutError, match="none of its 1 records .* record 1: no field 'task'"):
+    with pytest.raises(HoldOutError, match=r"none of its 1 records .* record 1: no field 'task'"):
         hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
 
 
