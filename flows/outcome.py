@@ -15,7 +15,7 @@ from components.pool.reasons import count_reasons
 from components.schemas import ATTEMPT_ROWS, DROPPED, INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
 from components.strategies.load import load_strategy
-from tasks.platform.register import RegisteredVersion
+from tasks.platform.publish import RegisteredVersion
 from tasks.platform.stage import CurationRun
 
 

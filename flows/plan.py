@@ -1,6 +1,6 @@
 """`presel plan`: what a run would do and buy, without doing it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,8 +15,7 @@ from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
-from components.plan.plan import plan_run
-from components.plan.request import PlanRequest
+from components.plan.request import PlanRequest, plan_run
 from components.pool.account import account_sentences, reason_examples
 from components.pool.ingest import ingest
 from components.pool.manifest import read_images, read_quarantine, read_records, read_samples
@@ -87,21 +86,17 @@ def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Pr
         own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources
     )
 
-    def find_bought() -> frozenset[str]:
+    def found_by(find: Callable[..., Iterable[str]]) -> frozenset[str]:
         with open_ledger(own.ledger) as ledger:
-            return samples_bought(samples, provider=provider, ledger=ledger)
-
-    def find_missing() -> frozenset[str]:
-        with open_ledger(own.ledger) as ledger:
-            return frozenset(samples_without_instruction(samples, provider=provider, ledger=ledger))
+            return frozenset(find(samples, provider=provider, ledger=ledger))
 
     return PlanRequest(
         run=_files(workspace),
         project=_files(Workspace(".")),
         samples=samples,
         unit_costs=unit_costs(samples, pool.images, parameters=own, price=price),
-        find_bought=find_bought,
-        find_missing=find_missing,
+        find_bought=lambda: found_by(samples_bought),
+        find_missing=lambda: found_by(samples_without_instruction),
         spend_at_most_usd=None if price is None else parameters.purchase.spend_at_most_usd,
     )
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from components.parameters.parameters import ParameterError, Parameters, merge_overlays, parse_parameters
+from components.parameters.parameters import ParameterError, Parameters
+from components.parameters.reading import merge_overlays, parse_parameters
 from components.storage import write_text
 from flows.pipeline import pipeline_text
 from tasks.platform.workspace import Workspace

@@ -36,12 +36,16 @@ class ProviderKind:
             `instructions.price_per_instruction_usd`.
         in_batches: it takes the batch price, and takes over batches of purchases that ended.
         takes: what asking it takes a share of; None: it asks nobody.
+        writes: it can obtain an instruction that is not there yet.
+        loads_model: its model is a folder or an id of the Hub, loaded here.
     """
 
     open: OpenProvider
     paid_by_token: bool = False
     in_batches: bool = False
     takes: Literal["api", "gpu"] | None = None
+    writes: bool = True
+    loads_model: bool = False
 
 
 def _existing(
@@ -81,10 +85,10 @@ def _people(
 
 
 PROVIDERS: dict[str, ProviderKind] = {
-    "existing": ProviderKind(_existing),
+    "existing": ProviderKind(_existing, writes=False),
     "openai": ProviderKind(_openai, paid_by_token=True, takes="api"),
     "batch": ProviderKind(_batch, paid_by_token=True, in_batches=True, takes="api"),
-    "local": ProviderKind(_local, paid_by_token=True, takes="gpu"),
+    "local": ProviderKind(_local, paid_by_token=True, takes="gpu", loads_model=True),
     "people": ProviderKind(_people),
 }
 

@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.lineage.summarise import AuthorGroup
-from components.lineage.trace_samples import TracedSample
+from components.lineage.trace_samples import AuthorGroup, TracedSample
 from components.parameters.instructions import Price
 from components.report.strategy_report import Evidence, StrategyReport
 

@@ -108,7 +108,7 @@ def refuse_to_buy(context: StageContext) -> None:
                 missing=len(missing),
                 pool=samples.num_rows,
                 price_usd=sum(estimate.price_usd for estimate in estimates.values()),
-                provider=provider.name,
+                can_write=PROVIDERS[own.provider].writes,
             )
         )
 

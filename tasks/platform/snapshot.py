@@ -5,13 +5,14 @@ from pathlib import Path
 
 from prefect import task
 
+from components.instructions.open_provider import PROVIDERS
 from components.parameters.instructions import InstructionParameters
 from components.parameters.parameters import BenchmarkSet, SourceParameters, TaskRule
 from components.pool.snapshot import snapshot_files, snapshot_model
 from components.pool.sources import snapshot_sources
 from components.storage import write_text
 from components.strategies.load import load_strategy
-from tasks.platform.earlier import ensure_earlier
+from tasks.platform.finished import ensure_earlier
 from tasks.platform.workspace import Workspace
 
 
@@ -22,12 +23,11 @@ def _images_of(item: BenchmarkSet) -> SourceParameters:
 
 def _snapshot_instructions(parameters: InstructionParameters) -> str:
     """What instructions are made of: the annotation files, or the prompt templates and the local model."""
-    if parameters.provider == "existing":
+    kind = PROVIDERS[parameters.provider]
+    if not kind.writes:
         return snapshot_files([file.path for file in parameters.annotations])
     templates = snapshot_files(sorted(Path(parameters.prompts).glob("*.yaml")))
-    if parameters.provider != "local":
-        return templates
-    return templates + snapshot_model(parameters.model, parameters.revision)
+    return templates + (snapshot_model(parameters.model, parameters.revision) if kind.loads_model else "")
 
 
 @task(name="snapshot_inputs", persist_result=False)
