@@ -15,6 +15,7 @@ from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
+from components.plan.inputs import describe_annotated, describe_inputs
 from components.plan.request import PlanRequest, plan_run
 from components.pool.account import account_sentences, reason_examples
 from components.pool.ingest import ingest
@@ -59,15 +60,19 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]
     """
     parameters = workspace.parameters()
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
-    changed = changed_inputs(workspace) if snapshot_file(workspace, "sources").exists() else ()
+    changes = changed_inputs(workspace)  # also where nothing ran: a file that is not there is named
+    changed = changes if snapshot_file(workspace, "sources").exists() else ()
     outdated = explain_outdated(workspace, changed=[snapshot_file(workspace, name) for name in changed])
     try:
         price = provider_price(parameters.instructions, parameters.purchase)
+        inputs = describe_inputs(parameters)
         pool = _pool(workspace, parameters, ingested=ingest_stage.name not in {stage.stage for stage in outdated})
         request = _request(workspace, parameters, pool, price)
         said = [
             plan_run(request).text(),
             "",
+            *inputs,
+            *describe_annotated(pool.samples, parameters),
             *account_sentences(pool.records, pool.quarantine),
             *(f"  {line}" for line in reason_examples(pool.quarantine)),
             *_about_recuration(workspace, parameters, pool),
@@ -81,7 +86,6 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]
 
 def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Price | None) -> PlanRequest:
     own, samples = parameters.instructions, pool.samples
-
     provider = open_provider(
         own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources
     )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 from components.instructions.existing.annotation_index import (
+    AnnotationCount,
     AnnotationIndex,
     AnnotationLocation,
     index_annotations,
@@ -75,6 +76,10 @@ class ExistingInstructions:
         """Whether the files have a record of the sample; whether its conversation is usable shows when it is read."""
         return [bool(self._locate(request)) for request in requests]
 
+    def counts(self) -> tuple[AnnotationCount, ...]:
+        """What each annotation file holds."""
+        return self._annotations().counts
+
     def ask(self, requests: Sequence[IdentifiedRequest], *, book: PurchaseBook) -> None:
         """Read and parse the annotations of the requested samples.
 
@@ -104,7 +109,7 @@ class ExistingInstructions:
         seconds: float,
     ) -> Answer | Failure:
         if not locations:
-            reason, detail = self._why_missing(identified.request)
+            reason, detail = self.why_missing(identified.request)
             return Failure(identified.request_id, reason, detail, latency_seconds=seconds)
         raw_text = b"\n".join(records).decode("utf-8", errors="replace")
         turns: list[Turn] = []
@@ -178,7 +183,8 @@ class ExistingInstructions:
                 self._image_shas[place.uri] = None
         return self._image_shas.get(place.uri) == request.image_sha
 
-    def _why_missing(self, request: InstructionRequest) -> tuple[str, str]:
+    def why_missing(self, request: InstructionRequest) -> tuple[str, str]:
+        """Reason and detail of a sample that no record answers for."""
         named = self._named(request)
         ids = ", ".join(repr(name) for name in request.record_ids[:3])
         if not named:
