@@ -15,6 +15,7 @@ from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
+from components.parameters.reading import merge_overlays
 from components.plan.inputs import describe_annotated, describe_inputs
 from components.plan.request import PlanRequest, plan_run
 from components.pool.account import account_sentences, reason_examples
@@ -29,9 +30,10 @@ from components.storage import read_table
 from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles
 from components.text import dollars
+from flows.prepare_workspace import ResolvedWorkspace
 from tasks.ingest import ingest as ingest_stage
 from tasks.platform.finished import last_finished
-from tasks.platform.snapshot import changed_inputs, snapshot_file
+from tasks.platform.snapshot import changed_inputs, snapshot_file, take_snapshots
 from tasks.platform.versioning import OutdatedStage, explain_outdated
 from tasks.platform.workspace import STATE, Workspace
 
@@ -47,22 +49,29 @@ class Pool:
 
 
 def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]]:
-    """Work out what a run would take.
+    """`plan_resolved` of a workspace that is laid out already."""
+    values = merge_overlays(workspace.parameter_file)
+    return plan_resolved(ResolvedWorkspace(workspace, workspace.parameters(), values, str(workspace.parameter_file)))
+
+
+def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage, ...]]:
+    """Work out what a run would take; the workspace is neither laid out nor changed.
 
     Images are checked as ingest does when the sources changed since the last run; that costs nothing but time, and
     what is found out about them is remembered for the run.
 
     Args:
-        workspace: with its parameters.
+        resolved: the workspace, with the parameters that a run would have.
 
     Returns:
         The plan in words and numbers, and the stages that are not up to date and why, in order.
     """
-    parameters = workspace.parameters()
+    workspace, parameters = resolved.workspace, resolved.parameters
+    changes = changed_inputs(workspace, take_snapshots(parameters))
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
-    changes = changed_inputs(workspace)  # also where nothing ran: a file that is not there is named
     changed = changes if snapshot_file(workspace, "sources").exists() else ()
-    outdated = explain_outdated(workspace, changed=[snapshot_file(workspace, name) for name in changed])
+    inputs_changed = [snapshot_file(workspace, name) for name in changed]
+    outdated = explain_outdated(workspace, changed=inputs_changed, planned=resolved.files)
     try:
         price = provider_price(parameters.instructions, parameters.purchase)
         inputs = describe_inputs(parameters)
@@ -95,18 +104,14 @@ def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Pr
             return frozenset(find(samples, provider=provider, ledger=ledger))
 
     return PlanRequest(
-        run=_files(workspace),
-        project=_files(Workspace(".")),
+        run=RunFiles(workspace.artifact, parameters),
+        project=RunFiles(Workspace(".").artifact, Workspace(".").parameters()),
         samples=samples,
         unit_costs=unit_costs(samples, pool.images, parameters=own, price=price),
         find_bought=lambda: found_by(samples_bought),
         find_missing=lambda: found_by(samples_without_instruction),
         spend_at_most_usd=None if price is None else parameters.purchase.spend_at_most_usd,
     )
-
-
-def _files(workspace: Workspace) -> RunFiles:
-    return RunFiles(workspace.artifact, workspace.parameters())
 
 
 def _about_recuration(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from prefect import get_run_logger, task
 
 from components.instructions.open_provider import PROVIDERS
 from components.parameters.instructions import InstructionParameters
-from components.parameters.parameters import BenchmarkSet, SourceParameters, TaskRule
+from components.parameters.parameters import BenchmarkSet, Parameters, SourceParameters, TaskRule
 from components.plan.inputs import describe_annotated, describe_inputs
 from components.pool.manifest import read_samples
 from components.pool.snapshot import canonical, snapshot_files, snapshot_model
@@ -45,7 +45,7 @@ def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
         UserError: a benchmark set or annotation file cannot be used.
     """
     ensure_earlier(workspace)
-    snapshots = _snapshots(workspace)
+    snapshots = take_snapshots(workspace.parameters())
     _check_once(workspace, snapshots)
     changed = changed_inputs(workspace, snapshots)
     for name in changed:
@@ -82,15 +82,13 @@ def _check_once(workspace: Workspace, snapshots: Mapping[str, str]) -> None:
     write_text(record, digest)
 
 
-def changed_inputs(workspace: Workspace, snapshots: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def changed_inputs(workspace: Workspace, snapshots: Mapping[str, str]) -> tuple[str, ...]:
     """Names of the snapshots that are not as they were when the workspace last ran; nothing is written.
 
     Args:
         workspace: with its parameters.
-        snapshots: name -> what it would be now; None: they are taken.
+        snapshots: name -> what it is now.
     """
-    if snapshots is None:
-        snapshots = _snapshots(workspace)
     files = {name: snapshot_file(workspace, name) for name in snapshots}
     return tuple(
         name for name, file in files.items() if not file.exists() or file.read_text(encoding="utf-8") != snapshots[name]
@@ -102,8 +100,12 @@ def snapshot_file(workspace: Workspace, name: str) -> Path:
     return workspace.artifact("inputs") / f"{name}.json"
 
 
-def _snapshots(workspace: Workspace) -> dict[str, str]:
-    parameters = workspace.parameters()
+def take_snapshots(parameters: Parameters) -> dict[str, str]:
+    """Describe what lies outside the artifacts, by the names of the snapshots.
+
+    Raises:
+        UserError: a source, model or file is not there.
+    """
     vlm, encoder = parameters.vlm, parameters.encoder
     snapshots = {
         "sources": snapshot_sources(parameters.sources),

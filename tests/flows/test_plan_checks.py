@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from flows.prepare_workspace import prepare_workspace
 from tests.flows.command import Ended, presel
 from tests.flows.small_project import make_project
+from tests.project_environment import project_environment
 
 POOL = Path("pool")
 
@@ -108,3 +111,14 @@ def test_a_plan_writes_and_deletes_nothing(project: Path) -> None:
     assert presel(project, "plan").code == 0
     assert states(project) == before
     assert not (project / "runs").exists()
+
+
+def test_a_plan_leaves_another_runs_folder_alone(project: Path) -> None:
+    """A run laid its workspace out, with other parameters than those that are planned under its name."""
+    with project_environment(project):
+        prepare_workspace(settings=["seed=5"], name="other")
+    before = states(project)
+    ended = presel(project, "plan", "--set", "seed=6", "--name", "other")
+    assert ended.code == 0, ended.output
+    assert states(project) == before
+    shutil.rmtree(project / "runs")
