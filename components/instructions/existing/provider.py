@@ -135,7 +135,7 @@ class ExistingInstructions:
             raw_text=raw_text,
             price_usd=self._price,
             latency_seconds=seconds,
-            note="; ".join(f"left out: {reason}: {where}" for reason, where in broken),
+            note="; ".join(f"record_left_out: {reason}: {where}" for reason, where in broken),
         )
 
     def _read(self, requests: Sequence[InstructionRequest]) -> list[tuple[list[AnnotationLocation], list[bytes]]]:
