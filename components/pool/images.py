@@ -164,10 +164,7 @@ def decode_image(file: BinaryIO, *, name: str, pixel_limit: int) -> DecodedImage
     try:
         return _decode(file, name, pixel_limit)
     except ImageError as error:
-        if error.reason != QuarantineReason.CORRUPT:
-            raise
-        file.seek(0)
-        bare = without_metadata(file.read())
+        bare = without_metadata(file) if error.reason == QuarantineReason.CORRUPT else None
         if bare is None:
             raise
         _log.info("%s: its texts or colour profile are unreadable and left out (%s)", name, error.detail)

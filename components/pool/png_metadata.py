@@ -2,19 +2,25 @@
 
 import struct
 import zlib
+from typing import BinaryIO
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS_AND_PROFILE = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 
 
-def without_metadata(data: bytes) -> bytes | None:
+def without_metadata(file: BinaryIO) -> bytes | None:
     """Take out of a PNG file what the picture does not need: texts, profile, and damaged chunks of that kind.
+
+    Args:
+        file: can be sought in.
 
     Returns:
         The file without them; None when it is no PNG, has none of them, or breaks off in a chunk.
     """
-    if not data.startswith(_SIGNATURE):
+    file.seek(0)
+    if file.read(len(_SIGNATURE)) != _SIGNATURE:
         return None
+    data = _SIGNATURE + file.read()
     kept, position, dropped = [_SIGNATURE], len(_SIGNATURE), False
     while position < len(data):
         if position + 8 > len(data):
