@@ -15,6 +15,7 @@ from tasks.platform.curation_run import log_dataset
 from tasks.platform.finished import record_finished
 from tasks.platform.promotion import judge_registered
 from tasks.platform.publish import publish_report, publish_versions, register_model
+from tasks.platform.snapshot import check_annotated
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.report import report
@@ -32,6 +33,7 @@ def curate_pool(run: CurationRun, manifest: Artifact, *, register_version: bool 
     Returns:
         Where to look, and the numbers that matter.
     """
+    check_annotated(run)
     log_dataset(run, manifest, context="pool")
     chosen = _choose(run, manifest)
     instructions = buy(run, instruct_selection, chosen.selection)

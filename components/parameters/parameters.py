@@ -55,6 +55,7 @@ class SourceParameters(Section):
     kind: Annotated[str, one_of(_kinds_of_source)]
     path: str
     image_root: str
+    further_roots: tuple[str, ...] = ()
     task: TaskRule
 
 
@@ -154,7 +155,13 @@ class BenchmarkSet(Section):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     path: str
     image_root: str
+    further_roots: tuple[str, ...] = ()
     metric: Annotated[str, one_of(lambda: METRICS)]
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The folders that its images must not leave."""
+        return (self.image_root, *self.further_roots)
 
 
 class BenchmarkParameters(Section):

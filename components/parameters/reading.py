@@ -12,7 +12,7 @@ from pydantic import ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from components.parameters.fixed import without_fixed
-from components.parameters.parameters import ParameterError, Parameters
+from components.parameters.parameters import ParameterError, Parameters, TaskRule
 from components.strategies.load import load_sections
 from components.strategies.names import STRATEGY_NAMES
 
@@ -58,6 +58,18 @@ def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters
             given = f" (got {item['input']!r})" if shown and where else ""
             lines.append(f"  {where or 'all'}: {item['msg']}{given}{_meant(item)}")
         raise ParameterError("\n".join(lines)) from None
+
+
+def parse_task_rule(text: str) -> TaskRule:
+    """Read a task rule that is given by itself, such as `{field: task}`.
+
+    Raises:
+        ParameterError: it is no such rule.
+    """
+    try:
+        return TaskRule.model_validate(yaml.safe_load(text))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ParameterError(f"{text!r} is no task rule such as {{field: task}} or {{prefix: true}}: {error}") from None
 
 
 def _meant(problem: ErrorDetails) -> str:

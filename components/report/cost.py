@@ -126,7 +126,7 @@ def _task_cost(task: str, row: dict[str, Any]) -> TaskCost:
 
 def _all_answered_at_once(sends: pa.Table) -> bool:
     troubled = pc.or_(pc.not_equal(sends["outcome"], "answered"), pc.greater(sends["number"], 1))
-    return not pc.any(troubled).as_py()
+    return not pc.any(pc.or_(troubled, pc.not_equal(sends["error"], ""))).as_py()
 
 
 def _outcomes(sends: pa.Table) -> tuple[OutcomeCount, ...]:

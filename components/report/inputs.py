@@ -194,6 +194,7 @@ class ReportInputs:
         strategy: how the images were chosen, in words.
         evidence: what the choice rests on.
         drops: what every stage left out.
+        records: what became of the records of the sources, in sentences.
         map_coordinates: the vectors in the plane.
         budget: the budget as the parameters give it, such as "15%".
     """
@@ -210,5 +211,6 @@ class ReportInputs:
     strategy: StrategyReport
     evidence: Evidence
     drops: tuple[DropCount, ...] = ()
+    records: tuple[str, ...] = ()
     map_coordinates: MapCoordinates | None = None
     budget: str = ""

@@ -73,6 +73,7 @@ def build_report(
             uncertain=uncertain_sentence(sends.uncertain_usd) if sends else "",
             refused=refused_reasons(inputs.quarantine),
             drops=inputs.drops,
+            records=inputs.records,
             near_duplicates=near_duplicates(inputs.samples),
             lineage=inputs.lineage,
             first_rows=FIRST_ROWS,

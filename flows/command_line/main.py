@@ -119,12 +119,11 @@ def plan(
 ) -> None:
     """Say what a run would do and buy, per task, without doing it."""
     from flows.command_line.show import show_plan
-    from flows.plan import plan_workspace
-    from flows.prepare_workspace import chosen_settings, workspace_to_plan
+    from flows.plan import plan_resolved
+    from flows.prepare_workspace import chosen_settings, resolve_workspace
 
     asked = chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider)
-    with workspace_to_plan(overlays=seen_from_root(params), settings=asked, name=name) as workspace:
-        show_plan(*plan_workspace(workspace))
+    show_plan(*plan_resolved(resolve_workspace(overlays=seen_from_root(params), settings=asked, name=name)))
 
 
 @app.command()

@@ -18,7 +18,8 @@ from components.instructions.spending.estimate import provider_price
 from components.lineage.ledger_history import request_histories
 from components.lineage.lock_file import parse_lock
 from components.lineage.trace_samples import TracedSample, group_by_author, trace_samples
-from components.pool.manifest import read_images, read_samples
+from components.pool.account import account_sentences
+from components.pool.manifest import read_images, read_quarantine, read_records, read_samples
 from components.report.inputs import (
     BenchmarkRun,
     Costs,
@@ -66,11 +67,12 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
         )
         for origin in origins
     )
-    samples = read_samples(context.input("manifest"))
+    manifest = context.input("manifest")
+    samples, quarantine = read_samples(manifest), read_quarantine(manifest)
     selection = files.table("selection/selection.parquet", schemas.SELECTION)
     return ReportInputs(
         samples=samples,
-        quarantine=files.table("manifest/quarantine.parquet", schemas.QUARANTINE),
+        quarantine=quarantine,
         reference=files.table("reference/reference.parquet", schemas.CHOSEN)
         if strategy.has_reference_set
         else schemas.CHOSEN.empty_table(),
@@ -92,6 +94,7 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
         strategy=report,
         evidence=report.evidence(files),
         drops=_drops(context),
+        records=account_sentences(read_records(manifest), quarantine),
         map_coordinates=_map(files, report, selection),
         budget=budget_text(parse_budget(parameters.budget)),
     )

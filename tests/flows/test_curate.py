@@ -13,6 +13,7 @@ import yaml
 
 from components.schemas import SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
+from flows.command_line.show import show_outcome
 from flows.curate import curate
 from flows.outcome import CurationOutcome
 from tasks.platform.publish import RegisteredVersion
@@ -73,6 +74,15 @@ def test_the_first_run_computes_every_stage_and_makes_what_it_says(finished: Fir
     assert (finished.root / outcome.report).stat().st_size > 10_000
     assert (data / "model/adapter/adapter_model.safetensors").is_file()
     assert registered(outcome).created
+
+
+def test_the_last_lines_and_the_report_account_for_every_record(
+    finished: FirstRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = "120 records: 120 samples, 0 left out"
+    show_outcome(finished.outcome)
+    assert account in capsys.readouterr().out
+    assert f"<p>{account}.</p>" in (finished.root / finished.outcome.report).read_text(encoding="utf-8")
 
 
 def test_a_control_is_measured_beside_it(project: Path, with_control: CurationOutcome) -> None:

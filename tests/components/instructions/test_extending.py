@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from components.instructions.buy import buy_instructions
 from components.instructions.ledger.ledger import Ledger, open_ledger
-from components.instructions.open_provider import PROVIDERS, ProviderKind, open_provider
+from components.instructions.open_provider import PROVIDERS, PoolReading, ProviderKind, open_provider
 from components.instructions.provider import Answer, InstructionProvider, PurchaseBook, Send
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
@@ -44,7 +44,7 @@ class FileNames:
 
 
 def open_toy_model(
-    parameters: InstructionParameters, _purchase: PurchaseParameters, _pixel_limit: int
+    parameters: InstructionParameters, _purchase: PurchaseParameters, _pool: PoolReading
 ) -> InstructionProvider:
     """A toy provider that is paid by the token: every first reply breaks a rule."""
     sent: set[str] = set()

@@ -99,8 +99,9 @@ def test_every_outcome_says_what_it_means_and_whether_it_was_charged(price):
         ([send("a"), send("b", 1, "failed", error="no_annotation: none")], True),
         ([send("a", 1, "lost"), send("a", 2)], True),
         ([send("a", 2)], True),
+        ([send("a", error="record_left_out: empty_response: why")], True),
     ],
-    ids=["answered at once", "failed", "lost", "sent again"],
+    ids=["answered at once", "failed", "lost", "sent again", "without one of its records"],
 )
 def test_without_a_price_it_is_there_only_when_something_went_wrong(sends, shown):
     assert (sends_of(purchase_of(costs_row("color"), price=None), table_of(*sends)) is not None) == shown
