@@ -2,6 +2,7 @@
 
 from prefect import get_run_logger
 
+from flows.model_check import check_models
 from flows.outcome import CurationOutcome, describe_outcome
 from flows.purchase import buy
 from flows.strategies.choose import choose
@@ -33,6 +34,7 @@ def curate_pool(run: CurationRun, manifest: Artifact, *, register_version: bool 
     Returns:
         Where to look, and the numbers that matter.
     """
+    check_models(run.workspace)
     log_dataset(run, manifest, context="pool")
     chosen = choose(run, manifest)
     instructions = buy(run, instruct_selection, chosen.selection)

@@ -28,6 +28,7 @@ from components.storage import read_table
 from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles
 from components.text import dollars
+from flows.model_check import about_models
 from tasks.ingest import ingest as ingest_stage
 from tasks.platform.finished import last_finished
 from tasks.platform.snapshot import changed_inputs, snapshot_file
@@ -66,6 +67,7 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]
         request = _request(workspace, parameters, pool, price)
         said = [
             plan_run(request).text(),
+            *about_models(parameters, pool.images),
             *_about_recuration(workspace, parameters, pool),
             *_about_money(parameters, request.unit_costs, price),
         ]

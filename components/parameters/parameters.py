@@ -106,6 +106,8 @@ class VlmParameters(Section):
     model: str
     revision: str | None
     context_length: Annotated[int, Field(ge=32)]
+    max_pixels: Annotated[int, Field(ge=784)] | None
+    template_arguments: dict[str, bool | int | float | str]
     device: Device
     dtype: Precision
 

@@ -14,9 +14,9 @@ from transformers import GenerationConfig
 from components.models.device import resolve_dtype
 from components.models.vlm.collate import collate
 from components.models.vlm.labels import encode
+from components.models.vlm.language_model import language_model_linear_names
 from components.models.vlm.load import LoadedVlm, ModelError, load_vlm
 from components.models.vlm.response_loss import response_losses
-from components.models.vlm.special_cases import language_model_linear_names
 from components.parameters.parameters import VlmParameters
 from components.pool.samples import InstructedImage, Turn
 from tests.components.models.vlm.samples import load_toy, noise_image
@@ -29,7 +29,16 @@ def llava(toy_vlm: Callable[[str], Path], tmp_path: Path) -> Path:
 
 
 def parameters(model: str, **changes: object) -> VlmParameters:
-    values = {"model": model, "revision": None, "context_length": 512, "device": "cpu", "dtype": "auto", **changes}
+    values = {
+        "model": model,
+        "revision": None,
+        "context_length": 512,
+        "max_pixels": None,
+        "template_arguments": {},
+        "device": "cpu",
+        "dtype": "auto",
+        **changes,
+    }
     return VlmParameters.model_validate(values)
 
 
