@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator
 
-from components.parameters.section import Count, Device, Dollars, Section
+from components.parameters.section import Count, Device, Dollars, Section, TemplateArguments
 
 
 def check_provider_name(name: str) -> str:
@@ -46,6 +46,7 @@ class InstructionParameters(Section):
     prompts: str
     model: Annotated[str, Field(min_length=1)]
     revision: str | None
+    template_arguments: TemplateArguments
     image_limit: Annotated[int, Field(ge=16)]
     temperature: Annotated[float, Field(ge=0, le=2)]
     max_output_tokens: Count

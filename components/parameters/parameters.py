@@ -22,7 +22,7 @@ from components.parameters.instructions import InstructionParameters, PurchasePa
 from components.parameters.promotion import PromotionParameters
 from components.parameters.recuration import RecurateParameters
 from components.parameters.retention import RetentionParameters
-from components.parameters.section import Count, Device, Section
+from components.parameters.section import Count, Device, Section, TemplateArguments
 from components.selection.budget import parse_budget
 from components.strategies.load import load_sections
 from components.strategies.names import STRATEGY_NAMES, check_strategy_name
@@ -107,7 +107,7 @@ class VlmParameters(Section):
     revision: str | None
     context_length: Annotated[int, Field(ge=32)]
     max_pixels: Annotated[int, Field(ge=784)] | None
-    template_arguments: dict[str, bool | int | float | str]
+    template_arguments: TemplateArguments
     device: Device
     dtype: Precision
 

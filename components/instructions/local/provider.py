@@ -1,6 +1,7 @@
 """Provider `local`: instructions written on this machine by a transformers model, a group of images at a time."""
 
 import asyncio
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -81,7 +82,7 @@ class LocalProvider:
         )
 
     def specify(self, requests: Sequence[InstructionRequest]) -> list[RequestSpecification]:
-        """The model with its version, the task's template and the sampling parameters.
+        """The model with its version and what its chat template is told, the task's template, the sampling parameters.
 
         Raises:
             UnpinnedModelError: the model has no version.
@@ -157,7 +158,9 @@ class LocalProvider:
 
     @cached_property
     def _pinned(self) -> str:
-        return pinned_model(self._parameters.model, self._parameters.revision)
+        model = pinned_model(self._parameters.model, self._parameters.revision)
+        told = self._parameters.template_arguments
+        return f"{model} {json.dumps(told, sort_keys=True)}" if told else model
 
 
 def _characters(identified: IdentifiedRequest) -> int:

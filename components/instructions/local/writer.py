@@ -175,7 +175,7 @@ def _wanted(parameters: InstructionParameters, local: LocalParameters) -> VlmPar
         revision=parameters.revision,
         context_length=_ANY_CONTEXT,
         max_pixels=None,  # instructions.image_limit has reduced it
-        template_arguments={},
+        template_arguments=parameters.template_arguments,
         device=local.device,
         dtype=local.dtype,
     )
@@ -188,7 +188,7 @@ def _named(parameters: InstructionParameters) -> Iterator[None]:
     except (ModelError, TemplateError, ProcessorError, SampleError) as error:
         raise LocalModelError(
             f"provider local cannot use instructions.model {parameters.model!r}: {error} (it is loaded like vlm.model, "
-            "from instructions.model, instructions.revision and purchase.local)"
+            "from instructions.model, instructions.revision, instructions.template_arguments and purchase.local)"
         ) from error
 
 

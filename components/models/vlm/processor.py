@@ -9,7 +9,6 @@ from transformers import (
     AutoTokenizer,
     Idefics3Processor,
     PreTrainedConfig,
-    ProcessorMixin,
 )
 
 from components.models.vlm.pixtral_processor import PixtralProcessor
@@ -67,17 +66,16 @@ def template_file(source: str) -> str:
     return f"one of {', '.join(_TEMPLATE_FILES)} of {source}"
 
 
-def _processor_class(config: PreTrainedConfig) -> type[ProcessorMixin]:
+def _processor_class(config: PreTrainedConfig) -> Any:
     if config.vision_config.model_type == "pixtral":  # Pixtral and Mistral 3
         return PixtralProcessor
     if config.model_type == "smolvlm":
         # Its own class wants num2words, for videos only; Idefics3's expands images into the same tokens.
         return Idefics3Processor
-    found: type[ProcessorMixin] = PROCESSOR_MAPPING[type(config)]
-    return found
+    return PROCESSOR_MAPPING[type(config)]
 
 
-def _tolerating_missing_parts(kind: type[ProcessorMixin]) -> Any:
+def _tolerating_missing_parts(kind: Any) -> Any:
     def check(self: Any, name: str, part: Any) -> Any:
         return None if part is None else kind.check_argument_for_proper_class(self, name, part)
 

@@ -81,6 +81,7 @@ class Project:
                 prompts=str(self.prompts),
                 model="nobody",
                 revision=None,
+                template_arguments={},
                 image_limit=768,
                 temperature=0,
                 max_output_tokens=10,

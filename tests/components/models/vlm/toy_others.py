@@ -16,6 +16,7 @@ from transformers import (
     MllamaForConditionalGeneration,
     PaliGemmaConfig,
     PaliGemmaForConditionalGeneration,
+    PreTrainedTokenizerFast,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen3VLConfig,
@@ -265,7 +266,7 @@ def save_qwen3_vl(folder: Path) -> None:
     _write_qwen_processor(folder, "Qwen3VLProcessor")
 
 
-def _qwen_ids(tokenizer: object) -> dict[str, int]:
+def _qwen_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
     names = ("vision_start", "vision_end", "image_pad", "video_pad")
     start, end, image, video = (tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in names)
     return {
