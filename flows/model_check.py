@@ -69,9 +69,9 @@ def about_models(parameters: Parameters, images: pa.Table) -> Iterator[str]:
 def _fits(parameters: Parameters, images: pa.Table) -> "Iterator[ImageFit]":
     from components.models.check import check_read_model, check_tuned_model
 
-    sizes = _sizes(images)
-    yield check_tuned_model(parameters.vlm, parameters.tuning, sizes)
-    for model in load_strategy(parameters.strategy).models(parameters).values():
+    sizes, strategy = _sizes(images), load_strategy(parameters.strategy)
+    yield check_tuned_model(parameters.vlm, parameters.tuning, sizes, scored=strategy.has_reference_set)
+    for model in strategy.models(parameters).values():
         read = parameters.vlm.model_copy(update={"model": model.model, "revision": model.revision})
         yield check_read_model(read, model.layers, sizes)
     if parameters.instructions.provider == "local":

@@ -16,16 +16,19 @@ class ModelCheckError(UserError, ValueError):
     """A model cannot do what this run wants of it; the message says what to change."""
 
 
-def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, sizes: Mapping[Size, int]) -> ImageFit:
+def check_tuned_model(
+    vlm: VlmParameters, tuning: TuningParameters, sizes: Mapping[Size, int], *, scored: bool
+) -> ImageFit:
     """See whether the model that is tuned can be, and whether the images of the pool fit into its context.
 
-    Processor, chat template, the arguments of the model, and the layers that LoRA is put on are looked at, and an image
-    of every size is encoded; the weights are not loaded.
+    Processor, chat template (with one turn and with two), the arguments of the model and the layers that LoRA is put
+    on are looked at, and an image of every size is encoded; the weights are not loaded.
 
     Args:
         vlm: section `vlm` of the parameters.
         tuning: section `tuning`.
         sizes: how many images of the pool have each size.
+        scored: conversations are also written without their questions, for the Instruction Relevance Score.
 
     Returns:
         How the images fit; the caller decides what it means when they do not.
@@ -37,6 +40,9 @@ def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, sizes: Mappi
         LanguageModelError: it has no such layers.
     """
     opened = open_vlm(vlm)
+    opened.template.frames(2)
+    if scored:
+        opened.template.frames(1, with_question=False)
     lora_targets(opened.model, tuning.target_modules)
     return fit_images(opened, sizes)
 

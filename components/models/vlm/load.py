@@ -80,9 +80,10 @@ def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> Loade
     """
     bare = open_vlm(parameters)
     with _named(parameters):
-        model = AutoModelForImageTextToText.from_pretrained(
-            parameters.model, dtype=bare.dtype, use_safetensors=True, **_options(parameters)
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            parameters.model, dtype=bare.dtype, use_safetensors=True, output_loading_info=True, **_options(parameters)
         )
+        _check_complete(found)
     model.generation_config = _greedy(model.generation_config, bare.processor.tokenizer, bare.template)
     if adapter is not None:
         model = _load_adapter(model, adapter)
@@ -160,6 +161,8 @@ def _check_source(parameters: VlmParameters) -> None:
     if Path(model).is_dir():
         if not (Path(model) / "config.json").is_file():
             raise ModelError(f"vlm.model: the folder {model!r} has no config.json; it is not a transformers model")
+        if not any(Path(model).glob("*.safetensors")):
+            raise ModelError(f"vlm.model: the folder {model!r} has no weights as safetensors; others are not opened")
         return
     if not _HUB_ID.fullmatch(model):
         raise ModelError(f"vlm.model: there is no folder {model!r}, and it is not a Hugging Face id (owner/name)")
@@ -167,6 +170,15 @@ def _check_source(parameters: VlmParameters) -> None:
         raise ModelError(
             f"vlm.model: there is no folder {model!r}; if it is a Hugging Face id, set vlm.revision to the git "
             "revision to use, so that runs can be repeated"
+        )
+
+
+def _check_complete(found: Mapping[str, Any]) -> None:
+    """Weights that a checkpoint lacks would be drawn at random."""
+    lacking = sorted([*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])])
+    if lacking:
+        raise ValueError(
+            f"its files lack {len(lacking)} of the model's weights, or hold them in other shapes: {lacking[0]}"
         )
 
 

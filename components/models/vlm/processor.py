@@ -32,7 +32,7 @@ def load_processor(source: str, revision: str | None, config: PreTrainedConfig) 
         The processor.
 
     Raises:
-        ValueError: no chat template is known for the model.
+        ValueError: no chat template is known for the model, or its tokenizer has no fast form.
         OSError: files are missing.
     """
     options = {"revision": revision, "trust_remote_code": False}
@@ -40,6 +40,8 @@ def load_processor(source: str, revision: str | None, config: PreTrainedConfig) 
         "image_processor": AutoImageProcessor.from_pretrained(source, backend="pil", **options),
         "tokenizer": AutoTokenizer.from_pretrained(source, **options),
     }
+    if not parts["tokenizer"].is_fast:
+        raise ValueError("its tokenizer has no tokenizer.json, which says which token stands for which characters")
     kind = _processor_class(config)
     settings, _ = kind.get_processor_dict(source, revision=revision)
     processor = _tolerating_missing_parts(kind).from_args_and_dict(

@@ -30,12 +30,31 @@ def copied(folder: Path, tmp_path: Path) -> Path:
 
 
 def check(folder: Path, *, tuning: TuningParameters = TUNING, **changes: object) -> None:
-    check_tuned_model(vlm_parameters(folder, **changes), tuning, SIZES)
+    check_tuned_model(vlm_parameters(folder, **changes), tuning, SIZES, scored=True)
 
 
 def test_weights_are_not_read(copied: Path) -> None:
-    (copied / "model.safetensors").unlink()
+    (copied / "model.safetensors").write_bytes(b"")
     check(copied)
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="no weights as safetensors"):
+        check(copied)
+
+
+def test_a_template_for_one_turn_or_for_questions_alone_is_named(copied: Path) -> None:
+    template = copied / "chat_template.jinja"
+    text = template.read_text(encoding="utf-8")
+    template.write_text(
+        "{% if messages | length > 2 %}{{ raise_exception('one turn only') }}{% endif %}" + text, encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="one turn only"):
+        check(copied)
+    template.write_text(
+        "{% if messages[0]['content'] | length < 2 %}{{ raise_exception('ask') }}{% endif %}" + text, encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="TemplateError: ask"):
+        check(copied)
+    check_tuned_model(vlm_parameters(copied), TUNING, SIZES, scored=False)
 
 
 def test_an_architecture_that_is_not_supported_is_named_with_those_that_are(copied: Path) -> None:
@@ -111,6 +130,6 @@ def test_a_missing_file_is_one_sentence(missing: str, copied: Path) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_supported_architecture_passes(architecture: str, tmp_path: Path) -> None:
     folder = save_toy_vlm(architecture, tmp_path)
-    fit = check_tuned_model(vlm_parameters(folder), TUNING, {(64, 48): 2, (30, 90): 1, (200, 200): 1})
+    fit = check_tuned_model(vlm_parameters(folder), TUNING, {(64, 48): 2, (30, 90): 1, (200, 200): 1}, scored=True)
     assert fit.refusal == ""
     assert 0 < fit.fewest <= fit.most < fit.context_length

@@ -25,6 +25,7 @@ from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.spending.prices import UnknownPriceError
 from components.models.vlm.labels import encode_prompt
 from components.models.vlm.write import write_responses
+from components.parameters.parameters import load_parameters
 from components.pool.images import load_image
 from components.pool.samples import sample_identity
 from demo.drawing import draw
@@ -421,6 +422,29 @@ def test_the_model_is_pinned(
     assert specified("owner/name", "a1b2c3") == "owner/name@a1b2c3"
     with pytest.raises(UnpinnedModelError, match=r"owner/name.*instructions\.revision"):
         specified("owner/name")
+
+
+def test_what_the_template_is_told_is_part_of_who_writes(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    (plain,) = make_provider().specify(requests[:1])
+    (told,) = make_provider(template_arguments={"enable_thinking": False}).specify(requests[:1])
+    assert told.model == f'{plain.model} {{"enable_thinking": false}}'
+
+
+def test_a_model_that_cannot_write_is_named_before_anything_is_asked(tmp_path: Path) -> None:
+    from components.instructions.local.writer import LocalModelError, check_writer
+
+    parameters = load_parameters(ROOT / "params.yaml")
+    folder = save_toy_vlm("llava", tmp_path / "llava")
+    (folder / "model.safetensors").write_bytes(b"")  # weights are not needed to know it
+    own = parameters.instructions.model_copy(update={"model": str(folder)})
+    check_writer(own, parameters.purchase.local)
+    with pytest.raises(LocalModelError, match="max_output_tokens 4096 leaves nothing of the 2048 tokens"):
+        check_writer(own.model_copy(update={"max_output_tokens": 4096}), parameters.purchase.local)
+    (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] + 'x' }}", encoding="utf-8")
+    with pytest.raises(LocalModelError, match=r"instructions\.model .*chat_template\.jinja cannot be rendered"):
+        check_writer(own, parameters.purchase.local)
 
 
 def test_a_model_without_a_price_is_an_error(make_provider: Callable[..., LocalProvider]) -> None:

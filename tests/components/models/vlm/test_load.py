@@ -9,6 +9,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import GenerationConfig
 
 from components.models.device import resolve_dtype
@@ -65,6 +66,14 @@ def test_pickled_weights_are_refused(llava: Path) -> None:
     torch.save({}, llava / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
         load_vlm(parameters(str(llava)))
+
+
+def test_weights_that_are_lacking_are_not_drawn_at_random(llava: Path) -> None:
+    weights = load_file(llava / "model.safetensors")
+    lost = next(name for name in weights if name.endswith("q_proj.weight") and "language" in name)
+    save_file({name: tensor for name, tensor in weights.items() if name != lost}, llava / "model.safetensors")
+    with pytest.raises(ModelError, match="lack 1 of the model's weights.*q_proj"):
+        load_toy(llava)
 
 
 def test_code_that_comes_with_a_model_is_not_run(llava: Path) -> None:
