@@ -177,9 +177,7 @@ def _check_complete(found: Mapping[str, Any]) -> None:
     """Weights that a checkpoint lacks would be drawn at random."""
     lacking = sorted([*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])])
     if lacking:
-        raise ValueError(
-            f"its files lack {len(lacking)} of the model's weights, or hold them in other shapes: {lacking[0]}"
-        )
+        raise ValueError(f"its files lack {len(lacking)} of the weights, or hold them in other shapes: {lacking[0]}")
 
 
 def _check_context_length(parameters: VlmParameters, config: Any) -> None:

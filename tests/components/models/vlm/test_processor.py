@@ -38,7 +38,7 @@ def test_smolvlm_images_expand_as_its_own_code_does(
 def test_pixtral_images_expand_as_its_own_code_does(
     architecture: str, size: tuple[int, int], loaded: Callable[[str], LoadedVlm], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own class is imported with empty modules in the place of torchvision, which its text expansion does not use."""
+    """Its own class is imported with empty modules for torchvision, which its text expansion does not use."""
     for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.v2"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     functional = ModuleType("torchvision.transforms.v2.functional")
