@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -35,10 +37,11 @@ def _vectors(count: int, width: int) -> NDArray[np.float32]:
 
 def presel(count: int, width: int) -> None:
     """k-means per task, allocation, neighbour centrality."""
+    from components.selection import cluster_tasks
     from components.selection.allocation import allocate
     from components.selection.by_task import tasks_of
     from components.selection.cluster_cells import count_cluster_cells
-    from components.selection.cluster_tasks import cluster_task, join_clusters
+    from components.selection.clustering import k_means
     from components.selection.select_pool import select_pool
 
     samples, vectors = _samples(count), _vectors(count, width)
@@ -46,10 +49,12 @@ def presel(count: int, width: int) -> None:
     def load(shas: Sequence[str]) -> NDArray[np.float32]:
         return vectors[[int(sha, 16) for sha in shas]]
 
-    found = join_clusters(
-        cluster_task(task, members, load, images_per_cluster=100, iterations=3, restarts=1, seed=0)
-        for task, members in tasks_of(samples)
-    ).clusters
+    # What it takes in memory does not depend on how often it is tried: once, with few iterations.
+    with patch.object(cluster_tasks, "k_means", partial(k_means, iterations=3, restarts=1)):
+        found = cluster_tasks.join_clusters(
+            cluster_tasks.cluster_task(task, members, load, images_per_cluster=100, seed=0)
+            for task, members in tasks_of(samples)
+        ).clusters
     nobody = np.zeros(count, dtype=bool)
     cells = count_cluster_cells(found["task"].to_pylist(), found["cluster"].to_numpy(), nobody)
     weights = dict.fromkeys(set(cells.tasks), 1 / _TASKS)

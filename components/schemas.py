@@ -44,6 +44,18 @@ QUARANTINE = pa.schema(
     ]
 )
 
+# manifest/records.parquet: one row per record file or folder, in the order of the sources. records = samples + merged +
+# quarantined, in every row.
+RECORDS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("records", pa.int64()),  # entries, with one for each place where a file breaks off
+        ("samples", pa.int64()),  # that a record of this source was the first to name
+        ("merged", pa.int64()),  # further records of a sample's image and task
+        ("quarantined", pa.int64()),
+    ]
+)
+
 # */dropped.parquet: samples that a later stage left out.
 DROPPED = pa.schema([("sample_id", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
 

@@ -5,9 +5,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,36 +17,10 @@ RECORD_NAME = "artifact.json"
 PARTIAL = ".partial"
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactRecord:
-    """What `artifact.json` says of the directory it closes.
-
-    Attributes:
-        stage: name of the stage that wrote it.
-        rows: rows of its main table.
-        schema_version: version of the tables' schemas (`components.schemas.SCHEMA_VERSION`).
-    """
-
-    stage: str
-    rows: int
-    schema_version: int
-
-
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that it is either the old one or the new one, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would lock others out of a shared cache
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    with _replacement(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -62,11 +35,20 @@ def write_json(path: Path, value: object) -> None:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a Parquet file as `write_bytes` does, without holding its bytes twice in memory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-    try:
+    with _replacement(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-        with temporary.open("rb+") as file:
+
+
+@contextmanager
+def _replacement(path: Path) -> Iterator[Path]:
+    """A new file that takes the place of `path`, durably, when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "rb+") as file:
+            os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would lock others out of a shared cache
+            yield temporary
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
@@ -99,23 +81,16 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return pa.concat_tables([table.select(schema.names).cast(schema) for table in tables])
 
 
-def write_record(directory: Path, *, stage: str, rows: int, schema_version: int) -> ArtifactRecord:
-    """Close an artifact: `artifact.json` is written last, so a directory that has one is complete."""
-    record = ArtifactRecord(stage=stage, rows=rows, schema_version=schema_version)
-    write_json(directory / RECORD_NAME, asdict(record))
-    return record
+def write_record(directory: Path, *, stage: str, rows: int, schema_version: int) -> None:
+    """Close an artifact: `artifact.json` is written last, so a directory that has one is complete.
 
-
-def read_record(directory: Path) -> ArtifactRecord:
-    """Read what `write_record` wrote.
-
-    Raises:
-        FileNotFoundError: the directory is not a complete artifact.
+    Args:
+        directory: of the artifact.
+        stage: that made it.
+        rows: of its main table.
+        schema_version: `components.schemas.SCHEMA_VERSION`.
     """
-    raw: Mapping[str, object] = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
-    return ArtifactRecord(
-        stage=str(raw["stage"]), rows=int(str(raw["rows"])), schema_version=int(str(raw["schema_version"]))
-    )
+    write_json(directory / RECORD_NAME, {"stage": stage, "rows": rows, "schema_version": schema_version})
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from components.instructions.request import IdentifiedRequest, identify_request,
 from components.parameters.parameters import ParameterError
 from components.pool.manifest import read_samples
 from components.strategies.load import load_strategy
-from tasks.platform.stage_graph import makers
+from tasks.platform.declaration import makers
 from tasks.platform.versioning import outdated_stages
 from tasks.platform.workspace import Workspace
 from tasks.stages import declarations_of

@@ -16,7 +16,7 @@ from flows.curate import curate
 from flows.form import AS_CONFIGURED, BudgetField, OverlayFields, SettingFields, StrategyField
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import NAME, base_parameters, prepare_workspace
-from tasks.platform.comparison_run import open_comparison_run, publish_comparison
+from tasks.platform.curation_run import open_comparison_run, publish_comparison
 from tasks.platform.workspace import Workspace
 
 

@@ -18,7 +18,7 @@ from components.storage import read_table, write_table, write_text
 from components.strategies.load import strategies_that
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import RUNS
-from tasks.platform.git_commit import git_commit
+from tasks.platform.run_files import git_commit
 from tasks.platform.workspace import Workspace
 
 Run = tuple[str, int]  # strategy and seed

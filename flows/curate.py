@@ -19,9 +19,8 @@ from flows.outcome import CurationOutcome
 from flows.purchase import cancelled_when_declined
 from tasks.ingest import ingest
 from tasks.platform.curation_run import open_curation_run
-from tasks.platform.earlier import start_from_nothing
 from tasks.platform.failures import explained
-from tasks.platform.finished import warn_of_changed_pool
+from tasks.platform.finished import start_from_nothing, warn_of_changed_pool
 from tasks.platform.snapshot import snapshot_inputs
 
 

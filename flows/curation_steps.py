@@ -1,26 +1,26 @@
 """What every curation does with a pool that has been ingested: the paper's steps, in order."""
 
+from importlib import import_module
+
 from prefect import get_run_logger
 
 from flows.model_check import check_models
 from flows.outcome import CurationOutcome, describe_outcome
 from flows.purchase import buy
-from flows.strategies.choose import choose
+from flows.strategies.chosen import Chosen
 from tasks.assemble import assemble
-from tasks.baseline_instruct import baseline_instruct
 from tasks.baseline_select import baseline_select
-from tasks.baseline_tune import baseline_tune
 from tasks.benchmark import benchmark_base, benchmark_baseline, benchmark_tuned
-from tasks.instruct_selection import instruct_selection
+from tasks.instruct import baseline_instruct, instruct_selection
 from tasks.platform.curation_run import log_dataset
 from tasks.platform.finished import record_finished
 from tasks.platform.promotion import judge_registered
-from tasks.platform.publish import publish_report, publish_versions
-from tasks.platform.register import register_model
+from tasks.platform.publish import publish_report, publish_versions, register_model
+from tasks.platform.snapshot import check_annotated
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.report import report
-from tasks.tune import tune
+from tasks.tune import baseline_tune, tune
 
 
 def curate_pool(run: CurationRun, manifest: Artifact, *, register_version: bool = True) -> CurationOutcome:
@@ -34,9 +34,10 @@ def curate_pool(run: CurationRun, manifest: Artifact, *, register_version: bool 
     Returns:
         Where to look, and the numbers that matter.
     """
+    check_annotated(run)
     check_models(run.workspace)
     log_dataset(run, manifest, context="pool")
-    chosen = choose(run, manifest)
+    chosen = _choose(run, manifest)
     instructions = buy(run, instruct_selection, chosen.selection)
 
     training_set = assemble(run, instructions, chosen.selection, *chosen.annotated)
@@ -56,6 +57,14 @@ def curate_pool(run: CurationRun, manifest: Artifact, *, register_version: bool 
     publish_versions(run)
     record_finished(run)
     return describe_outcome(run, version, selection_seconds=chosen.seconds, tuning_seconds=model.seconds)
+
+
+def _choose(run: CurationRun, manifest: Artifact) -> Chosen:
+    """Decide which images deserve an instruction, by the steps of `flows.strategies.NAME`."""
+    steps = import_module(f"flows.strategies.{run.workspace.parameters().strategy}")
+    chosen = steps.choose(run, manifest)
+    assert isinstance(chosen, Chosen)
+    return chosen
 
 
 def _baselines(run: CurationRun, manifest: Artifact, training_set: Artifact) -> list[Artifact]:

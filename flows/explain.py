@@ -1,6 +1,6 @@
 """`presel explain`: why a sample was or was not picked."""
 
-from components.explain.explain import explain_sample
+from components.explain.explanation import explain_sample
 from components.strategies.run_files import RunFiles
 from tasks.platform.workspace import Workspace
 

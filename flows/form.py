@@ -12,8 +12,8 @@ from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
 from components.instructions.open_provider import PROVIDERS
-from components.parameters.instructions import check_provider_name
 from components.parameters.parameters import ParameterError
+from components.parameters.section import one_of
 from components.selection.budget import budget_text, parse_budget
 from components.strategies.names import STRATEGY_NAMES, check_strategy_name
 from flows.prepare_workspace import (
@@ -35,10 +35,6 @@ def _readable(value: str) -> str:
     return value
 
 
-def _configured_or_provider(value: str) -> str:
-    return value if value == AS_CONFIGURED else check_provider_name(value)
-
-
 def _configured_or_strategy(value: str) -> str:
     return value if value == AS_CONFIGURED else check_strategy_name(value)
 
@@ -55,7 +51,7 @@ StrategyField = Annotated[
 ]
 ProviderChoice = Annotated[
     str,
-    AfterValidator(_configured_or_provider),
+    one_of(lambda: (AS_CONFIGURED, *PROVIDERS)),
     Field(json_schema_extra={"enum": [AS_CONFIGURED, *PROVIDERS]}),
 ]
 # The pattern says in JSON schema what `parse_budget` accepts; a test holds the two together.

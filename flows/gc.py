@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components.lineage.retention import Item, group_items
-from components.parameters.retention import RetentionParameters
+from components.parameters.parameters import RetentionParameters
 from flows.prepare_workspace import all_workspaces, find_workspace
 from tasks.platform.collect_files import (
     delete_objects,

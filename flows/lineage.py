@@ -16,7 +16,7 @@ from components.lineage.lock_file import ancestors, written_path
 from components.lineage.model_lineage import ModelFacts, ModelLineage, RunFacts
 from components.lineage.objects import artifact_file, check_out
 from components.lineage.trace_samples import TracedSample, trace_samples
-from components.parameters.parameters import merge_overlays
+from components.parameters.reading import merge_overlays
 from components.storage import read_table, write_text
 from flows.explain import explain_in_workspace
 from tasks.platform.dvc_objects import open_objects

@@ -9,11 +9,13 @@ import pyarrow.compute as pc
 
 from components.benchmark.relative import average_score
 from components.instructions.spending.costs import ControlCosts, control_costs, paid_costs
-from components.pool.manifest import read_samples
-from components.schemas import ATTEMPT_ROWS, INSTRUCTIONS, METRICS, SELECTION
+from components.pool.account import account_sentence
+from components.pool.manifest import read_quarantine, read_records, read_samples
+from components.pool.reasons import count_reasons
+from components.schemas import ATTEMPT_ROWS, DROPPED, INSTRUCTIONS, METRICS, SELECTION
 from components.storage import read_table
 from components.strategies.load import load_strategy
-from tasks.platform.register import RegisteredVersion
+from tasks.platform.publish import RegisteredVersion
 from tasks.platform.stage import CurationRun
 
 
@@ -35,6 +37,8 @@ class CurationOutcome:
         model: the version of the registered model; None when the run registers none.
         strategy: how the images were chosen.
         pool: samples in the pool.
+        records: what became of the records of the sources, in a sentence.
+        dropped: what became of samples without a usable instruction, in a sentence; "" when there are none.
         picked: samples picked, the reference set left out.
         reference: samples of the reference set; 0 for a strategy without one.
         instructions: instructions that choosing and tuning took.
@@ -51,6 +55,8 @@ class CurationOutcome:
     model: RegisteredVersion | None
     strategy: str
     pool: int
+    records: str
+    dropped: str
     picked: int
     reference: int
     instructions: int
@@ -67,7 +73,8 @@ def describe_outcome(
 ) -> CurationOutcome:
     """Gather the outcome from the artifacts."""
     place, parameters = run.workspace, run.workspace.parameters()
-    pool = read_samples(place.artifact("manifest")).num_rows
+    manifest = place.artifact("manifest")
+    pool = read_samples(manifest).num_rows
     selection = read_table(place.artifact("selection") / "selection.parquet", SELECTION)
     needed = [place.artifact(f"instructions/{origin}") for origin in load_strategy(parameters.strategy).needed_origins]
     bought = pa.concat_tables([read_table(folder / "instructions.parquet", INSTRUCTIONS) for folder in needed])
@@ -89,6 +96,8 @@ def describe_outcome(
         model=version,
         strategy=parameters.strategy,
         pool=pool,
+        records=account_sentence(read_records(manifest), read_quarantine(manifest)),
+        dropped=_dropped(needed),
         picked=pc.sum(selection["picked"]).as_py(),
         reference=pc.sum(selection["is_reference"]).as_py(),
         instructions=bought.num_rows,
@@ -99,6 +108,12 @@ def describe_outcome(
         selection_seconds=selection_seconds,
         tuning_seconds=tuning_seconds,
     )
+
+
+def _dropped(folders: Iterable[Path]) -> str:
+    dropped = pa.concat_tables([read_table(folder / "dropped.parquet", DROPPED) for folder in folders])
+    counts = ", ".join(f"{item.count:,} {item.reason}" for item in count_reasons(dropped))
+    return f"{dropped.num_rows:,} chosen samples have no usable instruction ({counts})" if counts else ""
 
 
 def _attempts(folders: Iterable[Path]) -> pa.Table:

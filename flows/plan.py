@@ -1,6 +1,6 @@
 """`presel plan`: what a run would do and buy, without doing it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,10 +15,12 @@ from components.instructions.spending.costs import cost_lines, purchase_costs
 from components.instructions.spending.estimate import UnitCost, provider_price, unit_costs
 from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
-from components.plan.plan import plan_run
-from components.plan.request import PlanRequest
+from components.parameters.reading import merge_overlays
+from components.plan.inputs import describe_annotated, describe_inputs
+from components.plan.request import PlanRequest, plan_run
+from components.pool.account import account_sentences, reason_examples
 from components.pool.ingest import ingest
-from components.pool.manifest import read_images, read_quarantine, read_samples
+from components.pool.manifest import read_images, read_quarantine, read_records, read_samples
 from components.recuration.kept_quotas import kept_ids
 from components.recuration.outlook import recuration_outlook
 from components.recuration.pool_changes import pool_changes
@@ -29,45 +31,61 @@ from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles
 from components.text import dollars
 from flows.model_check import about_models
+from flows.prepare_workspace import ResolvedWorkspace
 from tasks.ingest import ingest as ingest_stage
 from tasks.platform.finished import last_finished
-from tasks.platform.snapshot import changed_inputs, snapshot_file
+from tasks.platform.snapshot import changed_inputs, snapshot_file, take_snapshots
 from tasks.platform.versioning import OutdatedStage, explain_outdated
 from tasks.platform.workspace import STATE, Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Samples, images and quarantine of the manifest, as it is or as ingest would make it."""
+    """What the manifest holds, as it is or as ingest would make it."""
 
     samples: pa.Table
     images: pa.Table
     quarantine: pa.Table
+    records: pa.Table
 
 
 def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]]:
-    """Work out what a run would take.
+    """`plan_resolved` of a workspace that is laid out already."""
+    values = merge_overlays(workspace.parameter_file)
+    return plan_resolved(ResolvedWorkspace(workspace, workspace.parameters(), values, str(workspace.parameter_file)))
+
+
+def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage, ...]]:
+    """Work out what a run would take; the workspace is neither laid out nor changed.
 
     Images are checked as ingest does when the sources changed since the last run; that costs nothing but time, and
     what is found out about them is remembered for the run.
 
     Args:
-        workspace: with its parameters.
+        resolved: the workspace, with the parameters that a run would have.
 
     Returns:
         The plan in words and numbers, and the stages that are not up to date and why, in order.
     """
-    parameters = workspace.parameters()
+    workspace, parameters = resolved.workspace, resolved.parameters
+    changes = changed_inputs(workspace, take_snapshots(parameters))
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
-    changed = changed_inputs(workspace) if snapshot_file(workspace, "sources").exists() else ()
-    outdated = explain_outdated(workspace, changed=[snapshot_file(workspace, name) for name in changed])
+    changed = changes if snapshot_file(workspace, "sources").exists() else ()
+    inputs_changed = [snapshot_file(workspace, name) for name in changed]
+    outdated = explain_outdated(workspace, changed=inputs_changed, planned=resolved.files)
     try:
         price = provider_price(parameters.instructions, parameters.purchase)
+        inputs = describe_inputs(parameters)
         pool = _pool(workspace, parameters, ingested=ingest_stage.name not in {stage.stage for stage in outdated})
         request = _request(workspace, parameters, pool, price)
         said = [
             plan_run(request).text(),
+            "",
+            *inputs,
             *about_models(parameters, pool.images),
+            *describe_annotated(pool.samples, parameters),
+            *account_sentences(pool.records, pool.quarantine),
+            *(f"  {line}" for line in reason_examples(pool.quarantine)),
             *_about_recuration(workspace, parameters, pool),
             *_about_money(parameters, request.unit_costs, price),
         ]
@@ -79,30 +97,23 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]
 
 def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Price | None) -> PlanRequest:
     own, samples = parameters.instructions, pool.samples
-
-    def find_bought() -> frozenset[str]:
-        provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
-        with open_ledger(own.ledger) as ledger:
-            return samples_bought(samples, provider=provider, ledger=ledger)
-
-    def find_missing() -> frozenset[str]:
-        provider = open_provider(own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit)
-        with open_ledger(own.ledger) as ledger:
-            return frozenset(samples_without_instruction(samples, provider=provider, ledger=ledger))
-
-    return PlanRequest(
-        run=_files(workspace),
-        project=_files(Workspace(".")),
-        samples=samples,
-        unit_costs=unit_costs(samples, pool.images, parameters=own, price=price),
-        find_bought=find_bought,
-        find_missing=find_missing,
-        spend_at_most_usd=None if price is None else parameters.purchase.spend_at_most_usd,
+    provider = open_provider(
+        own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources
     )
 
+    def found_by(find: Callable[..., Iterable[str]]) -> frozenset[str]:
+        with open_ledger(own.ledger) as ledger:
+            return frozenset(find(samples, provider=provider, ledger=ledger))
 
-def _files(workspace: Workspace) -> RunFiles:
-    return RunFiles(workspace.artifact, workspace.parameters())
+    return PlanRequest(
+        run=RunFiles(workspace.artifact, parameters),
+        project=RunFiles(Workspace(".").artifact, Workspace(".").parameters()),
+        samples=samples,
+        unit_costs=unit_costs(samples, pool.images, parameters=own, price=price),
+        find_bought=lambda: found_by(samples_bought),
+        find_missing=lambda: found_by(samples_without_instruction),
+        spend_at_most_usd=None if price is None else parameters.purchase.spend_at_most_usd,
+    )
 
 
 def _about_recuration(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:
@@ -175,7 +186,7 @@ def _bought(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterato
 def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Pool:
     manifest = workspace.artifact("manifest")
     if ingested:
-        return Pool(read_samples(manifest), read_images(manifest), read_quarantine(manifest))
+        return Pool(read_samples(manifest), read_images(manifest), read_quarantine(manifest), read_records(manifest))
     options, state = parameters.ingest, STATE / "known-images.parquet"
     found = ingest(parameters.sources, options, known_images=state, progress=no_progress)
-    return Pool(found.samples, found.images, found.quarantine)
+    return Pool(found.samples, found.images, found.quarantine, found.records)

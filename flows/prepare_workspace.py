@@ -4,17 +4,17 @@ import hashlib
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from components.parameters.parameters import ParameterError, Parameters, merge_overlays, parse_parameters
+from components.parameters.parameters import ParameterError, Parameters
+from components.parameters.reading import merge_overlays, parse_parameters
 from components.storage import write_text
 from flows.pipeline import pipeline_text
+from tasks.platform.versioning import PlannedFiles
 from tasks.platform.workspace import Workspace
 
 RUNS = Path("runs")
@@ -49,11 +49,10 @@ def prepare_workspace(
     """
     resolved = resolve_workspace(overlays=overlays, settings=settings, name=name)
     workspace = resolved.workspace
-    texts = {workspace.pipeline_file: pipeline_text(resolved.parameters.strategy, Path(workspace.root))}
+    texts = {workspace.pipeline_file: resolved.files.pipeline}
     if workspace.root != ".":
         header = f"# Written by `presel run` from {resolved.origin}; the next such run writes it again.\n"
-        values = yaml.safe_dump(resolved.values, sort_keys=False, allow_unicode=True)
-        texts = {workspace.parameter_file: header + values, **texts}
+        texts = {workspace.parameter_file: header + resolved.files.parameters, **texts}
     _write_changed(workspace, texts)
     return workspace
 
@@ -87,6 +86,12 @@ class ResolvedWorkspace:
     values: dict[str, object]
     origin: str
 
+    @property
+    def files(self) -> PlannedFiles:
+        """What `prepare_workspace` writes, apart from a header."""
+        text = yaml.safe_dump(self.values, sort_keys=False, allow_unicode=True)
+        return PlannedFiles(pipeline_text(self.parameters.strategy, Path(self.workspace.root)), text)
+
 
 def resolve_workspace(
     *, overlays: Sequence[Path] = (), settings: Sequence[str] = (), name: str | None = None
@@ -108,22 +113,6 @@ def resolve_workspace(
 def base_parameters(overlays: Sequence[Path], settings: Sequence[str]) -> Parameters:
     """The project's own parameters with what is laid over them."""
     return parse_parameters(merge_overlays(BASE, overlays, settings), origin=str(BASE))
-
-
-@contextmanager
-def workspace_to_plan(
-    *, overlays: Sequence[Path] = (), settings: Sequence[str] = (), name: str | None = None
-) -> Iterator[Workspace]:
-    """The workspace that `prepare_workspace` lays out; one that was not there before is gone after the block."""
-    folder = Path(resolve_workspace(overlays=overlays, settings=settings, name=name).workspace.root)
-    is_new = not folder.exists()
-    try:
-        yield prepare_workspace(overlays=overlays, settings=settings, name=name)
-    finally:
-        if is_new and folder.exists():
-            shutil.rmtree(folder)
-        if RUNS.is_dir() and not any(RUNS.iterdir()):
-            RUNS.rmdir()
 
 
 def all_workspaces() -> tuple[Workspace, ...]:

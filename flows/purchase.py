@@ -25,6 +25,7 @@ from tasks.platform.stage import CurationRun, StageTask
 from tasks.platform.versioning import Artifact
 
 _LOOK_SECONDS = 2
+APPROVAL_HOURS = 72  # a long weekend; then the run ends with everything kept, and a new one asks again
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -53,7 +54,7 @@ def buy(run: CurationRun, stage: StageTask, *inputs: Artifact, item: str = "") -
         item: which of several.
 
     Raises:
-        PurchaseDeclinedError: a person said no, or did not answer in `purchase.approval_timeout_hours`.
+        PurchaseDeclinedError: a person said no, or did not answer in `APPROVAL_HOURS`.
     """
     name = f"{stage.name}@{item}" if item else stage.name
     bought = PROVIDERS[run.workspace.parameters().instructions.provider].paid_by_token
@@ -100,13 +101,12 @@ def _ask(run: CurationRun, stage: str, outlook: Outlook) -> None:
         # Without a server's pages Prefect writes "None/...".
         flow_run.ui_url if str(flow_run.ui_url).startswith("http") else f"run {flow_run.name}",
     )
-    hours = run.workspace.parameters().purchase.approval_timeout_hours
     try:
         # The decisions so far make the key: asked again after a resume it is the same question, later it is a new one.
-        answer = _wait(form, key=f"purchase-{outlook.decisions}", seconds=round(hours * 3600))
+        answer = _wait(form, key=f"purchase-{outlook.decisions}", seconds=3600 * APPROVAL_HOURS)
     except FlowPauseTimeout:
         raise PurchaseDeclinedError(
-            f"nobody approved the purchase of {stage} within {hours:g} hours (purchase.approval_timeout_hours); "
+            f"nobody approved the purchase of {stage} within {APPROVAL_HOURS} hours; "
             "everything bought is kept, run again to ask again"
         ) from None
     approved = answer.approve_up_to_usd if answer.approve else 0.0

@@ -25,9 +25,8 @@ from flows.prepare_workspace import all_workspaces
 from flows.purchase import cancelled_when_declined
 from tasks.ingest import ingest
 from tasks.platform.curation_run import open_curation_run
-from tasks.platform.earlier import go_on_from
 from tasks.platform.failures import explained
-from tasks.platform.finished import find_finished, is_as_finished, last_finished
+from tasks.platform.finished import find_finished, go_on_from, is_as_finished, last_finished
 from tasks.platform.snapshot import snapshot_inputs
 from tasks.platform.workspace import Workspace
 

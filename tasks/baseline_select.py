@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, TRAINING_SAMPLES
-from components.selection.select_random import select_random
+from components.selection.drawn_selection import select_random
 from components.storage import fresh_directory, read_table, write_table
 from components.strategies.control_size import control_size
 from tasks.platform.stage import StageContext, StageSummary, stage

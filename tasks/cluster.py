@@ -19,7 +19,6 @@ from components.recuration.grown_clusters import (
     write_clusters,
 )
 from components.schemas import CLUSTERS
-from components.selection.clustering import ITERATIONS
 from components.storage import fresh_directory, read_table
 from tasks.bodies.encoder import ENCODER_PARAMETERS, vectors_key
 from tasks.platform.stage import StageContext, StageSummary, stage
@@ -75,5 +74,4 @@ def cluster(context: StageContext) -> StageSummary:
 
 
 def _options(parameters: Parameters, encoder: str) -> ClusterOptions:
-    own = parameters.cluster
-    return ClusterOptions(own.images_per_cluster, ITERATIONS, own.restarts, parameters.seed, encoder)
+    return ClusterOptions(parameters.cluster.images_per_cluster, parameters.seed, encoder)

@@ -4,16 +4,14 @@ from importlib import import_module
 
 from components.strategies.names import check_strategy_name
 from tasks.assemble import assemble
-from tasks.baseline_instruct import baseline_instruct
 from tasks.baseline_select import baseline_select
-from tasks.baseline_tune import baseline_tune
 from tasks.benchmark import benchmark_base, benchmark_baseline, benchmark_tuned
 from tasks.ingest import ingest
-from tasks.instruct_selection import instruct_selection
+from tasks.instruct import baseline_instruct, instruct_selection
 from tasks.platform.declaration import StageDeclaration
 from tasks.platform.stage import StageTask
 from tasks.report import report
-from tasks.tune import tune
+from tasks.tune import baseline_tune, tune
 
 _BEFORE = (ingest,)
 _AFTER = (

@@ -1,7 +1,7 @@
-"""Stage tune: the final model."""
+"""The stages that tune on what was chosen: tune, the final model, and baseline_tune, a control."""
 
 from components.training_set.assemble import read_training_samples
-from tasks.bodies.tuning import TUNING_MEMORY, TUNING_PARAMETERS, tune_samples
+from tasks.bodies.tuning import TUNING_MEMORY, TUNING_PARAMETERS, instructed_samples, tune_samples
 from tasks.platform.stage import StageContext, StageSummary, stage
 from tasks.platform.stage_tables import training_tables
 
@@ -18,3 +18,18 @@ from tasks.platform.stage_tables import training_tables
 def tune(context: StageContext) -> StageSummary:
     """Tune on the training set."""
     return tune_samples(context, read_training_samples(context.input("training_set")), context.parameters.final_tune)
+
+
+@stage(
+    "LoRA tune of the model on a control",
+    reads=("inputs/vlm.json", "instructions/${item}", "manifest/samples.parquet"),
+    parameters=(*TUNING_PARAMETERS, "final_tune"),
+    writes="baseline_model/${item}",
+    each_baseline=True,
+    uses="gpu",
+    memory=TUNING_MEMORY,
+    tables=training_tables,
+)
+def baseline_tune(context: StageContext) -> StageSummary:
+    """Tune on the control's samples."""
+    return tune_samples(context, instructed_samples(context, context.item), context.parameters.final_tune)

@@ -1,7 +1,6 @@
 """Held-out sets: LLaVA JSON with conversations becomes questions with reference answers."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +9,9 @@ from components.errors import UserError
 from components.instructions.replies.conversation import ConversationError, conversation_turns
 from components.parameters.parameters import BenchmarkSet
 from components.pool.images import ImageError, load_image, open_image
-from components.pool.locations import join_root, leaves_root, open_binary, sha256_hex
+from components.pool.json_array import JsonArrayError, read_json_records
+from components.pool.locations import join_root, leaves_roots, link_advice, open_binary, sha256_hex
+from components.pool.record_names import RecordNames, kind_of, name_record
 from components.pool.samples import Dropped, Turn
 
 
@@ -23,7 +24,7 @@ class BenchmarkQuestion:
     """One turn of a held-out conversation.
 
     Attributes:
-        record_id: the record's id, or `#` and its number in the file when it has none.
+        record_id: as `components.pool.record_names` finds it.
         turn: number of the turn in its conversation, from 0.
         uri: the image.
         image_sha: sha256 of its bytes, hex.
@@ -86,12 +87,12 @@ def load_benchmark_set(benchmark_set: BenchmarkSet, *, pixel_limit: int) -> Load
     """
     dropped: list[Dropped] = []
     records: list[_Record] = []
-    for number, raw in enumerate(_read(benchmark_set)):
-        record_id = _record_id(raw, number)
+    for number, raw in enumerate(_read(benchmark_set), start=1):
+        names = name_record(raw if isinstance(raw, Mapping) else {}, number)
         try:
-            records.append(_parse(raw, record_id, benchmark_set))
+            records.append(_parse(raw, names, benchmark_set))
         except ConversationError as error:
-            dropped.append(Dropped(f"{benchmark_set.name}/{record_id}", error.reason, error.detail))
+            dropped.append(Dropped(f"{benchmark_set.name}/{names.record_id}", error.reason, error.detail))
     images = _check_images((record.uri for record in records), pixel_limit)
     questions: list[BenchmarkQuestion] = []
     for record in records:
@@ -110,37 +111,34 @@ def load_benchmark_set(benchmark_set: BenchmarkSet, *, pixel_limit: int) -> Load
     return LoadedBenchmarkSet(benchmark_set.name, benchmark_set.metric, tuple(questions), tuple(dropped))
 
 
-def _read(benchmark_set: BenchmarkSet) -> Sequence[object]:
+def _read(benchmark_set: BenchmarkSet) -> Iterator[object]:
     where = f"benchmark set {benchmark_set.name!r}: {benchmark_set.path!r}"
     try:
         with open_binary(benchmark_set.path) as file:
-            records = json.load(file)
+            yield from read_json_records(file.read)
     except FileNotFoundError:
-        raise BenchmarkSetError(f"{where} is not there") from None
-    except ValueError as error:
-        raise BenchmarkSetError(f"{where} is not JSON: {error}") from None
-    if not isinstance(records, list):
-        raise BenchmarkSetError(f"{where} holds a {type(records).__name__}, not a list of records")
-    return records
+        raise BenchmarkSetError(f"{where} is not there (params: benchmark.sets)") from None
+    except JsonArrayError as error:
+        raise BenchmarkSetError(f"{where} {error}") from None
+    except (OSError, ValueError, ImportError) as error:
+        raise BenchmarkSetError(f"{where} cannot be read: {error}") from None
 
 
-def _record_id(raw: object, number: int) -> str:
-    value = raw.get("id") if isinstance(raw, Mapping) else None
-    return str(value) if isinstance(value, str | int) and str(value) else f"#{number}"
-
-
-def _parse(raw: object, record_id: str, benchmark_set: BenchmarkSet) -> _Record:
+def _parse(raw: object, names: RecordNames, benchmark_set: BenchmarkSet) -> _Record:
     if not isinstance(raw, Mapping):
-        raise ConversationError("invalid_record", f"the record is {type(raw).__name__}, not an object")
-    image = raw.get("image")
-    if not isinstance(image, str) or not image:
-        raise ConversationError("no_image", f"the record's image is {image!r}, not a path")
-    uri = join_root(benchmark_set.image_root, image)
-    if uri is None or leaves_root(uri, benchmark_set.image_root):
-        raise ConversationError("outside_root", f"{image!r} leaves {benchmark_set.image_root!r}")
+        raise ConversationError("invalid_record", f"the record is {kind_of(raw)}, not an object")
+    if names.fault:
+        raise ConversationError("invalid_record" if names.image else "no_image", names.fault)
+    uri = join_root(benchmark_set.image_root, names.image)
+    if uri is None:
+        raise ConversationError("outside_root", f"{names.image!r} leaves {benchmark_set.image_root!r}")
+    real = leaves_roots(uri, benchmark_set.roots)
+    if real is not None:
+        advice = link_advice(real, "benchmark.sets.further_roots")
+        raise ConversationError("outside_root", f"{names.image!r} leaves {benchmark_set.image_root!r}: {advice}")
     turns = conversation_turns(raw)
     references = _references(raw["answers"], turns) if "answers" in raw else tuple((t.response,) for t in turns)
-    return _Record(record_id, uri, turns, references)
+    return _Record(names.record_id, uri, turns, references)
 
 
 def _references(answers: object, turns: Sequence[Turn]) -> tuple[tuple[str, ...], ...]:

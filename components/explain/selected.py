@@ -1,8 +1,9 @@
-"""Why a sample was or was not picked, by the reason that its row of the selection holds."""
+"""Why a sample was or was not picked, by what its row of the selection holds."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.explain.explanation import Explanation, Fact, Status, explanation_of
@@ -46,3 +47,25 @@ def why_dropped(name: str, run: RunFiles, *artifacts: str) -> str:
         if dropped:
             return f"{dropped[0]['reason']} ({dropped[0]['detail']})"
     return "it came after the last selection"
+
+
+def explain_drawn(sample: PoolSample, run: RunFiles) -> Explanation:
+    """Explain what became of a sample.
+
+    Args:
+        sample: of the pool.
+        run: that has drawn.
+    """
+    selection = run.table("selection/selection.parquet", SELECTION)
+
+    def chance(row: dict[str, Any]) -> tuple[Fact, ...]:
+        return (Fact("chance", f"{row['quota']:,} samples were drawn from {_drawn_from(row, selection)}"),)
+
+    return explain_selected(sample, run, facts_of=chance)
+
+
+def _drawn_from(row: dict[str, Any], selection: pa.Table) -> str:
+    if row["quota"] == pc.sum(selection["picked"]).as_py():
+        return f"the pool of {selection.num_rows:,}"
+    count = selection.filter(pc.field("task") == row["task"]).num_rows
+    return f"the {count:,} of task {row['task']}"

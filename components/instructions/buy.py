@@ -15,6 +15,7 @@ from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import Ledger, LedgerEntry, find_entries
 from components.instructions.ledger.totals import attempt_table, may_have_been_charged, pending_requests
 from components.instructions.ledger.workers import registered_worker
+from components.instructions.open_provider import PROVIDERS
 from components.instructions.provider import InstructionProvider
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
 from components.pool.samples import Dropped
@@ -23,8 +24,6 @@ from components.schemas import INSTRUCTIONS
 _LOG = logging.getLogger(__name__)
 # Samples named in a warning; the ledger names all.
 _NAMED = 20
-# The provider that takes over batches of purchases that ended.
-_TAKES_OVER = "batch"
 # Between two looks at what another purchase has in hand.
 _WAIT_SECONDS = 1.0
 
@@ -211,11 +210,13 @@ def _check_left(
     held = _wait_for_others(ledger, ids, worker)
     out = open_batches_of(ledger, [request_id for request_id in ids if request_id not in held])
     # Asked once more in between: a run that ends leaves its batches to whoever comes.
-    if out and (provider.name != _TAKES_OVER or out.keys() <= passed_over):
+    in_batches = [name for name, kind in PROVIDERS.items() if kind.in_batches]
+    if out and (provider.name not in in_batches or out.keys() <= passed_over):
         request_id, batch = next(iter(out.items()))
         raise InstructionError(
             f"{len(out)} requests are out in a batch that has not been collected, e.g. {request_id[:12]} in {batch}; "
-            "run with provider batch, at that endpoint, to collect it, or give it up (`presel batches`)"
+            f"run with provider {' or '.join(in_batches)}, at that endpoint, to collect it, or give it up "
+            "(`presel batches`)"
         )
     return set(out)
 

@@ -1,10 +1,12 @@
 """Which samples of a pool have no instruction, and what a strategy that reads them all says about it."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from components.instructions.ledger.ledger import Ledger, find_entries
 from components.instructions.provider import InstructionProvider
-from components.instructions.request import identify_request, requests_for_samples
+from components.instructions.request import InstructionRequest, identify_request, requests_for_samples
 from components.text import dollars
 
 
@@ -20,16 +22,9 @@ def samples_without_instruction(samples: pa.Table, *, provider: InstructionProvi
         Ids of the samples that the provider does not have at hand and that the ledger holds no answer for, sorted.
     """
     requests = requests_for_samples(samples, samples["sample_id"].to_pylist())
-    held = provider.at_hand(requests)
-    wanted = [request for request, there in zip(requests, held, strict=True) if not there]
-    specifications = provider.specify(wanted)
-    identified = [identify_request(*pair) for pair in zip(wanted, specifications, strict=True)]
-    entries = find_entries(ledger, [request.request_id for request in identified])
-    return tuple(
-        request.request.sample_id
-        for request in identified
-        if request.request_id not in entries or entries[request.request_id].state != "answered"
-    )
+    wanted = [one for one, there in zip(requests, provider.at_hand(requests), strict=True) if not there]
+    answered = _answered(wanted, provider, ledger)
+    return tuple(request.sample_id for request in wanted if request.sample_id not in answered)
 
 
 def samples_bought(samples: pa.Table, *, provider: InstructionProvider, ledger: Ledger) -> frozenset[str]:
@@ -43,17 +38,10 @@ def samples_bought(samples: pa.Table, *, provider: InstructionProvider, ledger: 
     Returns:
         Sample ids.
     """
-    requests = requests_for_samples(samples, samples["sample_id"].to_pylist())
-    identified = [identify_request(*pair) for pair in zip(requests, provider.specify(requests), strict=True)]
-    entries = find_entries(ledger, [request.request_id for request in identified])
-    return frozenset(
-        request.request.sample_id
-        for request in identified
-        if request.request_id in entries and entries[request.request_id].state == "answered"
-    )
+    return _answered(requests_for_samples(samples, samples["sample_id"].to_pylist()), provider, ledger)
 
 
-def pool_refusal(*, strategy: str, missing: int, pool: int, price_usd: float, provider: str) -> str:
+def pool_refusal(*, strategy: str, missing: int, pool: int, price_usd: float, can_write: bool) -> str:
     """Say why a strategy that reads every instruction does not go on, and what to do.
 
     Args:
@@ -61,19 +49,30 @@ def pool_refusal(*, strategy: str, missing: int, pool: int, price_usd: float, pr
         missing: samples without an instruction, at least 1.
         pool: samples.
         price_usd: dollars that they would cost together.
-        provider: name of the provider that would be asked.
+        can_write: whether the provider can obtain what is not there yet.
 
     Returns:
         One paragraph.
     """
     advice = (
-        "Provider existing cannot write them: with --annotate-pool they are left out, and the strategy chooses among "
+        "Allow it with --annotate-pool"
+        if can_write
+        else "The provider cannot write them: with --annotate-pool they are left out, and the strategy chooses among "
         "the others. Or add them to instructions.annotations"
-        if provider == "existing"
-        else "Allow it with --annotate-pool"
     )
     return (
         f"strategy {strategy} needs the instruction of every sample, and {missing:,} of {pool:,} have none. At "
         f"${price_usd / missing:,.4g} each they would cost {dollars(price_usd)}. {advice}, "
         "or use strategy presel, which needs instructions only for the images it chooses"
+    )
+
+
+def _answered(requests: Sequence[InstructionRequest], provider: InstructionProvider, ledger: Ledger) -> frozenset[str]:
+    """Samples whose request, as the provider would put it, has its answer in the ledger."""
+    identified = [identify_request(*pair) for pair in zip(requests, provider.specify(requests), strict=True)]
+    entries = find_entries(ledger, [request.request_id for request in identified])
+    return frozenset(
+        request.request.sample_id
+        for request in identified
+        if request.request_id in entries and entries[request.request_id].state == "answered"
     )

@@ -1,14 +1,29 @@
 """The providers there are: the one place that lists them, with what sets each apart for everybody else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from components.instructions.provider import InstructionProvider
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
+from components.parameters.parameters import SourceParameters
 
-# Parameters, how it is bought, and the pixels above which an image is not decoded -> the provider.
-OpenProvider = Callable[[InstructionParameters, PurchaseParameters, int], InstructionProvider]
+
+@dataclass(frozen=True, slots=True)
+class PoolReading:
+    """How the pool is read.
+
+    Attributes:
+        pixel_limit: pixels above which an image is not decoded.
+        sources: the pool's, whose rules say which task a record is of.
+    """
+
+    pixel_limit: int
+    sources: tuple[SourceParameters, ...]
+
+
+# Parameters, how it is bought, how the pool is read -> the provider.
+OpenProvider = Callable[[InstructionParameters, PurchaseParameters, PoolReading], InstructionProvider]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,57 +36,69 @@ class ProviderKind:
             `instructions.price_per_instruction_usd`.
         in_batches: it takes the batch price, and takes over batches of purchases that ended.
         takes: what asking it takes a share of; None: it asks nobody.
+        writes: it can obtain an instruction that is not there yet.
+        loads_model: its model is a folder or an id of the Hub, loaded here.
     """
 
     open: OpenProvider
     paid_by_token: bool = False
     in_batches: bool = False
     takes: Literal["api", "gpu"] | None = None
+    writes: bool = True
+    loads_model: bool = False
 
 
 def _existing(
-    parameters: InstructionParameters, _purchase: PurchaseParameters, _pixel_limit: int
+    parameters: InstructionParameters, _purchase: PurchaseParameters, pool: PoolReading
 ) -> InstructionProvider:
     from components.instructions.existing.provider import ExistingInstructions
 
-    return ExistingInstructions(parameters.annotations, price_per_instruction_usd=parameters.price_per_instruction_usd)
+    return ExistingInstructions(
+        parameters.annotations, pool.sources, price_per_instruction_usd=parameters.price_per_instruction_usd
+    )
 
 
-def _openai(parameters: InstructionParameters, purchase: PurchaseParameters, pixel_limit: int) -> InstructionProvider:
+def _openai(parameters: InstructionParameters, purchase: PurchaseParameters, pool: PoolReading) -> InstructionProvider:
     from components.instructions.endpoint.provider import openai_provider
 
-    return openai_provider(parameters, purchase, pixel_limit=pixel_limit)
+    return openai_provider(parameters, purchase, pixel_limit=pool.pixel_limit)
 
 
-def _batch(parameters: InstructionParameters, purchase: PurchaseParameters, pixel_limit: int) -> InstructionProvider:
+def _batch(parameters: InstructionParameters, purchase: PurchaseParameters, pool: PoolReading) -> InstructionProvider:
     from components.instructions.batch.provider import batch_provider
 
-    return batch_provider(parameters, purchase, pixel_limit=pixel_limit)
+    return batch_provider(parameters, purchase, pixel_limit=pool.pixel_limit)
 
 
-def _local(parameters: InstructionParameters, purchase: PurchaseParameters, pixel_limit: int) -> InstructionProvider:
+def _local(parameters: InstructionParameters, purchase: PurchaseParameters, pool: PoolReading) -> InstructionProvider:
     from components.instructions.local.provider import LocalProvider
 
-    return LocalProvider(parameters, purchase, pixel_limit=pixel_limit)
+    return LocalProvider(parameters, purchase, pixel_limit=pool.pixel_limit)
 
 
-def _people(parameters: InstructionParameters, _purchase: PurchaseParameters, _pixel_limit: int) -> InstructionProvider:
+def _people(
+    parameters: InstructionParameters, _purchase: PurchaseParameters, _pool: PoolReading
+) -> InstructionProvider:
     from components.instructions.people.provider import PeopleProvider
 
     return PeopleProvider(parameters)
 
 
 PROVIDERS: dict[str, ProviderKind] = {
-    "existing": ProviderKind(_existing),
+    "existing": ProviderKind(_existing, writes=False),
     "openai": ProviderKind(_openai, paid_by_token=True, takes="api"),
     "batch": ProviderKind(_batch, paid_by_token=True, in_batches=True, takes="api"),
-    "local": ProviderKind(_local, paid_by_token=True, takes="gpu"),
+    "local": ProviderKind(_local, paid_by_token=True, takes="gpu", loads_model=True),
     "people": ProviderKind(_people),
 }
 
 
 def open_provider(
-    parameters: InstructionParameters, purchase: PurchaseParameters, *, pixel_limit: int
+    parameters: InstructionParameters,
+    purchase: PurchaseParameters,
+    *,
+    pixel_limit: int,
+    sources: Sequence[SourceParameters],
 ) -> InstructionProvider:
     """Make the provider that the parameters name; nothing is read or asked yet.
 
@@ -79,8 +106,9 @@ def open_provider(
         parameters: who is asked, and what.
         purchase: how it is bought.
         pixel_limit: pixels above which an image is not decoded.
+        sources: the pool's, whose rules say which task a record is of.
 
     Raises:
         UnknownPriceError: the provider is paid by the token and its model has no price.
     """
-    return PROVIDERS[parameters.provider].open(parameters, purchase, pixel_limit)
+    return PROVIDERS[parameters.provider].open(parameters, purchase, PoolReading(pixel_limit, tuple(sources)))

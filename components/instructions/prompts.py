@@ -5,6 +5,7 @@ part of a request's identity, so a reworded template asks anew and the ledger st
 """
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -137,8 +138,8 @@ def template_file(folder: str | Path, task: str) -> Path:
         PromptError: there is none.
     """
     own, default = Path(folder) / f"{task}.yaml", Path(folder) / f"{DEFAULT_TEMPLATE}.yaml"
-    # A task's name is free text; one with a slash must not lead out of the folder.
-    if own.parent == Path(folder) and own.is_file():
+    # A task's name is free text: one with a slash must not lead out of the folder, a long one can name no file.
+    if own.parent == Path(folder) and os.path.isfile(own):  # noqa: PTH113 - Path.is_file raises for a long name
         return own
     if not default.is_file():
         raise PromptError(

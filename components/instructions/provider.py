@@ -51,6 +51,7 @@ class Answer:
         output_tokens: tokens received; 0 when nothing is counted in tokens.
         price_usd: dollars.
         latency_seconds: from asking to having it.
+        note: what of the response was left out and why, for counting; "" when nothing was.
     """
 
     request_id: str
@@ -61,6 +62,7 @@ class Answer:
     output_tokens: int = 0
     price_usd: float = 0.0
     latency_seconds: float = 0.0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,7 @@ class InstructionRequest:
         image_sha: sha256 of the image's bytes, hex.
         uri: where the image is.
         record_ids: the source records that name the sample.
+        source: file or folder that named it first; "" where nobody asks for it.
     """
 
     sample_id: str
@@ -28,6 +29,7 @@ class InstructionRequest:
     image_sha: str
     uri: str
     record_ids: tuple[str, ...]
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ def requests_for_samples(samples: pa.Table, sample_ids: Iterable[str]) -> tuple[
     found = samples.filter(pc.is_in(samples["sample_id"], value_set=pa.array(sorted(wanted), pa.string())))
     requests = sorted(
         (
-            InstructionRequest(row["sample_id"], row["task"], row["image_sha"], row["uri"], tuple(row["record_ids"]))
-            for row in found.select(["sample_id", "task", "image_sha", "uri", "record_ids"]).to_pylist()
+            InstructionRequest(**{**row, "record_ids": tuple(row["record_ids"])})
+            for row in found.select([field.name for field in fields(InstructionRequest)]).to_pylist()
         ),
         key=lambda request: request.sample_id,
     )

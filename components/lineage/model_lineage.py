@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from components.lineage.lock_file import LockedPath
-from components.lineage.summarise import AuthorGroup, TaskGroup, group_by_author, group_by_task
-from components.lineage.trace_samples import TracedSample
+from components.lineage.trace_samples import AuthorGroup, TaskGroup, TracedSample, group_by_author, group_by_task
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from components.parameters.retention import RetentionParameters
+from components.parameters.parameters import RetentionParameters
 
 _DAY_MS = 86_400_000
 UNFINISHED = frozenset({"RUNNING", "SCHEDULED"})

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from components.lineage.lock_file import LockedPath
 from components.lineage.model_lineage import ModelLineage
-from components.lineage.summarise import AuthorGroup, TaskGroup
-from components.lineage.trace_samples import TracedSample
+from components.lineage.trace_samples import AuthorGroup, TaskGroup, TracedSample
 from components.text import dollars
 
 

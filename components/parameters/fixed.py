@@ -7,10 +7,12 @@ ANY: Final = object()  # stands for the value of what never changed a result
 # Key -> the value that it had and has, or ANY; what decides it now stands beside the constant in the code.
 FIXED: Mapping[str, object] = {
     "cluster.iterations": 100,
+    "cluster.restarts": 4,
     "coincide.iterations": 50,
     "encoder.decode_workers": ANY,
     "ingest.processes": ANY,
     "promotion.resamples": 10_000,
+    "purchase.approval_timeout_hours": 72.0,
     "purchase.attempts": 6,
     "purchase.backoff_seconds": 1.0,
     "purchase.batch.folder": ".presel/batches",

@@ -1,29 +1,22 @@
 """The parameters of what instructions are asked for (`instructions`) and of how they are bought (`purchase`)."""
 
+from collections.abc import Collection
 from datetime import date
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from components.parameters.section import Count, Device, Dollars, Section, TemplateArguments
-
-
-def check_provider_name(name: str) -> str:
-    """A provider's name as it is.
-
-    Raises:
-        ValueError: there is no such provider.
-    """
-    # Imported here: the providers themselves take these parameters.
-    from components.instructions.open_provider import PROVIDERS
-
-    if name not in PROVIDERS:
-        raise ValueError(f"no provider is called {name!r}, there are {', '.join(PROVIDERS)}")
-    return name
+from components.parameters.section import Count, Device, Dollars, Section, TemplateArguments, one_of
 
 
-ProviderName = Annotated[str, AfterValidator(check_provider_name)]
+def _providers() -> Collection[str]:
+    from components.instructions.open_provider import PROVIDERS  # they take these parameters
+
+    return PROVIDERS
+
+
+ProviderName = Annotated[str, one_of(_providers)]
 StructuredOutput = Literal["json_schema", "json_object", "none"]
 
 # Query keys by which database drivers take a secret.
@@ -143,7 +136,6 @@ class PurchaseParameters(Section):
 
     spend_at_most_usd: Dollars
     approve_above_usd: Dollars
-    approval_timeout_hours: Annotated[float, Field(gt=0)]
     base_url: str
     key_variable: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
     concurrency: Annotated[int, Field(ge=1, le=1000)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from components.instructions.missing import pool_refusal
+from components.instructions.open_provider import PROVIDERS
 from components.plan.request import PlanRequest
 from components.strategies.strategy import Strategy
 from components.text import aligned_rows, dollars
@@ -141,5 +142,5 @@ def _refusal(request: PlanRequest, strategy: Strategy, lacking: Mapping[str, int
         missing=sum(lacking.values()),
         pool=request.samples.num_rows,
         price_usd=sum(request.unit_costs[task].price_usd * count for task, count in lacking.items()),
-        provider=request.parameters.instructions.provider,
+        can_write=PROVIDERS[request.parameters.instructions.provider].writes,
     )

@@ -1,7 +1,8 @@
-"""What a strategy plans from."""
+"""What a strategy plans from, and its answer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Protocol
 
 import pyarrow as pa
@@ -78,3 +79,13 @@ class Plan(Protocol):
     def text(self) -> str:
         """One line per task, then what the table does not say by itself."""
         ...
+
+
+def plan_run(request: PlanRequest) -> Plan:
+    """Work out what a run would do and buy, by `plan` of `components.strategies.NAME.plan`; nothing is bought.
+
+    Raises:
+        ValueError: the budget is not understood, or leaves nothing to select.
+    """
+    plan: Plan = import_module(f"components.strategies.{request.parameters.strategy}.plan").plan(request)
+    return plan

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import imagehash
 
 from components.pool.images import ImageError, decode_image, open_image, system_fault
-from components.pool.locations import file_stamp, leaves_root, local_path, sha256_hex
+from components.pool.locations import file_stamp, leaves_roots, link_advice, local_path, sha256_hex
 from components.pool.reasons import QuarantineReason
 
 
@@ -31,13 +31,13 @@ class ImageTarget:
 
     Attributes:
         uri: where it is.
-        root: folder that it must not leave, or None.
+        roots: folders that it must not leave; none for a member of a shard.
         name: what it is called, for messages and for its suffix.
         known_stamp: the stamp under which it was found good before; "" when it was not.
     """
 
     uri: str
-    root: str | None
+    roots: tuple[str, ...]
     name: str
     known_stamp: str
 
@@ -76,8 +76,8 @@ def check_images(targets: Sequence[ImageTarget], *, options: CheckOptions) -> li
 
 def _check(target: ImageTarget, options: CheckOptions) -> ImageCheck:
     try:
-        if target.root is not None:
-            _check_place(target, target.root)
+        if target.roots:
+            _check_place(target)
         stamp = file_stamp(target.uri)
         if stamp is not None and stamp == target.known_stamp:
             return ImageCheck(stamp=stamp, unchanged=True)
@@ -89,10 +89,13 @@ def _check(target: ImageTarget, options: CheckOptions) -> ImageCheck:
         return ImageCheck(reason=fault.reason, detail=fault.detail)
 
 
-def _check_place(target: ImageTarget, root: str) -> None:
-    if leaves_root(target.uri, root):
+def _check_place(target: ImageTarget) -> None:
+    real = leaves_roots(target.uri, target.roots)
+    if real is not None:
         raise ImageError(
-            QuarantineReason.OUTSIDE_ROOT, f"{target.name} is a symbolic link out of {root}, or goes through one"
+            QuarantineReason.OUTSIDE_ROOT,
+            f"{target.name} is a symbolic link out of {target.roots[0]}, or goes through one: "
+            f"{link_advice(real, 'sources.further_roots')}",
         )
     path = local_path(target.uri)
     # Before anything is opened: opening a pipe would wait for its other end.

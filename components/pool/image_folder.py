@@ -8,9 +8,10 @@ from pathlib import Path
 import fsspec
 
 from components.parameters.parameters import SourceParameters
+from components.pool.clutter import is_clutter
 from components.pool.locations import join_root, local_path
 from components.pool.reasons import QuarantineReason
-from components.pool.record_fields import printable, text_fault
+from components.pool.record_names import printable, text_fault
 from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError
 from components.pool.snapshot import describe_folder
 from components.pool.task_rule import NoTaskError, derive_task
@@ -19,7 +20,8 @@ from components.pool.task_rule import NoTaskError, derive_task
 def read_image_folder(source: SourceParameters) -> Iterator[PoolRecord | RejectedRecord]:
     """List a folder, sorted by path; the id of a record is its path below `image_root`.
 
-    Files that are no images are records too, and end in the quarantine. Linked folders are not entered.
+    Files that are no images are records too, and end in the quarantine; those that macOS and Windows leave behind are
+    not. Linked folders are not entered.
 
     Raises:
         SourceError: no such folder, it is outside `image_root`, or it cannot be listed.
@@ -51,7 +53,7 @@ def _record(source: SourceParameters, image: str) -> PoolRecord | RejectedRecord
         return _rejected(source, image, QuarantineReason.INVALID_RECORD, str(error))
     uri = join_root(source.image_root, image)
     assert uri is not None  # listed below the root
-    return PoolRecord(source.path, image, image, task, uri, source.image_root)
+    return PoolRecord(source.path, image, image, task, uri, source.image_root, source.further_roots)
 
 
 def _rejected(source: SourceParameters, image: str, reason: QuarantineReason, detail: str) -> RejectedRecord:
@@ -74,7 +76,7 @@ def _list_local(source: SourceParameters) -> list[tuple[str, bool]]:
         links = [name for name in folders if Path(base, name).is_symlink()]
         listed.extend((f"{prefix}{name}", True) for name in links)
         listed.extend((f"{prefix}{name}", False) for name in files)
-    return listed
+    return [(image, is_link) for image, is_link in listed if not is_clutter(image)]
 
 
 def _list_remote(source: SourceParameters) -> list[tuple[str, bool]]:
@@ -85,7 +87,8 @@ def _list_remote(source: SourceParameters) -> list[tuple[str, bool]]:
     found = filesystem.find(folder)
     if any(not name.startswith(f"{root}/") for name in found):
         raise ValueError(f"it is not inside image_root {source.image_root}")
-    return [(posixpath.relpath(name, root or "/"), False) for name in found]
+    images = [posixpath.relpath(name, root or "/") for name in found]
+    return [(image, False) for image in images if not is_clutter(image)]
 
 
 def _fail(error: OSError) -> None:

@@ -1,6 +1,7 @@
 """Opening images: each becomes an upright RGB image or an `ImageError` with a reason."""
 
 import errno
+import io
 import logging
 import struct
 import zlib
@@ -13,6 +14,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from components.errors import UserError
 from components.pool.locations import open_binary, sha256_hex
+from components.pool.png_metadata import without_metadata
 from components.pool.reasons import QuarantineReason
 
 _log = logging.getLogger(__name__)
@@ -159,6 +161,20 @@ def decode_image(file: BinaryIO, *, name: str, pixel_limit: int) -> DecodedImage
     Raises:
         ImageError: `unsupported`, `corrupt`, `too_large` or `unreadable`.
     """
+    try:
+        return _decode(file, name, pixel_limit)
+    except ImageError as error:
+        if error.reason != QuarantineReason.CORRUPT:
+            raise
+        file.seek(0)
+        bare = without_metadata(file.read())
+        if bare is None:
+            raise
+        _log.info("%s: its texts or colour profile are unreadable and left out (%s)", name, error.detail)
+        return _decode(io.BytesIO(bare), name, pixel_limit)
+
+
+def _decode(file: BinaryIO, name: str, pixel_limit: int) -> DecodedImage:
     opened = _read_header(file, name)
     width, height = opened.size
     if width * height > pixel_limit:

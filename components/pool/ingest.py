@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from components.compute.progress import Progress
 from components.parameters.parameters import IngestParameters, SourceParameters
+from components.pool.account import count_records
 from components.pool.image_check import ImageFacts
 from components.pool.manifest import IngestResult
 from components.pool.near_duplicates import find_near_duplicates
@@ -78,7 +79,8 @@ def ingest(
             samples = {key: sample for key, sample in samples.items() if sample.near_duplicate_of is None}
     quarantine = _quarantine_table(settled)
     _report(settled, quarantine, samples)
-    return IngestResult(_images_table(samples), _samples_table(samples), quarantine, images.read)
+    records_table = count_records(settled, [sample.records[0].source for sample in samples.values()])
+    return IngestResult(_images_table(samples), _samples_table(samples), quarantine, records_table, images.read)
 
 
 def _settle(entry: _Entry, checked: Mapping[ImageKey, ImageFacts | BadImage], samples: _Samples) -> _Entry:

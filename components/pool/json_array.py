@@ -1,4 +1,4 @@
-"""Finds the entries of a JSON array without parsing them: where each one is, its bytes, and a few of its strings.
+"""Finds the entries of a JSON array without parsing them: where each one is, its bytes, and a few of its fields.
 
 Annotation files reach gigabytes. The scanner keeps one buffer, passes over what it was not asked for by brackets
 and quotes alone, and never turns it into objects.
@@ -8,6 +8,8 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+
+from components.pool.foreign_bytes import LONGEST_START, foreign_bytes
 
 _BLANK = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -33,12 +35,12 @@ class JsonEntry:
     Attributes:
         offset: of its first byte, from the start of the file.
         raw: its bytes.
-        fields: of an object, the wanted keys that it has, with a string or number as its text and anything else as "".
+        fields: of an object, the wanted keys that it has, each with the bytes of its value.
     """
 
     offset: int
     raw: bytes
-    fields: Mapping[str, str]
+    fields: Mapping[str, bytes]
 
 
 def scan_json_array(
@@ -48,7 +50,7 @@ def scan_json_array(
 
     Args:
         read: gives the next bytes, at most as many as asked for, and b"" at the end.
-        wanted: keys of the top level of an object whose text is kept.
+        wanted: keys of the top level of an object whose values are kept.
         chunk_bytes: bytes asked for at a time.
 
     Yields:
@@ -57,7 +59,7 @@ def scan_json_array(
     Raises:
         JsonArrayError: not an array, or it ends early.
     """
-    buffer = b""
+    buffer = _start(read, chunk_bytes)
     base = 0  # file offset of buffer[0]
     position = 0
     count = 0
@@ -74,6 +76,10 @@ def scan_json_array(
                 return
             elif token == b"," and expect.startswith("','"):
                 position, expect = position + 1, "a value"
+            elif token == b"]" and expect == "a value":
+                raise JsonArrayError(
+                    f"is not JSON: a comma before the closing ], at byte {base + position}; take it out"
+                )
             elif expect.startswith("a value"):
                 if token == b"{" and wanted:
                     end, fields = _scan_object(buffer, position, base, wanted)
@@ -95,6 +101,16 @@ def scan_json_array(
             more = read(max(chunk_bytes, len(buffer) - position))
             at_end = not more
             buffer, base, position = buffer[position:] + more, base + position, 0
+
+
+def _start(read: Callable[[int], bytes], chunk_bytes: int) -> bytes:
+    start = b""
+    while len(start) < LONGEST_START and (more := read(chunk_bytes)):
+        start += more
+    foreign = foreign_bytes(start[:LONGEST_START])
+    if foreign:
+        raise JsonArrayError(f"is not a JSON array in UTF-8: it {foreign}")
+    return start
 
 
 def _ends_early(offset: int, count: int, *, empty: bool) -> JsonArrayError:
@@ -133,21 +149,21 @@ def _unexpected(buffer: bytes, position: int, base: int, expected: str) -> JsonA
     return JsonArrayError(f"is not a JSON array in UTF-8: byte {base + position} is {found!r}, expected {expected}")
 
 
-def _scan_object(buffer: bytes, start: int, base: int, wanted: Collection[str]) -> tuple[int, dict[str, str]]:
-    fields: dict[str, str] = {}
+def _scan_object(buffer: bytes, start: int, base: int, wanted: Collection[str]) -> tuple[int, dict[str, bytes]]:
+    fields: dict[str, bytes] = {}
     position = _skip_blank(buffer, start + 1, strip_mark=False)
     if buffer[position : position + 1] == b"}":
         return position + 1, fields
     while True:
         key_end = _string_end(buffer, position, base)
-        key = _text(buffer, position, key_end, base)
+        key = decode_value(buffer[position:key_end], f"the key at byte {base + position}")
         position = _skip_blank(buffer, key_end, strip_mark=False)
         if buffer[position : position + 1] != b":":
             raise _unexpected(buffer, position, base, "':'")
         position = _skip_blank(buffer, position + 1, strip_mark=False)
         end = _value_end(buffer, position, base)
-        if key in wanted:
-            fields[key] = _text(buffer, position, end, base)
+        if isinstance(key, str) and key in wanted:
+            fields[key] = buffer[position:end]
         position = _skip_blank(buffer, end, strip_mark=False)
         separator = buffer[position : position + 1]
         if separator == b"}":
@@ -191,13 +207,36 @@ def _string_end(buffer: bytes, position: int, base: int) -> int:
     return match.end()
 
 
-def _text(buffer: bytes, start: int, end: int, base: int) -> str:
-    if buffer[start : start + 1] in (b"{", b"["):
-        return ""
+def read_json_records(read: Callable[[int], bytes]) -> Iterator[object]:
+    """Read a JSON array entry by entry.
+
+    Args:
+        read: as `scan_json_array` takes it.
+
+    Yields:
+        The entries, as Python values.
+
+    Raises:
+        JsonArrayError: not an array of JSON values in UTF-8, or it ends early.
+    """
+    for number, entry in enumerate(scan_json_array(read), start=1):
+        yield decode_value(entry.raw, f"record {number}, at byte {entry.offset}")
+
+
+def decode_value(raw: bytes, where: str) -> object:
+    """The value of a piece of the array.
+
+    Args:
+        raw: its bytes.
+        where: what it is, for the message.
+
+    Raises:
+        JsonArrayError: it is not JSON in UTF-8.
+    """
     try:
-        value = json.loads(buffer[start:end].decode("utf-8"))
+        value: object = json.loads(raw.decode("utf-8"))
+    except RecursionError:
+        raise JsonArrayError(f"is not JSON: {where}, is nested too deeply") from None
     except ValueError as error:
-        raise JsonArrayError(f"has a malformed value at byte {base + start}: {error}") from None
-    if isinstance(value, bool) or value is None:
-        return ""
-    return str(value)
+        raise JsonArrayError(f"is not JSON: {where}: {error}") from None
+    return value

@@ -1,10 +1,9 @@
 """Sources of kind `llava_json`: a JSON list of records, with or without conversations."""
 
-import json
 from collections.abc import Iterator
 
 from components.parameters.parameters import SourceParameters
-from components.pool.json_array import JsonArrayError, scan_json_array
+from components.pool.json_array import JsonArrayError, read_json_records
 from components.pool.record_fields import parse_record
 from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError
 from components.pool.snapshot import describe_record_files
@@ -20,24 +19,13 @@ def read_llava_json(source: SourceParameters) -> Iterator[PoolRecord | RejectedR
     for file in source_files(source):
         try:
             with open_source_file(file) as stream:
-                for number, entry in enumerate(scan_json_array(stream.read), start=1):
-                    value = _parse(entry.raw, number=number, offset=entry.offset)
+                for number, value in enumerate(read_json_records(stream.read), start=1):
                     yield parse_record(value, number=number, file=file, source=source)
         except JsonArrayError as error:
             raise SourceError(
                 f"source {file} {error}; expected a JSON list of records, [{{...}}, {{...}}] "
                 "(for one object per line use kind jsonl)"
             ) from None
-
-
-def _parse(raw: bytes, *, number: int, offset: int) -> object:
-    try:
-        value: object = json.loads(raw.decode("utf-8"))
-    except RecursionError:
-        raise JsonArrayError(f"is not JSON: record {number}, at byte {offset}, is nested too deeply") from None
-    except ValueError as error:
-        raise JsonArrayError(f"is not JSON: record {number}, at byte {offset}: {error}") from None
-    return value
 
 
 LLAVA_JSON = Reader(records=read_llava_json, snapshot=describe_record_files, needs_image_root=True)

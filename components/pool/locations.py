@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -125,7 +125,7 @@ def expand_paths(pattern: str) -> tuple[str, ...]:
 def join_root(root: str, image: str) -> str | None:
     """The URI of an image below its root, or None when its path leaves the root.
 
-    Only the text is looked at here (`..`, absolute paths); symbolic links are `leaves_root`'s part.
+    Only the text is looked at here (`..`, absolute paths); symbolic links are `leaves_roots`' part.
 
     Args:
         root: folder or URL of a folder.
@@ -145,12 +145,32 @@ def join_root(root: str, image: str) -> str | None:
     return f"{prefix.rstrip('/')}/{relative}"
 
 
-def leaves_root(uri: str, root: str) -> bool:
-    """Whether a local path is outside its root once symbolic links are followed; False for remote URIs."""
-    path, base = local_path(uri), local_path(root)
-    if path is None or base is None:
-        return False
-    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(base))
+def leaves_roots(uri: str, roots: Sequence[str]) -> str | None:
+    """Where a local path leads that is outside its roots once symbolic links are followed.
+
+    Args:
+        uri: the path.
+        roots: its image root, and the further ones that links may lead to; one of them remote: all is inside.
+
+    Returns:
+        The real path; None where it is inside, and for remote URIs.
+    """
+    path, bases = local_path(uri), [local_path(root) for root in roots]
+    if path is None:
+        return None
+    real = os.path.realpath(path)
+    inside = any(base is None or Path(real).is_relative_to(os.path.realpath(base)) for base in bases)
+    return None if inside else real
+
+
+def link_advice(real: str, parameter: str) -> str:
+    """What to do about an image whose link leads out of its roots.
+
+    Args:
+        real: where it leads.
+        parameter: that lists what may be read.
+    """
+    return f"it leads to {real}; if that may be read, list its folder in {parameter}"
 
 
 def _read_range(shard: str, offset: int, size: int) -> bytes:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from components.schemas import IMAGES, QUARANTINE, SAMPLES
+from components.schemas import IMAGES, QUARANTINE, RECORDS, SAMPLES
 from components.storage import read_table, write_table
 
 _IMAGES = "images"
 _SAMPLES = "samples.parquet"
 _QUARANTINE = "quarantine.parquet"
+_RECORDS = "records.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,14 @@ class IngestResult:
         images: `IMAGES`, one row per distinct image that a sample uses, sorted by image_sha.
         samples: `SAMPLES`, one row per task and image, sorted by sample_id.
         quarantine: `QUARANTINE`, one row per record left out, in the order of the sources.
+        records: `RECORDS`, what became of all records, by source.
         read: images that were hashed and decoded; the others are unchanged since an earlier run, or unusable.
     """
 
     images: pa.Table
     samples: pa.Table
     quarantine: pa.Table
+    records: pa.Table
     read: int
 
 
@@ -50,6 +53,7 @@ def write_manifest(directory: Path, result: IngestResult) -> int:
         write_table(parts / f"part-{len(list(parts.glob('part-*.parquet'))):05d}.parquet", new)
     write_table(directory / _SAMPLES, result.samples)
     write_table(directory / _QUARANTINE, result.quarantine)
+    write_table(directory / _RECORDS, result.records)
     return int(new.num_rows)
 
 
@@ -61,6 +65,11 @@ def read_samples(directory: Path) -> pa.Table:
 def read_quarantine(directory: Path) -> pa.Table:
     """Read the records left out (`QUARANTINE`), in the order of the sources."""
     return read_table(directory / _QUARANTINE, QUARANTINE)
+
+
+def read_records(directory: Path) -> pa.Table:
+    """Read what became of all records (`RECORDS`), in the order of the sources."""
+    return read_table(directory / _RECORDS, RECORDS)
 
 
 def read_images(directory: Path) -> pa.Table:

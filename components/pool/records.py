@@ -23,6 +23,7 @@ class PoolRecord:
         task: the task.
         uri: where the image is (`components.pool.locations`).
         root: folder that the image must not leave; None for a member of a tar shard, which cannot.
+        further_roots: folders that links below the root may lead to.
     """
 
     source: str
@@ -31,6 +32,12 @@ class PoolRecord:
     task: str
     uri: str
     root: str | None
+    further_roots: tuple[str, ...] = ()
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The folders that the image must not leave."""
+        return () if self.root is None else (self.root, *self.further_roots)
 
 
 @dataclass(frozen=True, slots=True)

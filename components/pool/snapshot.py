@@ -9,10 +9,15 @@ from pathlib import Path
 
 import fsspec
 
+from components.errors import UserError
 from components.parameters.parameters import SourceParameters
 from components.pool.locations import file_stamp, listed_version, local_path, sha256_hex
 from components.pool.records import SourceError
 from components.pool.source_file import open_source_file, source_files
+
+
+class MissingInputFileError(UserError, FileNotFoundError):
+    """A file that the parameters name is not there."""
 
 
 def snapshot_files(paths: Iterable[str | Path]) -> str:
@@ -22,7 +27,7 @@ def snapshot_files(paths: Iterable[str | Path]) -> str:
         Canonical JSON, path -> sha256.
 
     Raises:
-        FileNotFoundError: a path is missing; the message names it and the parameters that may.
+        MissingInputFileError: a path is missing; the message names it and the parameters that may.
     """
     digests: dict[str, str] = {}
     for path in map(Path, paths):
@@ -31,7 +36,7 @@ def snapshot_files(paths: Iterable[str | Path]) -> str:
         elif path.is_file():
             digests[str(path)] = _sha256(path)
         else:
-            raise FileNotFoundError(
+            raise MissingInputFileError(
                 f"{path}: no such file; correct instructions.annotations or benchmark.sets (relative paths start at "
                 "the project root; `make demo` draws data/demo)"
             )

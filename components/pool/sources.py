@@ -12,6 +12,7 @@ from components.pool.parquet import PARQUET
 from components.pool.reasons import QuarantineReason
 from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError, reject
 from components.pool.snapshot import canonical
+from components.pool.source_file import source_files
 from components.pool.webdataset import WEBDATASET
 
 # The values of `sources.kind`. A new format is a file with its Reader, and a line here.
@@ -38,6 +39,20 @@ def snapshot_sources(sources: Sequence[SourceParameters]) -> str:
     return canonical(
         [{"kind": source.kind, "path": source.path, **READERS[source.kind].snapshot(source)} for source in sources]
     )
+
+
+def task_field_of_files(sources: Sequence[SourceParameters]) -> dict[str, str]:
+    """The field that holds the task, by file, for the files of sources with such a rule.
+
+    Returns:
+        What `source` of a sample of theirs is -> the field.
+
+    Raises:
+        SourceError: the files of a source cannot be listed.
+    """
+    return {
+        file: source.task.field for source in sources if source.task.field is not None for file in source_files(source)
+    }
 
 
 def read_pool(sources: Sequence[SourceParameters]) -> list[PoolRecord | RejectedRecord]:

@@ -28,7 +28,7 @@ class BadImage:
     detail: str
 
 
-ImageKey = tuple[str, str | None]
+ImageKey = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class CheckedImages:
 
 
 def image_key(record: PoolRecord) -> ImageKey:
-    """What is checked once: a URI, and the root that it must not leave."""
-    return record.uri, record.root
+    """What is checked once: a URI, and the roots that it must not leave."""
+    return record.uri, record.roots
 
 
 def validate_images(
@@ -89,7 +89,7 @@ def validate_images(
         ):
             for target, result in zip(targets[len(found) : len(found) + len(checks)], checks, strict=True):
                 read += result.facts is not None
-                found[target.uri, target.root] = _settle(target, result, known, options)
+                found[target.uri, target.roots] = _settle(target, result, known, options)
             progress(len(found), len(targets))
     finally:
         if read:
@@ -106,7 +106,7 @@ def _targets(records: Sequence[PoolRecord], known: dict[str, KnownImage], want_h
         entry = known.get(record.uri)
         usable = entry is not None and (bool(entry.facts.perceptual_hash) or not want_hash)
         stamp = entry.stamp if entry is not None and usable else ""
-        targets[image_key(record)] = ImageTarget(record.uri, record.root, record.image, stamp)
+        targets[image_key(record)] = ImageTarget(record.uri, record.roots, record.image, stamp)
     return list(targets.values())
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from components.parameters.recuration import RecurateParameters
+from components.parameters.parameters import RecurateParameters
 from components.recuration.drift import Drift, measure_drift
 from components.schemas import ASSIGNED, CENTROIDS, CLUSTERED_TASKS, CLUSTERS
 from components.selection.by_task import tasks_of
@@ -48,15 +48,11 @@ class ClusterOptions:
 
     Attributes:
         images_per_cluster: C = max(1, floor(|T| / this)).
-        iterations: Lloyd iterations at most.
-        restarts: seeded starts.
         seed: as `cluster_task` takes it.
         encoder: fingerprint of the encoder whose vectors are clustered.
     """
 
     images_per_cluster: int
-    iterations: int
-    restarts: int
     seed: int
     encoder: str
 
@@ -174,8 +170,6 @@ def _cluster(
         members,
         load_vectors,
         images_per_cluster=options.images_per_cluster,
-        iterations=options.iterations,
-        restarts=options.restarts,
         seed=options.seed,
     )
     fitted = {

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.benchmark.paired_answers import PairedAnswers, pair_answers
-from components.benchmark.paired_comparison import RESAMPLES, ScoreDifference, paired_bootstrap
+from components.benchmark.paired_comparison import (
+    RESAMPLES,
+    PairedAnswers,
+    ScoreDifference,
+    pair_answers,
+    paired_bootstrap,
+)
 from components.benchmark.relative import average_score, relative_score
 from components.report.inputs import BenchmarkRun
 

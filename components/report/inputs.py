@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.lineage.summarise import AuthorGroup
-from components.lineage.trace_samples import TracedSample
+from components.lineage.trace_samples import AuthorGroup, TracedSample
 from components.parameters.instructions import Price
 from components.report.strategy_report import Evidence, StrategyReport
 
@@ -195,6 +194,7 @@ class ReportInputs:
         strategy: how the images were chosen, in words.
         evidence: what the choice rests on.
         drops: what every stage left out.
+        records: what became of the records of the sources, in sentences.
         map_coordinates: the vectors in the plane.
         budget: the budget as the parameters give it, such as "15%".
     """
@@ -211,5 +211,6 @@ class ReportInputs:
     strategy: StrategyReport
     evidence: Evidence
     drops: tuple[DropCount, ...] = ()
+    records: tuple[str, ...] = ()
     map_coordinates: MapCoordinates | None = None
     budget: str = ""

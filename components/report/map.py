@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from components.report.geometry import dot_path
 from components.report.inputs import ReportInputs
 from components.report.task_rows import TaskRow
+from components.selection.vectors import normalise
 
 WIDTH = 1000
 HEIGHTS = (520, 760)  # least and greatest height of the drawing, in the same unit
@@ -17,6 +18,7 @@ MARGIN = 16
 PASSED, PICKED, REFERENCE = 0, 1, 2
 
 MAP_POINTS = 3000  # images at most: more are a blot, and weigh on the page
+_FITTED_ON = 5000  # vectors from which the principal axes are taken at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +136,31 @@ def _map_task(
             groups[state].append((x, y))
     paths = [dot_path(group) for group in groups]
     return MapTask(row.task, row.colour, paths[PASSED], paths[PICKED], paths[REFERENCE], sum(map(len, groups)))
+
+
+def project_to_plane(vectors: NDArray[np.floating], *, seed: int) -> NDArray[np.float64]:
+    """Lay vectors out by the two directions of largest variance.
+
+    Args:
+        vectors: `(n, d)`; L2-normalised here.
+        seed: non-negative integer, for the subsample that the axes are fitted on.
+
+    Returns:
+        `(n, 2)` float64, centred. Signs are fixed: the largest loading of each axis is positive.
+
+    Raises:
+        ValueError: a vector cannot be normalised.
+    """
+    unit = normalise(vectors, np.float64)  # (n, d)
+    count, width = unit.shape
+    plane = np.zeros((count, 2))  # (n, 2)
+    if count < 2:
+        return plane
+    fitted = np.sort(np.random.default_rng(seed).permutation(count)[:_FITTED_ON])  # (m,)
+    centre = unit[fitted].mean(axis=0)  # (d,)
+    axes = np.linalg.svd(unit[fitted] - centre, full_matrices=False)[2][:2]  # (1 or 2, d)
+    largest = np.abs(axes).argmax(axis=1)  # (1 or 2,)
+    axes *= np.sign(axes[np.arange(len(axes)), largest])[:, np.newaxis]
+    plane[:, : min(2, width, len(axes))] = (unit - centre) @ axes.T
+    plane -= plane.mean(axis=0)
+    return plane

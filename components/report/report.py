@@ -1,16 +1,22 @@
 """Builds the page: the numbers of every section are gathered here, then `report.html` writes them."""
 
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from components.instructions.spending.costs import uncertain_sentence
 from components.report.benchmark import benchmark_scores
 from components.report.cluster_grids import cluster_grids, grid_clusters_of
 from components.report.cost import all_sends, purpose_costs
 from components.report.example_answers import example_sets
 from components.report.filters import template_environment
+from components.report.geometry import Part, stacked
 from components.report.inputs import ReportInputs
-from components.report.key_figures import key_figures
-from components.report.left_out import near_duplicates, refused_reasons
 from components.report.map import pool_map
-from components.report.task_rows import task_rows
+from components.report.task_rows import TaskRow, task_rows
 from components.report.thumbnails import ImageLoader, thumbnail_format
 from components.report.training import training_curves
 
@@ -67,8 +73,82 @@ def build_report(
             uncertain=uncertain_sentence(sends.uncertain_usd) if sends else "",
             refused=refused_reasons(inputs.quarantine),
             drops=inputs.drops,
+            records=inputs.records,
             near_duplicates=near_duplicates(inputs.samples),
             lineage=inputs.lineage,
             first_rows=FIRST_ROWS,
         )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedReason:
+    """One reason: how often it applied, and one example."""
+
+    reason: str
+    records: int
+    example: str
+
+
+def refused_reasons(quarantine: pa.Table) -> tuple[RefusedReason, ...]:
+    """The reasons of QUARANTINE, the most frequent first."""
+    reasons = Counter(quarantine["reason"].to_pylist())
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(RefusedReason(reason, number, _example(quarantine, reason)) for reason, number in ordered)
+
+
+def near_duplicates(samples: pa.Table) -> int:
+    """Samples of SAMPLES whose image is nearly another one."""
+    return int(pc.sum(pc.not_equal(samples["near_duplicate_of"], "")).as_py() or 0)
+
+
+def _example(quarantine: pa.Table, reason: str) -> str:
+    row = quarantine.filter(pc.equal(quarantine["reason"], reason)).slice(0, 1).to_pylist()[0]
+    where = row["image"] or row["record_id"] or row["source"]
+    return f"{where}: {row['detail']}" if row["detail"] else str(where)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigures:
+    """A run in numbers.
+
+    Attributes:
+        samples: samples of the pool, one per image and task.
+        images: distinct images of the pool.
+        tasks: tasks of the pool.
+        quarantined: records that did not become (part of) a sample.
+        reference: samples of the reference set.
+        selected: samples that the strategy picked.
+        picked: both.
+        picked_share: of the pool, 0 to 1; NaN for an empty pool.
+        parts: the pool as one bar of `reference`, `selected` and `passed`.
+    """
+
+    samples: int
+    images: int
+    tasks: int
+    quarantined: int
+    reference: int
+    selected: int
+    picked: int
+    picked_share: float
+    parts: tuple[Part, ...]
+
+
+def key_figures(inputs: ReportInputs, tasks: tuple[TaskRow, ...]) -> KeyFigures:
+    """Count."""
+    samples, reference = inputs.samples.num_rows, inputs.reference.num_rows
+    selected = sum(row.selected for row in tasks)
+    picked = reference + selected
+    named = [("reference", reference), ("selected", selected), ("passed", samples - picked)]
+    return KeyFigures(
+        samples=samples,
+        images=int(pc.count_distinct(inputs.samples["image_sha"]).as_py()),
+        tasks=sum(row.samples > 0 for row in tasks),
+        quarantined=inputs.quarantine.num_rows,
+        reference=reference,
+        selected=selected,
+        picked=picked,
+        picked_share=picked / samples if samples else math.nan,
+        parts=stacked(named if reference else named[1:]),
     )

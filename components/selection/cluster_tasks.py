@@ -39,8 +39,6 @@ def cluster_task(
     load_vectors: LoadVectors,
     *,
     images_per_cluster: int,
-    iterations: int,
-    restarts: int,
     seed: int,
 ) -> PoolClusters:
     """Cluster one task by itself (section 4.1 of PreSel).
@@ -50,8 +48,6 @@ def cluster_task(
         members: its rows of SAMPLES, every one of which has a vector.
         load_vectors: image shas to `(n, d)` float32 in their order.
         images_per_cluster: C = max(1, floor(|T| / this)).
-        iterations: Lloyd iterations at most.
-        restarts: seeded starts.
         seed: the task's own seed derives from it and the task's name, so a new task changes no other.
 
     Returns:
@@ -65,8 +61,6 @@ def cluster_task(
         vectors,
         cluster_count(len(vectors), images_per_cluster=images_per_cluster),
         seed=task_seed(seed, task),
-        iterations=iterations,
-        restarts=restarts,
     )
     columns = [*(members[name] for name in CLUSTERS.names[:3]), pa.array(result.labels), pa.array(result.distances)]
     return PoolClusters(pa.table(columns, schema=CLUSTERS), _centroid_rows(task, result))

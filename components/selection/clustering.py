@@ -15,6 +15,7 @@ _LOGGER = logging.getLogger(__name__)
 
 # Lloyd iterations of the final refinement at most: it stops by itself when nothing changes any more.
 ITERATIONS = 100
+RESTARTS = 4  # seeded starts, of which the lowest inertia wins; bench/k_means.py has what more of them would bring
 _FIRST_ITERATIONS = 10  # Lloyd iterations before the first swap
 _SWAPS = 20  # swaps tried per start at most
 _PATIENCE = 5  # swaps without a gain after which a start is given up
@@ -55,7 +56,12 @@ def cluster_count(n: int, *, images_per_cluster: int) -> int:
 
 
 def k_means(
-    vectors: NDArray[np.float32], cluster_count: int, *, seed: int, iterations: int, restarts: int
+    vectors: NDArray[np.float32],
+    cluster_count: int,
+    *,
+    seed: int,
+    iterations: int = ITERATIONS,
+    restarts: int = RESTARTS,
 ) -> ClusterResult:
     """Cluster L2-normalised vectors by k-means.
 

@@ -11,8 +11,8 @@ from components.schemas import SELECTION
 from components.selection.by_task import tasks_of
 from components.selection.cluster_cells import ClusterCells
 from components.selection.cluster_tasks import LoadVectors
+from components.selection.drawn_selection import select_random
 from components.selection.select import SelectionResult, select_samples
-from components.selection.select_random import select_random
 
 # Why a sample was or was not picked (column `reason`).
 IN_REFERENCE_SET = "in the reference set, which is annotated anyway"

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from PIL import Image
 
 from components.compute.progress import Progress, no_progress
@@ -16,7 +15,6 @@ from components.errors import UserError
 from components.pool.images import FORMATS, ImageError, read_image_bytes
 from components.pool.locations import local_path
 from components.pool.samples import InstructedImage
-from components.schemas import TRAINING_SAMPLES
 from components.storage import write_bytes, write_json, write_table
 from components.training_set.formats import llava_record, messages_table, sharegpt_record, training_samples
 
@@ -33,26 +31,6 @@ _SUFFIX_OF_FORMAT = {"JPEG": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}
 
 class ExportError(UserError, ValueError):
     """The export cannot be made as asked; nothing usable was written."""
-
-
-def samples_without_instructions(samples: pa.Table, sample_ids: Sequence[str], *, origin: str) -> pa.Table:
-    """Chosen samples as rows to export before they have instructions, e.g. to have them annotated.
-
-    Args:
-        samples: the pool, columns of `components.schemas.SAMPLES`.
-        sample_ids: the chosen ones.
-        origin: `reference`, `selection`, `random` or `full`.
-
-    Returns:
-        Columns of `components.schemas.TRAINING_SAMPLES` with empty turns, sorted by sample id.
-    """
-    wanted = pa.array(sorted(set(sample_ids)), pa.string())
-    found = samples.filter(pc.is_in(samples["sample_id"], value_set=wanted)).sort_by("sample_id")
-    rows = [
-        {**row, "origin": origin, "copies": 1, "turns": []}
-        for row in found.select(["sample_id", "task", "image_sha", "uri"]).to_pylist()
-    ]
-    return pa.Table.from_pylist(rows, schema=TRAINING_SAMPLES)
 
 
 def export_samples(

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
 from flows.command_line.options import CALLED_FROM
+
+if TYPE_CHECKING:  # commands import what they use themselves, so that `--help` takes no seconds
+    from components.promotion.gate import Verdict
 
 P = ParamSpec("P")
 
@@ -75,12 +78,49 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why it is forced; kept with the version.")] = "",
 ) -> None:
     """Hold a version against the champion on the benchmark, and make it champion if it is better."""
-    from flows.promote import promote_and_show
+    from flows.prepare_workspace import find_workspace
+    from tasks.platform.promotion import promote_version
 
     if force != bool(reason.strip()):
         raise typer.BadParameter("--force and --reason go together: a forced promotion says why")
-    if not promote_and_show(model_version, force_because=reason.strip() or None):
+    parameters = find_workspace(None).parameters()
+    verdict, promoted = promote_version(model_version, parameters, force_because=reason.strip() or None)
+    _show_verdict(verdict)
+    is_champion = promoted or verdict.outcome == "is_champion"
+    done = "is champion now" if promoted else "is champion" if is_champion else "was not promoted"
+    typer.echo(f"version {verdict.version} {done}: {verdict.reason}")
+    if not is_champion:
         raise typer.Exit(1)
+
+
+def _show_verdict(verdict: "Verdict") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from components.promotion.gate import points
+
+    if verdict.average is None:
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("set", style="bold")
+    for heading in (
+        "questions",
+        f"version {verdict.version}",
+        f"champion {verdict.champion}",
+        "difference",
+        "from",
+        "to",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in (*verdict.sets, verdict.average):
+        table.add_row(
+            one.name,
+            f"{one.questions:,}",
+            f"{100 * one.first:.1f}",
+            f"{100 * one.second:.1f}",
+            *(points(value) for value in (one.difference, one.low, one.high)),
+        )
+    Console(highlight=False, soft_wrap=True).print(table)
 
 
 def reproduce(

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from components.errors import UserError
-from flows.command_line.annotate import annotate
-from flows.command_line.batches import batches
 from flows.command_line.deploy import deploy, worker
+from flows.command_line.instructions import annotate, batches
 from flows.command_line.lineage import add_lineage_commands
 from flows.command_line.options import (
     AnnotatePool,
@@ -21,9 +20,9 @@ from flows.command_line.options import (
     RunName,
     Settings,
     Strategy,
+    Traceback,
     seen_from_root,
 )
-from flows.command_line.pipeline import pipeline
 from flows.command_line.results import add_result_commands
 from flows.environment import configure_environment, find_project_root
 
@@ -57,7 +56,7 @@ def run(
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Forget what earlier curations picked (`presel recurate` keeps it).")
     ] = False,
-    traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
+    traceback: Traceback = False,
 ) -> None:
     """Run the pipeline: every stage that is not up to date, then the report and the registered model."""
     from flows.prepare_workspace import chosen_settings, prepare_workspace
@@ -79,7 +78,7 @@ def recurate(
     provider: Provider = None,
     settings: Settings = None,
     name: RunName = None,
-    traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
+    traceback: Traceback = False,
 ) -> None:
     """The pool has changed: keep what was picked and bought, and pick and buy the difference."""
     from flows.prepare_workspace import chosen_settings, prepare_workspace
@@ -120,12 +119,11 @@ def plan(
 ) -> None:
     """Say what a run would do and buy, per task, without doing it."""
     from flows.command_line.show import show_plan
-    from flows.plan import plan_workspace
-    from flows.prepare_workspace import chosen_settings, workspace_to_plan
+    from flows.plan import plan_resolved
+    from flows.prepare_workspace import chosen_settings, resolve_workspace
 
     asked = chosen_settings(settings or (), strategy=strategy, budget=budget, provider=provider)
-    with workspace_to_plan(overlays=seen_from_root(params), settings=asked, name=name) as workspace:
-        show_plan(*plan_workspace(workspace))
+    show_plan(*plan_resolved(resolve_workspace(overlays=seen_from_root(params), settings=asked, name=name)))
 
 
 @app.command()
@@ -140,7 +138,7 @@ def compare(
     settings: Settings = None,
     name: Annotated[str, typer.Option(help="Folder under `runs/` for the table and the page.")] = "compare",
     annotate_pool: AnnotatePool = False,
-    traceback: Annotated[bool, typer.Option(help="Print the traceback of an error here too.")] = False,
+    traceback: Traceback = False,
 ) -> None:
     """Run several strategies over one pool at one budget, and put them side by side."""
     from components.strategies.load import strategies_that
@@ -197,13 +195,28 @@ def ui(
     serve_ui(prefect_port=prefect_port, mlflow_port=mlflow_port)
 
 
+@app.command()
+def pipeline(
+    write: Annotated[bool, typer.Option("--write", help="Write it to dvc.yaml instead of printing it.")] = False,
+) -> None:
+    """Print the pipeline of params.yaml's strategy as dvc.yaml has it; with --write bring dvc.yaml up to date."""
+    from flows.pipeline import pipeline_text
+    from flows.prepare_workspace import update_pipeline
+    from tasks.platform.workspace import Workspace
+
+    place = Workspace(".")
+    if write:
+        update_pipeline(place)
+    else:
+        typer.echo(pipeline_text(place.parameters().strategy), nl=False)
+
+
 add_result_commands(app)
 app.add_typer(annotate, name="annotate")
 app.add_typer(batches, name="batches")
 add_lineage_commands(app)
 app.command()(deploy)
 app.command()(worker)
-app.command()(pipeline)
 
 
 def _curate(

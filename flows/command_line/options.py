@@ -39,6 +39,7 @@ AnnotatePool = Annotated[
     bool,
     typer.Option("--annotate-pool", help="Pay for instructions of the whole pool where the strategy reads them all."),
 ]
+Traceback = Annotated[bool, typer.Option(help="Print the traceback of an error here too.")]
 RunName = Annotated[str | None, typer.Option("--name", help="Folder under `runs/`; default: from the overlays.")]
 ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
 

@@ -1,7 +1,7 @@
 """The commands over what a run made, and one that divides a pool: explain, report, export, hold-out."""
 
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
@@ -61,33 +61,49 @@ def export(
     name: ExistingRun = None,
 ) -> None:
     """Write the training set (reference and selection) for another trainer."""
-    from flows.export import export_from_workspace
+    import pyarrow.compute as pc
+
+    from components.parameters.parameters import ParameterError
+    from components.schemas import TRAINING_SAMPLES
+    from components.storage import read_table
+    from components.training_set.export import export_samples
     from flows.prepare_workspace import find_workspace
 
-    written = export_from_workspace(
-        find_workspace(name),
+    workspace = find_workspace(name)
+    file = workspace.artifact("training_set") / "samples.parquet"
+    if not file.exists():
+        raise ParameterError(f"workspace {workspace.root} has no training set yet; run `presel run` first")
+    table = read_table(file, TRAINING_SAMPLES)
+    if selection_only:
+        table = table.filter(pc.field("origin") == "selection")
+    written = export_samples(
+        table,
         CALLED_FROM / target,
         layout=layout.value,
-        selection_only=selection_only,
-        copy_images=copy_images,
         relative_to=None if relative_to is None else CALLED_FROM / relative_to,
+        copy_images=PurePosixPath("images") if copy_images else None,
         overwrite=overwrite,
     )
     typer.echo(written)
 
 
 def hold_out(
-    pool: Annotated[
-        Path, typer.Argument(help="LLaVA JSON of the pool; records have `id`, `image` and `task`.", exists=True)
-    ],
+    pool: Annotated[Path, typer.Argument(help="LLaVA JSON of the pool.", exists=True)],
     annotations: Annotated[Path, typer.Argument(help="LLaVA JSON with the conversations.", exists=True)],
     target: Annotated[Path, typer.Argument(help="Folder for pool.json and one benchmark set per task.")],
     share: Annotated[float, typer.Option(help="Of the images of every task.", min=0.0, max=0.99)] = 0.2,
     seed: Annotated[int, typer.Option(help="Same seed, same division.")] = 17,
+    task: Annotated[
+        str, typer.Option(help="How a record's task is found, written as `sources.task` in params.yaml.")
+    ] = "{field: task}",
 ) -> None:
     """Hold a share of an annotated pool out of curation, as benchmark sets."""
-    from components.benchmark.hold_out import hold_out_benchmark
+    from components.benchmark.hold_out import hold_out_benchmark, undivided_records
+    from components.parameters.reading import parse_task_rule
 
-    here = CALLED_FROM
-    for task in hold_out_benchmark(here / pool, here / annotations, here / target, share=share, seed=seed):
-        typer.echo(f"{task.task}: {task.held_out:,} held out in {task.file}, {task.kept:,} left in the pool")
+    rule, here = parse_task_rule(task), CALLED_FROM
+    divided = hold_out_benchmark(here / pool, here / annotations, here / target, share=share, seed=seed, rule=rule)
+    for item in undivided_records(here / pool, rule=rule):
+        typer.echo(f"{item.count:,} records stay in the pool undivided, ingest will not use them: {item.reason}")
+    for one in divided:
+        typer.echo(f"{one.task}: {one.held_out:,} held out in {one.file}, {one.kept:,} left in the pool")

@@ -25,6 +25,7 @@ def show_outcome(outcome: CurationOutcome) -> None:
     extra = outcome.controls
     lines = [
         ("pool", f"{outcome.pool:,} images (one per task counted)"),
+        ("records", outcome.records),
         ("picked", f"{reference}{outcome.picked:,} selected (strategy {outcome.strategy})"),
         (
             "instructions",
@@ -46,9 +47,11 @@ def show_outcome(outcome: CurationOutcome) -> None:
         ),
         ("MLflow run", f"{outcome.mlflow_run_id}  (`make ui` opens MLflow and Prefect)"),
     ]
+    if outcome.dropped:
+        lines.insert(4, ("dropped", outcome.dropped))
     if extra.instructions:
         said = f"{extra.instructions:,} more instructions for ${extra.spent_usd:,.2f}, for comparison only"
-        lines.insert(3, ("controls", said))
+        lines.insert(4, ("controls", said))
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")

@@ -2,7 +2,7 @@
 
 from flows.purchase import buy
 from flows.strategies.chosen import Chosen
-from tasks.instruct_pool import instruct_pool
+from tasks.instruct import instruct_pool
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.strategies.coincide.activations import activations

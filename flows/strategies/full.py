@@ -2,10 +2,10 @@
 
 from flows.purchase import buy
 from flows.strategies.chosen import Chosen
-from tasks.instruct_pool import instruct_pool
+from tasks.instruct import instruct_pool
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
-from tasks.strategies.full.full_select import full_select
+from tasks.strategies.full import full_select
 
 
 def choose(run: CurationRun, manifest: Artifact) -> Chosen:

@@ -21,7 +21,7 @@ from tasks.bodies.tables import write_dropped
 from tasks.platform.declaration import Resource
 from tasks.platform.stage import StageContext, StageRefusedError, StageSummary
 
-INSTRUCTION_PARAMETERS = ("instructions", "ingest.pixel_limit")
+INSTRUCTION_PARAMETERS = ("instructions", "sources", "ingest.pixel_limit")
 BUYING_MEMORY = ("purchase.local.batch_size",)
 
 
@@ -108,7 +108,7 @@ def refuse_to_buy(context: StageContext) -> None:
                 missing=len(missing),
                 pool=samples.num_rows,
                 price_usd=sum(estimate.price_usd for estimate in estimates.values()),
-                provider=provider.name,
+                can_write=PROVIDERS[own.provider].writes,
             )
         )
 
@@ -117,7 +117,9 @@ def _provider(context: StageContext, *, spend_at_most_usd: float | None = None) 
     parameters, purchase = context.parameters, context.parameters.purchase
     if spend_at_most_usd is not None:
         purchase = purchase.model_copy(update={"spend_at_most_usd": spend_at_most_usd})
-    return open_provider(parameters.instructions, purchase, pixel_limit=parameters.ingest.pixel_limit)
+    return open_provider(
+        parameters.instructions, purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources
+    )
 
 
 def _refuse_to_spend(context: StageContext, requests: Sequence[InstructionRequest]) -> None:

@@ -1,5 +1,12 @@
 """What the report shows, read from the artifacts of one workspace."""
 
+import hashlib
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
 import pyarrow as pa
 
 from components import schemas
@@ -8,27 +15,42 @@ from components.instructions.ledger.totals import ledger_totals
 from components.instructions.open_provider import PROVIDERS
 from components.instructions.spending.costs import control_costs, paid_costs, purchase_costs
 from components.instructions.spending.estimate import provider_price
-from components.pool.manifest import read_images, read_samples
+from components.lineage.ledger_history import request_histories
+from components.lineage.lock_file import parse_lock
+from components.lineage.trace_samples import TracedSample, group_by_author, trace_samples
+from components.pool.account import account_sentences
+from components.pool.manifest import read_images, read_quarantine, read_records, read_samples
 from components.report.inputs import (
     BenchmarkRun,
     Costs,
     DropCount,
     InstructionTable,
+    Lineage,
     MapCoordinates,
     Purchase,
     ReportInputs,
     TrainingRun,
+    Version,
 )
-from components.report.map import MAP_POINTS, shown_on_map
+from components.report.map import MAP_POINTS, project_to_plane, shown_on_map
 from components.report.report import MODEL_NAMES
 from components.report.strategy_report import StrategyReport, load_strategy_report
 from components.selection.budget import budget_text, parse_budget
-from components.selection.map_2d import project_to_plane
 from components.storage import read_table
 from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles
-from tasks.bodies.report_lineage import report_lineage
+from tasks.platform.journal import run_page
+from tasks.platform.run_files import git_commit
 from tasks.platform.stage import StageContext
+
+LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")
+ARTIFACTS = (
+    ("pool", "data/manifest"),
+    ("selection", "data/selection"),
+    ("training set", "data/training_set"),
+    ("adapter", "data/model"),
+)
+SAMPLES_SHOWN = 200
 
 
 def load_report_inputs(context: StageContext) -> ReportInputs:
@@ -45,11 +67,12 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
         )
         for origin in origins
     )
-    samples = read_samples(context.input("manifest"))
+    manifest = context.input("manifest")
+    samples, quarantine = read_samples(manifest), read_quarantine(manifest)
     selection = files.table("selection/selection.parquet", schemas.SELECTION)
     return ReportInputs(
         samples=samples,
-        quarantine=files.table("manifest/quarantine.parquet", schemas.QUARANTINE),
+        quarantine=quarantine,
         reference=files.table("reference/reference.parquet", schemas.CHOSEN)
         if strategy.has_reference_set
         else schemas.CHOSEN.empty_table(),
@@ -71,6 +94,7 @@ def load_report_inputs(context: StageContext) -> ReportInputs:
         strategy=report,
         evidence=report.evidence(files),
         drops=_drops(context),
+        records=account_sentences(read_records(manifest), quarantine),
         map_coordinates=_map(files, report, selection),
         budget=budget_text(parse_budget(parameters.budget)),
     )
@@ -147,3 +171,61 @@ def _map(files: RunFiles, report: StrategyReport, selection: pa.Table) -> MapCoo
     shown = selection.take(shown_on_map(selection["sample_id"].to_pylist(), MAP_POINTS))
     points = project_to_plane(report.map_vectors(files, shown), seed=files.parameters.seed)
     return MapCoordinates(tuple(shown["sample_id"].to_pylist()), points)
+
+
+def report_lineage(context: StageContext, selection: pa.Table, instructions: Mapping[str, pa.Table]) -> Lineage:
+    """Walk the run's training set back.
+
+    Args:
+        context: of the stage report.
+        selection: columns of `components.schemas.SELECTION`.
+        instructions: columns of `components.schemas.INSTRUCTIONS`, by origin.
+    """
+    from prefect.context import FlowRunContext
+    from prefect.utilities.urls import url_for
+
+    commit = git_commit()
+    lock = context.workspace.lock_file
+    flow_context = FlowRunContext.get()
+    flow_run = flow_context.flow_run if flow_context else None
+    run_id = context.tracker.parent_run_id
+    samples = _traced(context, selection, instructions)
+    return Lineage(
+        created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        git_commit=commit.removesuffix("-dirty"),
+        git_dirty=commit.endswith("-dirty"),
+        dvc_lock_digest=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
+        flow_run_id=str(flow_run.id) if flow_run else "",
+        flow_run_name=flow_run.name if flow_run else "",
+        flow_run_url=(url_for("flow-run", obj_id=flow_run.id) or "") if flow_run else "",
+        mlflow_run_url="" if run_id is None else run_page(run_id),
+        versions=(
+            Version("python", platform.python_version()),
+            *(Version(name, version(name)) for name in LIBRARIES),
+            Version("encoder", context.parameters.encoder.model),
+            Version("vision-language model", context.parameters.vlm.model),
+        ),
+        parameters=Path(context.workspace.parameter_file).read_text(encoding="utf-8"),
+        artifacts=_artifacts(lock),
+        authors=group_by_author(samples),
+        samples=samples[:SAMPLES_SHOWN],
+        all_samples=len(samples),
+    )
+
+
+def _traced(
+    context: StageContext, selection: pa.Table, instructions: Mapping[str, pa.Table]
+) -> tuple[TracedSample, ...]:
+    training_set = read_table(context.input("training_set") / "samples.parquet", schemas.TRAINING_SAMPLES)
+    ids = [one for table in instructions.values() for one in table["request_id"].to_pylist()]
+    with open_ledger(context.parameters.instructions.ledger) as ledger:
+        histories = request_histories(ledger, ids)
+    return trace_samples(training_set, selection, instructions, histories)
+
+
+def _artifacts(lock: Path) -> tuple[Version, ...]:
+    """Versions as dvc.lock has them, which every stage before this one has written."""
+    if not lock.exists():
+        return ()
+    written = {out.path: out.md5 for stage in parse_lock(lock.read_text(encoding="utf-8")) for out in stage.writes}
+    return tuple(Version(name, written[path].removesuffix(".dir")) for name, path in ARTIFACTS if path in written)

@@ -25,7 +25,7 @@ def look_ahead(run: CurationRun, stage: str) -> Outlook:
     """
     parameters, manifest = run.workspace.parameters(), run.workspace.artifact("manifest")
     own, purchase = parameters.instructions, parameters.purchase
-    provider = open_provider(own, purchase, pixel_limit=parameters.ingest.pixel_limit)
+    provider = open_provider(own, purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources)
     buys = find_stage(parameters.strategy, stage).declaration.buys
     assert buys is not None
     requests = requests_for_samples(read_samples(manifest), buys(run.workspace, stage.partition("@")[2]))

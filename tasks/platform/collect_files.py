@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
 from components.lineage.retention import Decision, Item, decide_by_age
-from components.parameters.retention import RetentionParameters
+from components.parameters.parameters import RetentionParameters
 from tasks.platform.benchmark_model import BENCHMARKS
 from tasks.platform.dvc_objects import cache_path, open_repository, with_files
 from tasks.platform.journal_store import leftover_files

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from components.errors import UserError
 from components.lineage.lock_file import earlier_artifacts, parse_lock
 from components.lineage.retention import DatedRun, Item, decide_runs
-from components.parameters.retention import RetentionParameters
+from components.parameters.parameters import RetentionParameters
 from tasks.platform.finished import last_finished
 from tasks.platform.journal_store import count_waiting, waiting_elsewhere
 from tasks.platform.journal_telling import UnknownRunError, mlflow_id

@@ -15,6 +15,7 @@ from tasks.platform.journal_entries import (
     RegisterAdapter,
     SetStatus,
 )
+from tasks.platform.model_versions import CHALLENGER
 from tasks.platform.tag_names import ADAPTER_TAG, MODEL_TAG, PARENT_TAG, RUN_TAG
 from tasks.platform.tracking import experiment_id, server_name, tracking_client
 
@@ -145,7 +146,7 @@ def _register_once(client: "MlflowClient", run_id: str, operation: RegisterAdapt
     version = version_of_adapter(client, operation.model_name, operation.adapter_hash)
     if version is None:
         version = _register(client, run_id, operation)
-    client.set_registered_model_alias(operation.model_name, "challenger", version)
+    client.set_registered_model_alias(operation.model_name, CHALLENGER, version)
     client.set_tag(run_id, MODEL_TAG, f"{operation.model_name}/{version}")
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from components.lineage.lock_file import LineageError
-from components.parameters.parameters import load_parameters
+from components.parameters.reading import load_parameters
 from tasks.platform.tracking import tracking_client
 from tasks.platform.workspace import Workspace
 

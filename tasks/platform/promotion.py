@@ -14,13 +14,12 @@ from prefect import get_run_logger, task
 from components.lineage.lock_file import LineageError, LockedPath
 from components.lineage.objects import FindObject, artifact_file
 from components.parameters.parameters import Parameters
-from components.promotion.comparable import BenchmarkedModel
-from components.promotion.gate import Verdict, judge_challenger
+from components.promotion.gate import BenchmarkedModel, Verdict, judge_challenger
 from components.schemas import METRICS, PREDICTIONS
 from components.storage import read_table
 from tasks.platform.dvc_objects import open_objects
 from tasks.platform.model_versions import CHAMPION, ModelVersion, champion_of, find_version
-from tasks.platform.register import RegisteredVersion
+from tasks.platform.publish import RegisteredVersion
 from tasks.platform.stage import CurationRun
 from tasks.platform.tag_names import BENCHMARK_TAG, DECIDED_AT_TAG, DECIDED_BY_TAG, DECISION_TAG, REPLACED_TAG
 from tasks.platform.tracking import TrackingAwayError, mlflow_errors, tracking_client

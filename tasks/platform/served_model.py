@@ -13,7 +13,7 @@ from components.models.vlm.load import load_vlm
 from components.parameters.parameters import VlmParameters
 
 # What models were tuned with that were registered before there were these parameters.
-_EARLIER = {"max_pixels": None, "template_arguments": {}}
+_EARLIER: dict[str, object] = {"max_pixels": None, "template_arguments": {}}
 PIXEL_LIMIT = 178_956_970  # Pillow's own limit: what is asked of a served model was not checked by ingest
 
 

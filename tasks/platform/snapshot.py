@@ -1,17 +1,22 @@
 """Snapshots of what lies outside the artifacts: they change when a source, model or annotation file may have."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefect import task
+from prefect import get_run_logger, task
 
+from components.instructions.open_provider import PROVIDERS
 from components.parameters.instructions import InstructionParameters
-from components.parameters.parameters import BenchmarkSet, SourceParameters, TaskRule
-from components.pool.snapshot import snapshot_files, snapshot_model
+from components.parameters.parameters import BenchmarkSet, Parameters, SourceParameters, TaskRule
+from components.plan.inputs import describe_annotated, describe_inputs
+from components.pool.manifest import read_samples
+from components.pool.snapshot import canonical, snapshot_files, snapshot_model
 from components.pool.sources import snapshot_sources
 from components.storage import write_text
 from components.strategies.load import load_strategy
-from tasks.platform.earlier import ensure_earlier
+from tasks.platform.finished import ensure_earlier
+from tasks.platform.stage import CurationRun
 from tasks.platform.workspace import Workspace
 
 
@@ -22,12 +27,11 @@ def _images_of(item: BenchmarkSet) -> SourceParameters:
 
 def _snapshot_instructions(parameters: InstructionParameters) -> str:
     """What instructions are made of: the annotation files, or the prompt templates and the local model."""
-    if parameters.provider == "existing":
+    kind = PROVIDERS[parameters.provider]
+    if not kind.writes:
         return snapshot_files([file.path for file in parameters.annotations])
     templates = snapshot_files(sorted(Path(parameters.prompts).glob("*.yaml")))
-    if parameters.provider != "local":
-        return templates
-    return templates + snapshot_model(parameters.model, parameters.revision)
+    return templates + (snapshot_model(parameters.model, parameters.revision) if kind.loads_model else "")
 
 
 @task(name="snapshot_inputs", persist_result=False)
@@ -36,24 +40,55 @@ def snapshot_inputs(workspace: Workspace) -> tuple[str, ...]:
 
     Returns:
         Names of the snapshots that changed.
+
+    Raises:
+        UserError: a benchmark set or annotation file cannot be used.
     """
     ensure_earlier(workspace)
-    snapshots = _snapshots(workspace)
+    snapshots = take_snapshots(workspace.parameters())
+    _check_once(workspace, snapshots)
     changed = changed_inputs(workspace, snapshots)
     for name in changed:
         write_text(snapshot_file(workspace, name), snapshots[name])
     return changed
 
 
-def changed_inputs(workspace: Workspace, snapshots: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def check_annotated(run: CurationRun) -> None:
+    """Make sure, before anything is computed, that a provider that cannot write has instructions of the pool at hand.
+
+    Raises:
+        AnnotationFileError: it has none.
+    """
+    place = run.workspace
+    for sentence in describe_annotated(read_samples(place.artifact("manifest")), place.parameters()):
+        get_run_logger().info(sentence)
+
+
+def _check_once(workspace: Workspace, snapshots: Mapping[str, str]) -> None:
+    """Look at benchmark sets and annotation files, unless an earlier run found these very ones good."""
+    parameters = workspace.parameters()
+    read = {
+        "benchmark": [one.model_dump(mode="json") for one in parameters.benchmark.sets],
+        "instructions": parameters.instructions.model_dump(mode="json", include={"provider", "annotations"}),
+        "pixel_limit": parameters.ingest.pixel_limit,
+        "snapshots": [snapshots["benchmark"], snapshots["instructions"]],
+    }
+    digest = hashlib.sha256(canonical(read).encode()).hexdigest()
+    record = workspace.artifact("inputs") / "checked.txt"
+    if record.exists() and record.read_text(encoding="utf-8") == digest:
+        return
+    for sentence in describe_inputs(parameters):
+        get_run_logger().info(sentence)
+    write_text(record, digest)
+
+
+def changed_inputs(workspace: Workspace, snapshots: Mapping[str, str]) -> tuple[str, ...]:
     """Names of the snapshots that are not as they were when the workspace last ran; nothing is written.
 
     Args:
         workspace: with its parameters.
-        snapshots: name -> what it would be now; None: they are taken.
+        snapshots: name -> what it is now.
     """
-    if snapshots is None:
-        snapshots = _snapshots(workspace)
     files = {name: snapshot_file(workspace, name) for name in snapshots}
     return tuple(
         name for name, file in files.items() if not file.exists() or file.read_text(encoding="utf-8") != snapshots[name]
@@ -65,8 +100,12 @@ def snapshot_file(workspace: Workspace, name: str) -> Path:
     return workspace.artifact("inputs") / f"{name}.json"
 
 
-def _snapshots(workspace: Workspace) -> dict[str, str]:
-    parameters = workspace.parameters()
+def take_snapshots(parameters: Parameters) -> dict[str, str]:
+    """Describe what lies outside the artifacts, by the names of the snapshots.
+
+    Raises:
+        UserError: a source, model or file is not there.
+    """
     vlm, encoder = parameters.vlm, parameters.encoder
     snapshots = {
         "sources": snapshot_sources(parameters.sources),

@@ -1,5 +1,6 @@
 """The MLflow server: who it is, whether it is there, and what its errors mean for a run."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_EXPERIMENT = "presel"
 _ANSWER_SECONDS = 3
+_LONGEST_METRIC_NAME = 250  # characters, MLflow's own limit
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"})
 _AWAY = frozenset(
@@ -81,8 +83,13 @@ def experiment_id(client: "MlflowClient") -> str:
 
 
 def metric_name(name: str) -> str:
-    """MLflow allows fewer characters than a task's name may have."""
-    return re.sub(r"[^\w./: -]", "_", name)
+    """A name that MLflow takes: a task may have characters, a length and a path in its name that it refuses."""
+    allowed = re.sub(r"[^\w./: -]", "_", name)
+    path = "/".join("_" if part in ("", ".", "..") else part for part in allowed.split("/"))
+    if len(path) <= _LONGEST_METRIC_NAME:
+        return path
+    digest = hashlib.sha256(name.encode("utf-8")).hexdigest()[:16]
+    return f"{path[: _LONGEST_METRIC_NAME - len(digest)]}{digest}"
 
 
 def shown_address() -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import UserError
-from components.parameters.parameters import Parameters, load_parameters
+from components.parameters.parameters import Parameters
+from components.parameters.reading import load_parameters
 
 STATE = Path(".presel")
 

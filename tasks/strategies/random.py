@@ -5,7 +5,7 @@ import numpy as np
 from components.pool.manifest import read_samples
 from components.strategies.random.select import select_uniformly
 from tasks.bodies.budget import BUDGET_PARAMETERS, budget_of
-from tasks.bodies.selections import save_selection
+from tasks.bodies.tables import save_selection
 from tasks.platform.stage import StageContext, StageSummary, stage
 from tasks.platform.stage_tables import selection_tables
 

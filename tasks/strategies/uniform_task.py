@@ -3,7 +3,7 @@
 from components.pool.manifest import read_samples
 from components.strategies.uniform_task.select import select_uniform_task
 from tasks.bodies.budget import BUDGET_PARAMETERS, budget_of
-from tasks.bodies.selections import save_selection
+from tasks.bodies.tables import save_selection
 from tasks.platform.stage import StageContext, StageSummary, stage
 from tasks.platform.stage_tables import selection_tables
 

@@ -17,7 +17,7 @@ ALLOWED = {
     "flows/comparison.py": "when the page was written",
     "tasks/platform/promotion.py": "when a decision was made",
     "tasks/report_inputs.py": "when the page was written",
-    "tasks/bodies/report_lineage.py": "when the page was written",
+    "tasks/bodies/report_inputs.py": "when the page was written",
     "tasks/platform/journal.py": "when a number was measured; the order is that of the journal",
 }
 # Ages decide in the garbage collection; it is dry unless told, and what is needed stays at any age.

@@ -15,7 +15,7 @@ from components.schemas import SELECTION, TRAINING_SAMPLES
 from components.storage import read_table
 from flows.curate import curate
 from flows.outcome import CurationOutcome
-from tasks.platform.register import RegisteredVersion
+from tasks.platform.publish import RegisteredVersion
 from tasks.stages import declarations_of
 from tests.flows.finished_project import FirstRun, StagesOfRun, change_parameters, stages_of_run
 

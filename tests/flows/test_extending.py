@@ -100,7 +100,7 @@ from components.pool.manifest import read_samples
 from components.strategies.first_by_name.parameters import FirstByNameParameters
 from components.strategies.first_by_name.select import select_first
 from tasks.bodies.budget import BUDGET_PARAMETERS, budget_of
-from tasks.bodies.selections import save_selection
+from tasks.bodies.tables import save_selection
 from tasks.platform.stage import StageContext, StageSummary, stage
 from tasks.platform.stage_tables import selection_tables
 

@@ -19,11 +19,11 @@ from components.instructions.ledger.totals import ledger_totals
 from components.parameters.parameters import ParameterError
 from components.pool.manifest import read_samples
 from components.recuration.finished import read_finished
-from components.recuration.reference_model import read_decision
 from components.schemas import CHOSEN, CLUSTERED_TASKS, SELECTION
 from components.selection.reference_set import choose_reference_set
 from components.selection.select_pool import KEPT
 from components.storage import read_table
+from components.strategies.presel.reference_model import read_decision
 from flows.curate import curate
 from flows.outcome import CurationOutcome
 from flows.plan import plan_workspace

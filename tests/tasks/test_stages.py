@@ -110,5 +110,5 @@ def test_who_decides_whose_instruction_is_bought_and_how_many_is_held() -> None:
     """These are under tasks/, where a table of code kept by hand forgot them."""
     held = {stage.name: set(code_of(stage.module, "presel", root=CHECKOUT)) for stage in declarations_of("presel")}
     assert "tasks/bodies/budget.py" in held["allocate"]
-    assert {"tasks/instruct_selection.py", "tasks/bodies/buying.py"} <= held["instruct_selection"]
+    assert {"tasks/instruct.py", "tasks/bodies/buying.py"} <= held["instruct_selection"]
     assert "tasks/bodies/buying.py" in held["baseline_instruct"]

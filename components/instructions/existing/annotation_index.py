@@ -1,16 +1,17 @@
 """Where the records of annotation files are, without what they say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import fsspec
 
 from components.errors import UserError
 from components.parameters.instructions import AnnotationFile
-from components.pool.json_array import JsonArrayError, scan_json_array
+from components.pool.json_array import JsonArrayError, decode_value, scan_json_array
 from components.pool.locations import join_root, local_path, open_binary
+from components.pool.record_names import CONVERSATION_FIELDS, NAME_FIELDS, name_record
 
-_INDEXED_KEYS = frozenset({"id", "image", "task", "conversations"})
+_NOTHING = (None, b"null", b"[]", b'""')
 
 
 class AnnotationFileError(UserError, ValueError):
@@ -25,9 +26,10 @@ class AnnotationLocation:
         file: number of the file in the parameters' list.
         offset: of the record, bytes from the start of the file.
         length: bytes.
-        record_id: its `id`.
+        record_id: as `components.pool.record_names` finds it.
         uri: its image, joined with the file's image root; empty when it names none or leaves the root.
-        task: its `task`; None when it has none.
+        fields: of the fields that a source's rule takes the task from, those that it has.
+        is_usable: it names an image, and its conversation is not empty; what is said is not looked at.
     """
 
     file: int
@@ -35,54 +37,95 @@ class AnnotationLocation:
     length: int
     record_id: str
     uri: str
-    task: str | None
+    fields: Mapping[str, object]
+    is_usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationCount:
+    """What one annotation file holds.
+
+    Attributes:
+        path: the file.
+        records: in it.
+        usable: of them, those that name an image and have a conversation.
+    """
+
+    path: str
+    records: int
+    usable: int
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationIndex:
-    """The places of all conversations, by record id, in file order."""
+    """The places of all conversations, by record id, in file order, and what each file holds."""
 
     files: tuple[AnnotationFile, ...]
     locations: dict[str, list[AnnotationLocation]]
+    counts: tuple[AnnotationCount, ...]
 
 
-def index_annotations(files: Sequence[AnnotationFile]) -> AnnotationIndex:
+def index_annotations(files: Sequence[AnnotationFile], *, task_fields: Collection[str] = ()) -> AnnotationIndex:
     """Pass over annotation files once; conversations are skipped unread.
 
     Args:
         files: LLaVA JSON files, local or fsspec URLs.
+        task_fields: fields that a source's rule takes the task from.
 
     Returns:
-        The index; records without `conversations` are not annotations and not in it.
+        The index; records without a conversation are not annotations and not in it.
 
     Raises:
-        AnnotationFileError: a file is missing or is not a JSON array of objects.
+        AnnotationFileError: a file is missing, cannot be read, or is not a JSON array of objects.
     """
     locations: dict[str, list[AnnotationLocation]] = {}
+    counts = []
     for number, file in enumerate(files):
+        records = usable = 0
         try:
             with open_binary(file.path) as stream:
-                for record in scan_json_array(stream.read, wanted=_INDEXED_KEYS):
-                    if not record.raw.startswith(b"{"):
-                        raise JsonArrayError(
-                            f"is not a list of records: at byte {record.offset} is {record.raw[:20]!r}"
-                        )
-                    if "conversations" not in record.fields or not record.fields.get("id"):
-                        continue
-                    location = AnnotationLocation(
-                        file=number,
-                        offset=record.offset,
-                        length=len(record.raw),
-                        record_id=record.fields["id"],
-                        uri=_image_uri(file.image_root, record.fields.get("image", "")),
-                        task=record.fields.get("task"),
-                    )
-                    locations.setdefault(location.record_id, []).append(location)
+                for location in _records(stream.read, number, file, frozenset(task_fields)):
+                    records += 1
+                    if location is not None:
+                        usable += location.is_usable
+                        locations.setdefault(location.record_id, []).append(location)
         except FileNotFoundError:
             raise AnnotationFileError(f"no annotation file {file.path!r} (params: instructions.annotations)") from None
         except JsonArrayError as error:
             raise AnnotationFileError(f"annotation file {file.path!r} {error}") from None
-    return AnnotationIndex(tuple(files), locations)
+        except (OSError, ValueError, ImportError) as error:
+            raise AnnotationFileError(f"annotation file {file.path!r} cannot be read: {error}") from None
+        counts.append(AnnotationCount(file.path, records, usable))
+    return AnnotationIndex(tuple(files), locations, tuple(counts))
+
+
+def _records(
+    read: Callable[[int], bytes], number: int, file: AnnotationFile, task_fields: frozenset[str]
+) -> Iterator[AnnotationLocation | None]:
+    """The file's records, None for those that are no annotation."""
+    wanted = {*NAME_FIELDS, *CONVERSATION_FIELDS, *task_fields}
+    for count, record in enumerate(scan_json_array(read, wanted=wanted), start=1):
+        if not record.raw.startswith(b"{"):
+            raise JsonArrayError(f"is not a list of records: at byte {record.offset} is {record.raw[:20]!r}")
+        # Everything but what is said: an annotation of an image that was not chosen is not read.
+        fields = {
+            key: decode_value(raw, f"record {count}, field {key!r}")
+            for key, raw in record.fields.items()
+            if key not in CONVERSATION_FIELDS
+        }
+        names = name_record(fields, count)
+        if record.fields.keys().isdisjoint(CONVERSATION_FIELDS):
+            yield None
+            continue
+        yield AnnotationLocation(
+            file=number,
+            offset=record.offset,
+            length=len(record.raw),
+            record_id=names.record_id,
+            uri=_image_uri(file.image_root, names.image),
+            fields={key: fields[key] for key in task_fields if key in fields},
+            is_usable=not names.fault and any(record.fields.get(key) not in _NOTHING for key in CONVERSATION_FIELDS),
+        )
 
 
 def read_annotations(index: AnnotationIndex, locations: Sequence[AnnotationLocation]) -> list[bytes]:

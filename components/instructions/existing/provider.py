@@ -6,21 +6,28 @@ are read, by their byte ranges, so an annotation of any other image has no influ
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Sequence
 
 from components.instructions.existing.annotation_index import (
+    AnnotationCount,
     AnnotationIndex,
     AnnotationLocation,
     index_annotations,
     read_annotations,
 )
 from components.instructions.provider import Answer, Failure, PurchaseBook, Send
-from components.instructions.replies.conversation import ConversationError, parse_conversation
+from components.instructions.replies.conversation import ConversationError, parse_conversation, record_messages
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
 from components.parameters.instructions import AnnotationFile
+from components.parameters.parameters import SourceParameters, TaskRule
 from components.pool.images import ImageError, read_image_bytes
 from components.pool.samples import Turn
+from components.pool.sources import task_field_of_files
+from components.pool.task_rule import NoTaskError, derive_task
+
+_LOG = logging.getLogger(__name__)
 
 # Reading costs nothing and can be repeated, so many answers share one durable write.
 _GROUP = 256
@@ -30,14 +37,25 @@ class ExistingInstructions:
     """Reads the annotations of chosen samples; see `components.instructions.provider.InstructionProvider`.
 
     A record answers for a sample when its id is among the sample's record ids, its image is the sample's
-    image (the same path, or a file with the same bytes), and its task, if it names one, is the sample's.
-    Several records of a sample are joined in file order; a record that is there twice counts once.
+    image (the same path, or a file with the same bytes), and its task is the sample's. Id and image are found as
+    ingest finds them. The task is compared where the rule of the sample's source takes it from a field that the
+    record has: the other rules look at the image, which is the same.
+    Several records of a sample are joined in file order; a record that is there twice counts once, one without a
+    usable conversation is left out and noted.
     """
 
     name = "existing"
 
-    def __init__(self, files: Sequence[AnnotationFile], *, price_per_instruction_usd: float) -> None:
+    def __init__(
+        self,
+        files: Sequence[AnnotationFile],
+        sources: Sequence[SourceParameters],
+        *,
+        price_per_instruction_usd: float,
+    ) -> None:
         self._files = tuple(files)
+        self._sources = tuple(sources)
+        self._task_field: dict[str, str] = {}
         self._price = price_per_instruction_usd
         self._index: AnnotationIndex | None = None
         self._image_shas: dict[str, str | None] = {}
@@ -58,6 +76,10 @@ class ExistingInstructions:
         """Whether the files have a record of the sample; whether its conversation is usable shows when it is read."""
         return [bool(self._locate(request)) for request in requests]
 
+    def counts(self) -> tuple[AnnotationCount, ...]:
+        """What each annotation file holds."""
+        return self._annotations().counts
+
     def ask(self, requests: Sequence[IdentifiedRequest], *, book: PurchaseBook) -> None:
         """Read and parse the annotations of the requested samples.
 
@@ -70,12 +92,14 @@ class ExistingInstructions:
             began = time.monotonic()
             found = self._read([identified.request for identified in group])
             seconds = time.monotonic() - began
-            book.settle(
-                [
-                    self._outcome(identified, locations, records, seconds)
-                    for identified, (locations, records) in zip(group, found, strict=True)
-                ]
-            )
+            outcomes = [
+                self._outcome(identified, locations, records, seconds)
+                for identified, (locations, records) in zip(group, found, strict=True)
+            ]
+            book.settle(outcomes)
+            noted = [one.note for one in outcomes if isinstance(one, Answer) and one.note]
+            if noted:
+                _LOG.warning("%d instructions come without some of their records; %s", len(noted), noted[0])
 
     def _outcome(
         self,
@@ -85,10 +109,11 @@ class ExistingInstructions:
         seconds: float,
     ) -> Answer | Failure:
         if not locations:
-            reason, detail = self._why_missing(identified.request)
+            reason, detail = self.why_missing(identified.request)
             return Failure(identified.request_id, reason, detail, latency_seconds=seconds)
         raw_text = b"\n".join(records).decode("utf-8", errors="replace")
         turns: list[Turn] = []
+        broken: list[tuple[str, str]] = []
         read: set[str] = set()
         for location, record in zip(locations, records, strict=True):
             content = _content(record)
@@ -99,7 +124,9 @@ class ExistingInstructions:
                 turns += parse_conversation(record)
             except ConversationError as error:
                 where = f"record {location.record_id!r} of {self._files[location.file].path}: {error.detail}"
-                return Failure(identified.request_id, error.reason, where, raw_text=raw_text, latency_seconds=seconds)
+                broken.append((error.reason, where))
+        if not turns:
+            return Failure(identified.request_id, *broken[0], raw_text=raw_text, latency_seconds=seconds)
         return Answer(
             request_id=identified.request_id,
             turns=tuple(turns),
@@ -107,6 +134,7 @@ class ExistingInstructions:
             raw_text=raw_text,
             price_usd=self._price,
             latency_seconds=seconds,
+            note="; ".join(f"left out: {reason}: {where}" for reason, where in broken),
         )
 
     def _read(self, requests: Sequence[InstructionRequest]) -> list[tuple[list[AnnotationLocation], list[bytes]]]:
@@ -116,7 +144,8 @@ class ExistingInstructions:
 
     def _annotations(self) -> AnnotationIndex:
         if self._index is None:
-            self._index = index_annotations(self._files)
+            self._task_field = task_field_of_files(self._sources)
+            self._index = index_annotations(self._files, task_fields=frozenset(self._task_field.values()))
         return self._index
 
     def _named(self, request: InstructionRequest) -> list[AnnotationLocation]:
@@ -128,10 +157,20 @@ class ExistingInstructions:
             (
                 place
                 for place in self._named(request)
-                if place.task in (None, request.task) and self._shows_image(place, request)
+                if self._task(place, request) in (None, request.task) and self._shows_image(place, request)
             ),
             key=lambda place: (place.file, place.offset),
         )
+
+    def _task(self, place: AnnotationLocation, request: InstructionRequest) -> str | None:
+        """The record's task by the rule of the sample's source; None where that does not depend on the record."""
+        field = self._task_field.get(request.source)
+        if field is None or place.fields.get(field) is None:
+            return None
+        try:
+            return derive_task(TaskRule(field=field), fields=place.fields, path="")
+        except NoTaskError as error:
+            return str(error)
 
     def _shows_image(self, place: AnnotationLocation, request: InstructionRequest) -> bool:
         if place.uri == request.uri:
@@ -144,7 +183,8 @@ class ExistingInstructions:
                 self._image_shas[place.uri] = None
         return self._image_shas.get(place.uri) == request.image_sha
 
-    def _why_missing(self, request: InstructionRequest) -> tuple[str, str]:
+    def why_missing(self, request: InstructionRequest) -> tuple[str, str]:
+        """Reason and detail of a sample that no record answers for."""
         named = self._named(request)
         ids = ", ".join(repr(name) for name in request.record_ids[:3])
         if not named:
@@ -159,18 +199,33 @@ class ExistingInstructions:
                 f"the annotation of {ids} is of {named[0].uri!r}, the sample's image is {request.uri!r}; "
                 "check image_root of the annotation file"
             )
-        return "other_task", f"the annotation of {ids} says task {pictured[0].task!r}, not {request.task!r}"
+        return "other_task", (
+            f"the annotation of {ids} says {self._task_field[request.source]} {self._task(pictured[0], request)!r}, "
+            f"not {request.task!r}"
+        )
 
 
 def _specification(records: Sequence[bytes]) -> RequestSpecification:
-    digest = hashlib.sha256("\n".join(_content(record) for record in records).encode("utf-8")).hexdigest()
+    # Of what is usable: a record that could not be read and now can makes another instruction of the same files.
+    contents = [_content(record) for record in records if _is_usable(record)] or [
+        _content(record) for record in records
+    ]
+    digest = hashlib.sha256("\n".join(contents).encode("utf-8")).hexdigest()
     return RequestSpecification(model=f"annotation sha256:{digest}" if records else "no annotation")
+
+
+def _is_usable(record: bytes) -> bool:
+    try:
+        parse_conversation(record)
+    except ConversationError:
+        return False
+    return True
 
 
 def _content(record: bytes) -> str:
     """The conversation in one fixed notation, or the bytes as they are when they are not JSON."""
     try:
         value = json.loads(record)
-    except ValueError:
+    except (ValueError, RecursionError):
         return record.hex()
-    return json.dumps(value.get("conversations"), sort_keys=True, separators=(",", ":"))
+    return json.dumps(record_messages(value), sort_keys=True, separators=(",", ":"))

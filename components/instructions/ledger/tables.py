@@ -198,7 +198,7 @@ def attempt_outcome(outcome: Outcome, number: int, now: str) -> dict[str, object
     """The parameters of `COMPLETE_ATTEMPT`."""
     match outcome:
         case Answer():
-            name, error = "answered", None
+            name, error = "answered", outcome.note or None
         case Failure(reason=reason, detail=detail):
             name, error = "failed", f"{reason}: {detail}"
         case _:

@@ -1,17 +1,19 @@
 """Provider `local`: instructions written on this machine by a transformers model, a group of images at a time."""
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from components.errors import UserError
 from components.instructions.chat import chat_specification, prompt_of
-from components.instructions.local.pinned_model import pinned_model
 from components.instructions.provider import OpenBatch, PurchaseBook
 from components.instructions.purchase_errors import PurchaseStoppedError
 from components.instructions.purchase_loop import PurchaseLoop, PurchaseTerms
@@ -21,9 +23,12 @@ from components.instructions.sender import GroupResult, PreparedRequest
 from components.instructions.sent_image import decode_sent_image, sent_size
 from components.instructions.spending.prices import find_price
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
+from components.pool.snapshot import snapshot_model
 
 if TYPE_CHECKING:
     from components.instructions.local.writer import LocalWriter
+
+_DIGEST_CHARACTERS = 16
 
 
 class NothingUsableError(PurchaseStoppedError):
@@ -166,3 +171,32 @@ class LocalProvider:
 def _characters(identified: IdentifiedRequest) -> int:
     _, prompt = prompt_of(identified)
     return len(prompt.system) + len(prompt.user)
+
+
+class UnpinnedModelError(UserError, ValueError):
+    """Nothing says which version of a model would write."""
+
+
+def pinned_model(model: str, revision: str | None) -> str:
+    """Name a model so that two that may write differently have different names.
+
+    Args:
+        model: folder or Hugging Face id.
+        revision: git revision of a Hub model; a folder has none.
+
+    Returns:
+        `FOLDER@sha256:DIGEST` of all files in the folder, or `ID@REVISION`.
+
+    Raises:
+        UnpinnedModelError: it is no folder here, and there is no revision.
+    """
+    if Path(model).is_dir():
+        digest = hashlib.sha256(snapshot_model(model, None).encode("utf-8")).hexdigest()
+        return f"{model}@sha256:{digest[:_DIGEST_CHARACTERS]}"
+    if revision is None:
+        raise UnpinnedModelError(
+            f"instructions.model {model!r} is no folder here; correct the path, or, for a Hugging Face id, set "
+            "instructions.revision to the git revision (a commit hash) to use, without which the model may change "
+            "between runs"
+        )
+    return f"{model}@{revision}"

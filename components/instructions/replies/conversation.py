@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from components.pool.record_names import CONVERSATION_FIELDS
 from components.pool.samples import Turn
 
 IMAGE_PLACEHOLDER = "<image>"
@@ -26,10 +27,11 @@ class ConversationError(ValueError):
 
 
 def parse_conversation(raw: bytes) -> tuple[Turn, ...]:
-    """Read the turns of one LLaVA record.
+    """Read the turns of one record.
 
     Args:
-        raw: the record's JSON, `{"id": ..., "conversations": [{"from": ..., "value": ...}, ...]}`.
+        raw: the record's JSON, `{"id": ..., "conversations": [{"from": ..., "value": ...}, ...]}`, or with `messages`
+            of `role` and `content`.
 
     Returns:
         At least one turn; questions without the image placeholder, both texts without outer blanks.
@@ -40,14 +42,25 @@ def parse_conversation(raw: bytes) -> tuple[Turn, ...]:
     """
     try:
         record = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConversationError("malformed_json", str(error)) from None
     return conversation_turns(record)
 
 
+def record_messages(record: object) -> object:
+    """What is said in a record: `conversations`, else `messages`, without what the system says; None: nothing."""
+    if not isinstance(record, Mapping):
+        return None
+    messages = next((record[key] for key in CONVERSATION_FIELDS if record.get(key)), None)
+    if not isinstance(messages, list):
+        return messages
+    # It is said to the model, not by the annotator; the model that is tuned has a system message of its own.
+    return [one for one in messages if not (isinstance(one, Mapping) and _speaker(one) == "system")]
+
+
 def conversation_turns(record: object) -> tuple[Turn, ...]:
     """Check the conversation of a record that is parsed already; see `parse_conversation`."""
-    messages = record.get("conversations") if isinstance(record, Mapping) else None
+    messages = record_messages(record)
     if not isinstance(messages, list) or not messages:
         raise ConversationError("no_conversation", "the record has no list 'conversations', or an empty one")
     texts = [_text(message, number) for number, message in enumerate(messages)]
@@ -65,15 +78,38 @@ def conversation_turns(record: object) -> tuple[Turn, ...]:
     return turns
 
 
+def _speaker(message: Mapping[str, object]) -> object:
+    return message.get("from", message.get("role"))
+
+
 def _text(message: object, number: int) -> str:
     if not isinstance(message, Mapping):
         raise ConversationError("not_text", f"message {number} is {type(message).__name__}, not an object")
-    speaker, value = message.get("from"), message.get("value")
+    speaker, value = _speaker(message), message.get("value", message.get("content"))
     expected = _MODEL if number % 2 else _HUMAN
     if speaker not in expected:
         raise ConversationError(
             "turn_order", f"message {number} is from {speaker!r}, expected {' or '.join(sorted(expected))}"
         )
+    if isinstance(value, list):
+        value = _joined_parts(value, number)
     if not isinstance(value, str):
         raise ConversationError("not_text", f"the value of message {number} is {type(value).__name__}, not text")
     return value
+
+
+def _joined_parts(parts: list[object], number: int) -> str:
+    """The texts of a message in parts; the place of an image is no text."""
+    texts = []
+    for part in parts:
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        text = part.get("text") if isinstance(part, Mapping) and kind == "text" else None
+        if isinstance(text, str):
+            texts.append(text)
+        elif kind not in ("image", "image_url"):
+            raise ConversationError(
+                "not_text", f"a part of message {number} is neither text nor an image: {part!r:.80}"
+            )
+        elif number % 2:
+            raise ConversationError("image_in_response", f"the response in message {number} contains an image")
+    return "\n".join(texts)

@@ -16,8 +16,6 @@ from components.instructions.spending.estimate import Estimate, estimate_request
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.text import aligned_rows, dollars
 
-# Providers that spend money by themselves. Existing instructions were paid for before, and people are asked by a
-# command of its own.
 # A suggested amount leaves a fifth for responses that have to be repaired.
 _FOR_REPAIRS = 1.2
 

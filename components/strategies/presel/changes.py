@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 from components import schemas
 from components.pool.manifest import read_samples
 from components.recuration.pool_changes import PoolChanges, pool_changes
-from components.recuration.reference_model import RetuneDecision, read_decision
 from components.report.geometry import Part, stacked
 from components.report.inputs import InstructionTable, ReportInputs
 from components.report.strategy_report import Section
 from components.report.task_rows import TaskRow, selected_rows
+from components.strategies.presel.reference_model import RetuneDecision, read_decision
 from components.strategies.run_files import RunFiles
 
 TEMPLATE = Path(__file__).with_name("changes.html")

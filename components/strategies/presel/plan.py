@@ -13,8 +13,8 @@ from components.schemas import CLUSTERS, IMPORTANCE
 from components.selection.allocation import TaskAllocation, allocate
 from components.selection.budget import images_to_select
 from components.selection.cluster_cells import count_cluster_cells
+from components.selection.drawn_selection import select_random
 from components.selection.reference_set import choose_reference_set
-from components.selection.select_random import select_random
 from components.strategies.control_size import control_size
 from components.text import aligned_rows, dollars
 

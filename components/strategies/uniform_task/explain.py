@@ -1,11 +1,5 @@
-"""Why a sample was or was not drawn from its task."""
+"""Why a sample was or was not drawn from its task: by its chance."""
 
-from components.explain.drawn import explain_drawn
-from components.explain.explanation import Explanation
-from components.explain.find_sample import PoolSample
-from components.strategies.run_files import RunFiles
+from components.explain.selected import explain_drawn as explain
 
-
-def explain(sample: PoolSample, run: RunFiles) -> Explanation:
-    """Its chance."""
-    return explain_drawn(sample, run)
+__all__ = ("explain",)

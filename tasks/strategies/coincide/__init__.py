@@ -1,6 +1,6 @@
 """The stages of COINCIDE."""
 
-from tasks.instruct_pool import instruct_pool
+from tasks.instruct import instruct_pool
 from tasks.strategies.coincide.activations import activations
 from tasks.strategies.coincide.coincide_select import coincide_select
 from tasks.strategies.coincide.concept_shares import concept_shares

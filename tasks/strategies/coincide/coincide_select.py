@@ -5,7 +5,7 @@ from components.schemas import CONCEPT_SHARES, CONCEPTS
 from components.storage import read_table
 from components.strategies.coincide.parameters import CoincideParameters
 from components.strategies.coincide.select import select_by_concept
-from tasks.bodies.selections import save_selection
+from tasks.bodies.tables import save_selection
 from tasks.platform.stage import StageContext, StageSummary, stage
 from tasks.platform.stage_tables import selection_tables
 

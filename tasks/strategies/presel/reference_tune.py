@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from components.recuration.reference_model import (
+from components.schemas import TUNED_ON
+from components.storage import copy_tree, fresh_directory
+from components.strategies.presel.reference_model import (
     RetuneDecision,
     TunedModel,
     decide_retune,
@@ -10,8 +12,6 @@ from components.recuration.reference_model import (
     tuned_model,
     write_tuned_model,
 )
-from components.schemas import TUNED_ON
-from components.storage import copy_tree, fresh_directory
 from tasks.bodies.tuning import TUNING_MEMORY, TUNING_PARAMETERS, instructed_samples, tune_samples
 from tasks.platform.stage import StageContext, StageSummary, stage
 from tasks.platform.stage_tables import training_tables

@@ -7,10 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.pool.manifest import read_samples
-from components.recuration.extended_scores import join_scores, scores_that_hold
-from components.recuration.reference_model import read_decision
 from components.schemas import IMPORTANCE, INSTRUCTIONS, SCORES
 from components.storage import fresh_directory, read_table, write_table
+from components.strategies.presel.reference_model import join_scores, read_decision, scores_that_hold
 from components.strategies.presel.task_importance import task_importance
 from components.training_set.assemble import assemble_training_set
 from components.training_set.formats import training_samples

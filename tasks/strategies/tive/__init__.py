@@ -1,6 +1,6 @@
 """The stages of TIVE."""
 
-from tasks.instruct_pool import instruct_pool
+from tasks.instruct import instruct_pool
 from tasks.strategies.tive.gradients import gradients
 from tasks.strategies.tive.influence import influence
 from tasks.strategies.tive.tive_select import tive_select

@@ -3,7 +3,7 @@
 from components.schemas import DIFFICULTY, INFLUENCE
 from components.storage import read_table
 from components.strategies.tive.select import select_by_influence
-from tasks.bodies.selections import save_selection
+from tasks.bodies.tables import save_selection
 from tasks.platform.stage import StageContext, StageSummary, stage
 from tasks.platform.stage_tables import selection_tables
 

@@ -1,5 +1,6 @@
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,12 @@ def test_a_prompt_that_does_not_fit_the_context_is_left_out_and_counted(vlm, wri
     assert result.predictions["record_id"].to_pylist() == ["red"]
     (dropped,) = result.dropped
     assert (dropped.sample_id, dropped.reason) == ("set/blue", "prompt_exceeds_context")
+
+
+def test_an_image_that_does_not_fit_is_not_called_a_long_prompt(vlm, write_set):
+    result = run(replace(vlm, context_length=5), write_set([record("red", "Hue?", "red")]))
+    (dropped,) = result.dropped
+    assert (dropped.sample_id, dropped.reason) == ("set/red", "image_exceeds_context")
 
 
 def test_judging_keeps_the_score_of_every_answer(write_set):

@@ -6,9 +6,8 @@ from components.benchmark.evaluate import judge_set
 from components.benchmark.judged import Judged
 from components.benchmark.metrics import METRICS
 from components.benchmark.sets import load_benchmark_set
-from components.parameters.promotion import PromotionParameters
-from components.promotion.comparable import BenchmarkedModel
-from components.promotion.gate import judge_challenger
+from components.parameters.parameters import PromotionParameters
+from components.promotion.gate import BenchmarkedModel, judge_challenger
 from components.report.benchmark import differences
 from components.report.inputs import BenchmarkRun
 from tests.components.benchmark.conftest import record

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.benchmark.hold_out import HoldOutError, hold_out_benchmark
+from components.benchmark.hold_out import HoldOutError, hold_out_benchmark, undivided_records
+from components.parameters.parameters import TaskRule
 
 
 def write_pool(root: Path, images_per_task: dict[str, int]) -> tuple[Path, Path]:
@@ -63,7 +64,7 @@ def test_a_record_without_conversation_is_named(tmp_path: Path) -> None:
 def test_a_record_without_task_is_named(tmp_path: Path) -> None:
     pool, annotations = write_pool(tmp_path, {"a": 2})
     pool.write_text('[{"id": "1", "image": "x.png"}]', encoding="utf-8")
-    with pytest.raises(HoldOutError, match="record 0 has no task"):
+    with pytest.raises(HoldOutError, match=r"none of its 1 records .* record 1: no field 'task'"):
         hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
 
 
@@ -119,12 +120,10 @@ def test_tasks_whose_files_collide_are_named(tmp_path: Path, tasks: tuple[str, .
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'[{"id": ', "is not JSON: Expecting value"),
-        (b"\xff", "is not JSON: 'utf-8' codec"),
-        (b"{}", "must be a JSON list of records, is a dict"),
-        (b"[1]", "record 0 must be an object, is a int"),
-        (b'[{"id": "1", "image": null, "task": "a"}]', "image of record 0 must be a text, is None"),
-        (b'[{"id": [], "image": "x.png", "task": "a"}]', "id of record 0 must be a text or a number"),
+        (b'[{"id": ', "ends early"),
+        (b'["\xff"]', "is not JSON: record 1, at byte 1: 'utf-8' codec"),
+        (b"[1,]", "a comma before the closing ]"),
+        (b"{}", "is not a JSON array"),
     ],
 )
 def test_a_malformed_file_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -132,6 +131,44 @@ def test_a_malformed_file_is_named(tmp_path: Path, name: str, content: bytes, me
     (tmp_path / name).write_bytes(content)
     with pytest.raises(HoldOutError, match=f"{name}.*{message}"):
         hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
+
+
+TALK = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "That."}]
+
+
+def test_records_that_ingest_would_not_use_stay_in_the_pool_and_are_counted(tmp_path: Path) -> None:
+    pool, annotations = write_pool(tmp_path, {"a": 4})
+    odd = [
+        {"id": "t", "conversations": TALK},
+        {"id": "n", "image": "x.png"},
+        5,
+        {"id": ["y"], "image": "x.png", "task": "a"},
+    ]
+    pool.write_text(json.dumps([odd[0], *json.loads(pool.read_text()), *odd[1:]]), encoding="utf-8")
+    (task,) = hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
+    assert [(item.reason, item.count) for item in undivided_records(pool)] == [("invalid_record", 3), ("text_only", 1)]
+    left = json.loads((tmp_path / "out/pool.json").read_text(encoding="utf-8"))
+    assert all(record in left for record in odd)
+    assert len(left) == task.kept + 4
+
+
+def test_ids_images_and_tasks_are_found_by_the_rule_of_ingest(tmp_path: Path) -> None:
+    records = [{"images": [f"{task}/{number}.png"]} for task in "ab" for number in range(4)]
+    (tmp_path / "pool.json").write_text(json.dumps(records))
+    said = [{"image": record["images"][0], "messages": TALK} for record in records]
+    (tmp_path / "said.json").write_text(json.dumps(said))
+    rule = TaskRule(prefix=True)
+    divided = hold_out_benchmark(
+        tmp_path / "pool.json", tmp_path / "said.json", tmp_path / "out", share=0.5, seed=1, rule=rule
+    )
+    assert [(task.task, task.held_out, task.kept) for task in divided] == [("a", 2, 2), ("b", 2, 2)]
+
+
+def test_a_task_with_a_long_name_has_a_file(tmp_path: Path) -> None:
+    long = {"very long " * 40: 2, "very long " * 41: 2, "ö" * 300: 2}
+    divided = hold_out_benchmark(*write_pool(tmp_path, long), tmp_path / "out", share=0.5, seed=1)
+    assert len({task.file for task in divided}) == 3
+    assert all(task.file.exists() for task in divided)
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:

@@ -5,14 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.benchmark.judged import set_score
-from components.benchmark.metrics import METRICS, judge_answers
-from components.benchmark.metrics_number import read_number, relaxed_accuracy
-from components.benchmark.metrics_text import (
+from components.benchmark.metrics import (
+    METRICS,
+    exact_match,
+    judge_answers,
+    levenshtein_distance,
+    read_number,
+    read_yes_no,
+    relaxed_accuracy,
+    rouge_l,
+)
+from components.benchmark.metrics import (
     average_normalised_levenshtein_similarity as anls,
 )
-from components.benchmark.metrics_text import exact_match, levenshtein_distance, rouge_l
 from components.benchmark.metrics_vqa import normalise_vqa_answer, vqa_accuracy
-from components.benchmark.metrics_yes_no import read_yes_no
 from components.parameters.parameters import BenchmarkSet
 
 WORDS = st.text(alphabet="ab 1.", max_size=6)

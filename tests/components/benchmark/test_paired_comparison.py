@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.benchmark.paired_answers import PairedAnswers
-from components.benchmark.paired_comparison import paired_bootstrap
+from components.benchmark.paired_comparison import PairedAnswers, paired_bootstrap
 
 
 def scores(name: str, challenger: list[float], champion: list[float]) -> PairedAnswers:

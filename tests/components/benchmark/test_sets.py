@@ -55,7 +55,7 @@ def test_a_record_that_cannot_be_asked_is_left_out_and_counted(write_set, bad, r
     assert len(loaded.questions) == 1
     (dropped,) = loaded.dropped
     assert dropped.reason == reason
-    assert dropped.sample_id == ("set/#1" if bad == "text" else "set/x")
+    assert dropped.sample_id == ("set/#2" if bad == "text" else "set/x")
 
 
 def test_an_image_above_the_pixel_limit_is_left_out(write_set):
@@ -63,7 +63,9 @@ def test_an_image_above_the_pixel_limit_is_left_out(write_set):
         load_benchmark_set(write_set([record("red", "q", "r")]), pixel_limit=100)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{}", "not a list"), ("[", "not JSON"), (None, "not there")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{}", "not a JSON array"), ("[", "ends early"), ("[1,]", "a comma"), (None, "not there")]
+)
 def test_a_file_that_cannot_be_used(tmp_path, text, message):
     path = tmp_path / "set.json"
     if text is not None:
@@ -76,3 +78,19 @@ def test_a_file_that_cannot_be_used(tmp_path, text, message):
 def test_a_metric_that_does_not_fit_the_references_is_refused(write_set):
     with pytest.raises(BenchmarkSetError, match=r"record 'red': metric yes_no_f1 does not fit"):
         load_benchmark_set(write_set([record("red", "q", "crimson")], metric="yes_no_f1"), pixel_limit=PIXELS)
+
+
+def test_ids_and_images_are_found_by_the_rule_of_ingest(write_set):
+    plain = record("red", "q", "r")
+    nameless = {key: value for key, value in plain.items() if key != "id"}
+    listed = {**nameless, "id": 7.0, "image": None, "images": ["green.png"]}
+    loaded = load_benchmark_set(write_set([nameless, listed]), pixel_limit=PIXELS)
+    assert [one.record_id for one in loaded.questions] == ["red.png", "7"]
+
+
+def test_links_may_lead_to_further_roots(write_set, tmp_path):
+    linked = record("x", "q", "r", image="link.png")
+    refused = load_benchmark_set(write_set([record("red", "q", "r"), linked]), pixel_limit=PIXELS)
+    assert "list its folder in benchmark.sets.further_roots" in refused.dropped[0].detail
+    allowed = write_set([linked]).model_copy(update={"further_roots": (str(tmp_path),)})
+    assert len(load_benchmark_set(allowed, pixel_limit=PIXELS).questions) == 1

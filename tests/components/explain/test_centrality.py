@@ -4,7 +4,7 @@ import pyarrow.compute as pc
 import pytest
 
 from components.explain import centrality
-from components.explain.explain import explain_sample
+from components.explain.explanation import explain_sample
 from components.explain.find_sample import UnknownSampleError
 from components.parameters.parameters import ParameterError
 from components.schemas import ALLOCATION, DROPPED, IMPORTANCE, QUARANTINE, SAMPLES, SELECTION

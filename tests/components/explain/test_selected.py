@@ -1,6 +1,6 @@
 import pytest
 
-from components.explain.explain import explain_sample
+from components.explain.explanation import explain_sample
 from components.explain.find_sample import UnknownSampleError
 from components.schemas import DROPPED
 from tests.components.strategies.made_runs import run_files, sample_id, selected_tables, selection_row

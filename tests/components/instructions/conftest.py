@@ -31,6 +31,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.instructions.endpoint.provider.LONGEST_BACKOFF_SECONDS", 0.05)
 
 
+SOURCE = "pool.json"  # where the samples of `request_for` are listed
+
+
 def conversation(*texts: object) -> list[dict[str, object]]:
     return [{"from": "gpt" if number % 2 else "human", "value": text} for number, text in enumerate(texts)]
 
@@ -65,6 +68,7 @@ def request_for(image_root: Path) -> Callable[..., InstructionRequest]:
             image_sha=sha,
             uri=str(image_root / image),
             record_ids=record_ids or (image.split(".", maxsplit=1)[0],),
+            source=SOURCE,
         )
 
     return make

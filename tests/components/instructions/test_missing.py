@@ -61,9 +61,9 @@ def test_what_was_bought_is_not_missing(samples, tmp_path):
         assert samples_without_instruction(samples, provider=Writer(), ledger=ledger) == ("t/three", "t/two")
 
 
-@pytest.mark.parametrize(("provider", "advice"), [("existing", "cannot write them"), ("openai", "Allow it")])
-def test_the_refusal_names_number_price_and_what_to_do(provider, advice):
-    text = pool_refusal(strategy="tive", missing=1500, pool=3000, price_usd=30.0, provider=provider)
+@pytest.mark.parametrize(("can_write", "advice"), [(False, "cannot write them"), (True, "Allow it")])
+def test_the_refusal_names_number_price_and_what_to_do(can_write, advice):
+    text = pool_refusal(strategy="tive", missing=1500, pool=3000, price_usd=30.0, can_write=can_write)
     assert "1,500 of 3,000 have none" in text
     assert "$0.02 each" in text
     assert "$30.00" in text

@@ -33,6 +33,14 @@ def test_a_tasks_name_does_not_lead_out_of_the_folder(tmp_path):
     assert load_template(tmp_path / "prompts", "../outside").user == "inside"
 
 
+@pytest.mark.parametrize(
+    "task", ["long " * 60, "ö" * 300, "", ".", "..", "a/b", "/etc/x", "a\0b", "a\nb", "?*", "\U0001f600"]
+)
+def test_a_task_whose_name_is_no_name_of_a_file_has_the_default_template(tmp_path, task):
+    write_template(tmp_path, "default", user="about anything")
+    assert load_template(tmp_path, task).user == "about anything"
+
+
 def test_a_changed_file_is_read_again(tmp_path):
     import os
 

@@ -62,7 +62,7 @@ def samples(*names: str) -> pa.Table:
 def test_requests_come_from_the_manifest_sorted_and_once():
     requests = requests_for_samples(samples("t/a", "t/b", "t/c"), ["t/c", "t/a", "t/c"])
     assert [request.sample_id for request in requests] == ["t/a", "t/c"]
-    assert requests[0] == InstructionRequest("t/a", "t", "t/at/a", "images/t/a.png", ("1", "2"))
+    assert requests[0] == InstructionRequest("t/a", "t", "t/at/a", "images/t/a.png", ("1", "2"), "pool.json")
 
 
 def test_a_choice_of_another_manifest_is_refused():

@@ -3,7 +3,7 @@
 import pytest
 
 from components.lineage.retention import DatedRun, Decision, Item, decide_by_age, decide_runs, group_items
-from components.parameters.retention import RetentionParameters
+from components.parameters.parameters import RetentionParameters
 
 DAY = 86_400_000
 NOW = 1000 * DAY

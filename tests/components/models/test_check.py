@@ -9,7 +9,8 @@ import pytest
 from components.errors import UserError
 from components.models.check import ModelCheckError, check_read_model, check_tuned_model
 from components.models.vlm.special_cases import SUPPORTED
-from components.parameters.parameters import TuningParameters, load_parameters
+from components.parameters.parameters import TuningParameters
+from components.parameters.reading import load_parameters
 from tests.components.models.training.runs import vlm_parameters
 from tests.components.models.vlm.toy_architectures import ARCHITECTURES, save_toy_vlm
 

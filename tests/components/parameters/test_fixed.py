@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from components.parameters.fixed import ANY, FIXED, without_fixed
-from components.parameters.parameters import ParameterError, load_parameters, merge_overlays
+from components.parameters.parameters import ParameterError
+from components.parameters.reading import load_parameters, merge_overlays
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -30,7 +31,7 @@ def test_an_older_file_that_names_the_value_is_read_as_before(key: str, value: o
 def test_other_values_are_refused_together(tmp_path: Path) -> None:
     overlay = tmp_path / "older.yaml"
     overlay.write_text(
-        "cluster: {iterations: 7, restarts: 2}\npurchase: {batch: {folder: elsewhere}}\n", encoding="utf-8"
+        "cluster: {iterations: 7, images_per_cluster: 50}\npurchase: {batch: {folder: elsewhere}}\n", encoding="utf-8"
     )
     with pytest.raises(
         ParameterError, match=r"cluster.iterations: is 100 (.|\n)*purchase.batch.folder: is '.presel/batches'"
@@ -39,9 +40,9 @@ def test_other_values_are_refused_together(tmp_path: Path) -> None:
 
 
 def test_what_is_given_stays_as_it_was() -> None:
-    given = {"cluster": {"iterations": 100, "restarts": 4}}
-    assert without_fixed(given) == ({"cluster": {"restarts": 4}}, ())
-    assert given == {"cluster": {"iterations": 100, "restarts": 4}}
+    given = {"cluster": {"iterations": 100, "images_per_cluster": 50}}
+    assert without_fixed(given) == ({"cluster": {"images_per_cluster": 50}}, ())
+    assert given == {"cluster": {"iterations": 100, "images_per_cluster": 50}}
 
 
 def test_the_shipped_file_names_none() -> None:

@@ -4,7 +4,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from components.parameters.parameters import ParameterError, load_parameters, merge_overlays, parse_parameters
+from components.parameters.parameters import ParameterError
+from components.parameters.reading import load_parameters, merge_overlays, parse_parameters
 
 ROOT = Path(__file__).resolve().parents[3]
 PARAMS = ROOT / "params.yaml"

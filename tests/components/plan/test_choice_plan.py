@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from components.parameters.parameters import ParameterError
-from components.plan.plan import plan_run
+from components.plan.request import plan_run
 from components.schemas import DIFFICULTY
 from components.strategies.load import load_strategy
 from components.strategies.names import STRATEGY_NAMES

@@ -13,6 +13,7 @@ from PIL import Image, features
 
 from components.pool.images import FORMATS, ImageError, decode_image, load_image, read_image_bytes, to_rgb
 from components.pool.locations import tar_member_uri
+from tests.components.pool.conftest import png_chunk
 
 LIMIT = 1_000_000
 
@@ -116,6 +117,36 @@ def test_exif_orientation_is_applied(orientation, format_name):
 @pytest.mark.parametrize("exif", [b"Exif\0\0junk", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\0\0\0", b"Exif\0\0MM\0*"])
 def test_junk_in_exif_does_not_make_an_image_unusable(exif):
     assert decode(encode(noise(), "JPEG", exif=exif)).size == (12, 8)
+
+
+LONG = zlib.compress(b"x" * (2 << 20))
+UNUSABLE_METADATA = {
+    "a long text": png_chunk(b"zTXt", b"note\0\0" + LONG),
+    "a long profile": png_chunk(b"iCCP", b"name\0\0" + LONG),
+    "a long international text": png_chunk(b"iTXt", b"note\0\1\0\0\0" + LONG),
+    "many texts": png_chunk(b"zTXt", b"note\0\0" + zlib.compress(b"x" * 1_000_000)) * 80,
+    "an unknown compression": png_chunk(b"zTXt", b"note\0\7abc"),
+    "a text with a wrong checksum": png_chunk(b"tEXt", b"note\0abc")[:-4] + b"bad!",
+    "EXIF with a wrong checksum": png_chunk(b"eXIf", b"MM")[:-4] + b"bad!",
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE_METADATA)
+@pytest.mark.parametrize("place", ["before the picture", "after it"])
+def test_unusable_metadata_does_not_make_a_whole_picture_unusable(what, place):
+    data = encode(noise())
+    at = data.index(b"IDAT") - 4 if place == "before the picture" else data.index(b"IEND") - 4
+    decoded = decode(data[:at] + UNUSABLE_METADATA[what] + data[at:])
+    assert decoded.tobytes() == noise().tobytes()
+
+
+def test_a_picture_that_is_not_whole_stays_corrupt_whatever_its_metadata():
+    data = encode(noise())
+    at = data.index(b"IDAT") - 4
+    cut = data[:at] + UNUSABLE_METADATA["a long text"] + data[at:-30]
+    with pytest.raises(ImageError) as caught:
+        decode(cut)
+    assert caught.value.reason == "corrupt"
 
 
 @pytest.mark.parametrize("format_name", ["GIF", "PNG", "WEBP", "TIFF"])

@@ -217,6 +217,26 @@ def test_images_of_all_kinds_of_places_are_one_pool(tmp_path, memory_url: str, w
     assert result.quarantine.column("reason").to_pylist() == ["outside_root", "outside_root"]
 
 
+@pytest.mark.parametrize("kind", ["llava_json", "image_folder"])
+def test_images_may_be_linked_into_further_roots_when_they_are_named(tmp_path, kind):
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "images").mkdir()
+    textured(1).save(tmp_path / "blobs" / "0abc", "PNG")
+    (tmp_path / "images" / "a.png").symlink_to("../blobs/0abc")
+    (tmp_path / "pool.json").write_text('[{"image": "a.png"}]')
+    path = tmp_path / ("pool.json" if kind == "llava_json" else "images")
+    linked = source(kind, path, tmp_path / "images", constant="t")
+    with pytest.raises(
+        SourceError, match=rf"leads to {tmp_path}/blobs/0abc; .* list its folder in sources.further_roots"
+    ):
+        run(tmp_path, linked)
+    allowed = linked.model_copy(update={"further_roots": (str(tmp_path / "blobs"),)})
+    assert run(tmp_path, allowed).samples.num_rows == 1
+    elsewhere = linked.model_copy(update={"further_roots": (str(tmp_path / "images"),)})
+    with pytest.raises(SourceError, match="outside_root"):  # what was found good is not good for other roots
+        run(tmp_path, elsewhere)
+
+
 def test_an_image_linked_to_itself_is_left_out(tmp_path, write_pool: WritePool):
     pool = write_pool([{"id": "a", "image": "a.png", "task": "t"}, {"id": "b", "image": "b.png", "task": "t"}])
     Image.new("RGB", (4, 4)).save(tmp_path / "images" / "a.png")

@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import string
@@ -42,10 +43,7 @@ def test_finds_what_the_json_module_finds(records, indent, ascii_only, chunk_byt
     assert [data[one.offset : one.offset + len(one.raw)] for one in found] == [one.raw for one in found]
     for one, record in zip(found, records, strict=True):
         assert set(one.fields) == WANTED & set(record)
-        for key, text in one.fields.items():
-            value = record[key]
-            scalar = isinstance(value, str | int | float) and not isinstance(value, bool)
-            assert text == (str(value) if scalar else "")
+        assert all(json.loads(raw) == record[key] for key, raw in one.fields.items())
 
 
 @given(st.lists(VALUES, max_size=5), st.integers(1, 7), st.sampled_from([None, 1]), st.booleans())
@@ -72,12 +70,12 @@ def test_the_message_says_where_it_was_cut():
 
 def test_a_value_that_is_not_json_inside_its_brackets_is_passed_over():
     data = b'[{"id": "1", "conversations": [nonsense, {"from" 3}]}, {"id": "2"}]'
-    assert [one.fields["id"] for one in scan(data)] == ["1", "2"]
+    assert [one.fields["id"] for one in scan(data)] == [b'"1"', b'"2"']
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 64])
 def test_byte_order_mark(chunk_bytes):
-    assert [one.fields["id"] for one in scan(b'\xef\xbb\xbf [ {"id": 7} ] \n', chunk_bytes)] == ["7"]
+    assert [one.fields["id"] for one in scan(b'\xef\xbb\xbf [ {"id": 7} ] \n', chunk_bytes)] == [b"7"]
 
 
 @pytest.mark.parametrize(
@@ -85,21 +83,25 @@ def test_byte_order_mark(chunk_bytes):
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"\xff\xfe garbage", "not a JSON array in UTF-8"),
+        (b"\xff\xfe garbage", "not a JSON array in UTF-8: it is text in UTF-16"),
+        ("[1]".encode("utf-16-le"), "it is text in UTF-16 or UTF-32"),
+        ('{"a": 1}'.encode("utf-16-le"), "it is text in UTF-16 or UTF-32; save it as UTF-8"),
+        (gzip.compress(b"[1]"), "it is compressed (gzip); decompress it"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a git-lfs pointer"),
+        (b"<!DOCTYPE html><html></html>", "it is a web page"),
         (b"[1 2]", "byte 3 is"),
         (b"[1, 2] [3]", "more after the array's end, at byte 6"),
-        (b"[1,]", "byte 3 is"),
+        (b"[1,]", "a comma before the closing ], at byte 3"),
         (b"[" * 100_000, "ends early, at byte 100000"),
         (b'[{"id": "1"}', "ends early, at byte 12"),
         (b'[{"id": "1", "conversations": [{"from": "hum', "ends early"),
         (b'{"id": "1"}', "byte 0 is"),
-        (b'[{"id": "1"},]', "byte 13"),
+        (b'[{"id": "1"},]', "a comma before the closing ], at byte 13"),
+        (b'[{"id": "1"}, \n ]', "a comma before the closing ], at byte 16"),
         (b'[{"id": "1"} {"id": "2"}]', "byte 13"),
         (b'[{"id": "1"}] tail', "more after the array's end, at byte 13"),
         (b'[{"id" "1"}]', "expected ':'"),
         (b'[{id: "1"}]', "expected a string"),
-        (b'[{"id": "\xff"}]', "malformed value at byte 8"),
-        (b'[{"id": 1.2.3}]', "malformed value at byte 8"),
         (b'[{"id": }]', "expected a value"),
     ],
 )

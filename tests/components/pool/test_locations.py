@@ -8,7 +8,7 @@ from components.pool.locations import (
     expand_paths,
     file_stamp,
     join_root,
-    leaves_root,
+    leaves_roots,
     local_path,
     open_binary,
     tar_member_uri,
@@ -60,10 +60,12 @@ def test_symbolic_links_are_followed_to_see_whether_they_leave(tmp_path):
     (tmp_path / "root" / "outside").symlink_to("../root_beside")
     (tmp_path / "link_to_root").symlink_to("root")
     root = str(tmp_path / "root")
-    assert not leaves_root(f"{root}/inside", root)
-    assert leaves_root(f"{root}/outside/a.jpg", root)
-    assert not leaves_root(f"{tmp_path}/link_to_root/a.jpg", str(tmp_path / "link_to_root"))
-    assert not leaves_root("memory://pool/a.jpg", "memory://pool")
+    beside = str(tmp_path / "root_beside")
+    assert leaves_roots(f"{root}/inside", [root]) is None
+    assert leaves_roots(f"{root}/outside/a.jpg", [root]) == f"{beside}/a.jpg"
+    assert leaves_roots(f"{root}/outside/a.jpg", [root, beside]) is None
+    assert leaves_roots(f"{tmp_path}/link_to_root/a.jpg", [str(tmp_path / "link_to_root")]) is None
+    assert leaves_roots("memory://pool/a.jpg", ["memory://pool"]) is None
 
 
 def test_braces_ranges_and_globs_are_expanded(tmp_path):

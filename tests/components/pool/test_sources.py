@@ -38,7 +38,7 @@ def write_shard(path: Path, members: dict[str, bytes]) -> None:
 
 
 def test_a_kind_without_a_reader_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="'csv' is no kind of source; allowed: llava_json, image_folder, parquet"):
+    with pytest.raises(ValueError, match="must be one of llava_json, image_folder, parquet"):
         source("csv", tmp_path / "pool.csv", tmp_path)
 
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from components.benchmark.judged import set_score
 from components.benchmark.metrics import judge_answers
-from components.promotion.comparable import BenchmarkedModel
+from components.promotion.gate import BenchmarkedModel
 from components.schemas import METRICS, PREDICTIONS
 
 Answers = dict[str, list[str]]  # by set

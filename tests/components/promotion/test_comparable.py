@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from components.benchmark.paired_comparison import paired_bootstrap
-from components.promotion.comparable import BenchmarkedModel, NotComparableError, comparable_answers
+from components.promotion.gate import BenchmarkedModel, NotComparableError, comparable_answers
 from components.schemas import METRICS, PREDICTIONS
 from tests.components.promotion.answers import model
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from components.benchmark.paired_comparison import ScoreDifference
-from components.parameters.promotion import PromotionParameters
+from components.parameters.parameters import PromotionParameters
 from components.promotion.gate import judge_challenger, judge_differences
 from tests.components.promotion.answers import model
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from components.parameters.recuration import RecurateParameters
+from components.parameters.parameters import RecurateParameters
 from components.recuration.grown_clusters import (
     AGAIN,
     KEPT,
@@ -22,7 +22,7 @@ from components.selection.cluster_tasks import cluster_task, join_clusters
 from components.selection.clustering import assign_to_centroids
 
 LIMITS = RecurateParameters(retune_share=0.2, drift_ratio=1.1, recluster_growth=1.5)
-OPTIONS = ClusterOptions(images_per_cluster=20, iterations=30, restarts=2, seed=3, encoder="sha256:a")
+OPTIONS = ClusterOptions(images_per_cluster=20, seed=3, encoder="sha256:a")
 
 
 class Pool:
@@ -77,7 +77,7 @@ def reason(result, task):
 def test_from_nothing_it_is_the_clustering_of_every_task(pool):
     result = pool.cluster()
     plain = join_clusters(
-        cluster_task(task, members, pool.load, images_per_cluster=20, iterations=30, restarts=2, seed=3)
+        cluster_task(task, members, pool.load, images_per_cluster=20, seed=3)
         for task, members in tasks_of(pool.samples)
     )
     assert result.pool.clusters.equals(plain.clusters)

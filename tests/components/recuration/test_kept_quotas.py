@@ -1,10 +1,10 @@
 import numpy as np
 import pyarrow as pa
 
-from components.recuration.extended_scores import join_scores, scores_that_hold
 from components.recuration.kept_quotas import count_kept, kept_ids, kept_quotas
 from components.schemas import CLUSTERS, INSTRUCTIONS, SCORES, SELECTION
 from components.selection.cluster_cells import count_cluster_cells
+from components.strategies.presel.reference_model import join_scores, scores_that_hold
 
 
 def clusters(*rows):

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from components import schemas
 from components.recuration.pool_changes import pool_changes
-from components.recuration.reference_model import RetuneDecision
 from components.report.inputs import ReportInputs
 from components.strategies.presel.changes import Recuration
+from components.strategies.presel.reference_model import RetuneDecision
 from components.strategies.presel.report import PreselEvidence
 from tests.components.report.synthetic import make_inputs
 

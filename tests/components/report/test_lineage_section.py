@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from components.lineage.summarise import group_by_author
-from components.lineage.trace_samples import Authorship, Choice, TracedSample
+from components.lineage.trace_samples import Authorship, Choice, TracedSample, group_by_author
 from components.report.inputs import Version
 from components.report.report import build_report
 from tests.components.report.synthetic import empty_inputs

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.selection.cluster_cells import count_cluster_cells
+from components.selection.drawn_selection import select_random
 from components.selection.neighbour_centrality import neighbour_centrality
 from components.selection.select import select_samples
-from components.selection.select_random import select_random
 
 
 def pool(seed, count=40):

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from components.instructions.spending.estimate import UnitCost
-from components.parameters.parameters import merge_overlays, parse_parameters
+from components.parameters.reading import merge_overlays, parse_parameters
 from components.plan.request import PlanRequest
 from components.schemas import DROPPED, QUARANTINE, SAMPLES, SELECTION
 from components.storage import write_table

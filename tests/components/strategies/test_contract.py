@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.explain.explain import explain_sample
+from components.explain.explanation import explain_sample
 from components.plan.choice_plan import ChoicePlan
-from components.plan.plan import plan_run
+from components.plan.request import plan_run
 from components.strategies.load import load_sections, load_strategy, strategies_that
 from components.strategies.names import STRATEGY_NAMES
 from components.strategies.strategy import Strategy

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from components.schemas import SAMPLES, TRAINING_SAMPLES
-from components.training_set.export import ExportError, export_samples, samples_without_instructions
+from components.schemas import TRAINING_SAMPLES
+from components.training_set.export import ExportError, export_samples
 
 
 @pytest.fixture
@@ -122,12 +122,8 @@ def test_an_image_in_a_tar_file_needs_copying(table, tmp_path, pool):
     assert (file.parent / images_of(file)[0]).read_bytes() == data
 
 
-def test_a_selection_without_instructions_is_exported_to_be_annotated(table, tmp_path):
-    rows = [
-        {**row, "source": "pool.json", "record_ids": ["1"], "near_duplicate_of": ""}
-        for row in table.select(["sample_id", "task", "image_sha", "uri"]).to_pylist()
-    ]
-    chosen = samples_without_instructions(pa.Table.from_pylist(rows, schema=SAMPLES), ["t/b"], origin="selection")
+def test_samples_without_instructions_can_be_records_alone(table, tmp_path):
+    chosen = pa.Table.from_pylist([{**table.to_pylist()[1], "turns": []}], schema=table.schema)
     record = json.loads(export_samples(chosen, tmp_path / "one", layout="llava").read_text())
     assert [set(one) for one in record] == [{"id", "image", "task"}]
     with pytest.raises(ExportError, match="1 samples have no instruction"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.parameters.retention import RetentionParameters
+from components.parameters.parameters import RetentionParameters
 from tasks.platform.collect_files import delete_paths, judge_folders
 from tasks.platform.journal import now_ms
 

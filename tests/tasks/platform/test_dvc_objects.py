@@ -42,7 +42,7 @@ def set_link_type(project: Path, kind: str) -> None:
     (project / ".dvc/config.local").write_text(f"[cache]\n    type = {kind}\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["copy", "hardlink", "reflink,copy"])
+@pytest.mark.parametrize("kind", ["copy", "hardlink", "reflink,copy", "symlink"])
 def test_recomputed(pipeline: Pipeline, two_stages: Path, kind: str) -> None:
     set_link_type(two_stages, kind)
     run(pipeline)
@@ -56,7 +56,7 @@ def test_recomputed(pipeline: Pipeline, two_stages: Path, kind: str) -> None:
     assert run(pipeline) == [], "the cache holds a good copy again"
 
 
-@pytest.mark.parametrize("kind", ["copy", "hardlink"])
+@pytest.mark.parametrize("kind", ["copy", "hardlink", "symlink"])
 def test_restored_from_the_remote(pipeline: Pipeline, two_stages: Path, kind: str) -> None:
     set_link_type(two_stages, kind)
     run(pipeline)

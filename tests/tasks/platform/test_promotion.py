@@ -8,7 +8,7 @@ import pytest
 from components.lineage.lock_file import LineageError
 from tasks.platform import promotion
 from tasks.platform.promotion import judge_registered
-from tasks.platform.register import RegisteredVersion
+from tasks.platform.publish import RegisteredVersion
 from tasks.platform.stage import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.platform.workspace import Workspace

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tasks.platform.git_commit import CodeUnknownError, uncommitted_changes
 from tasks.platform.run_files import (
     CODE_NAME,
     MACHINE_NAME,
     SNAPSHOTS_NAME,
+    CodeUnknownError,
     SnapshotError,
     code_file,
     run_files,
     running_code,
+    uncommitted_changes,
     unpack_snapshots,
 )
 from tasks.platform.workspace import Workspace

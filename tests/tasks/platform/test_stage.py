@@ -19,7 +19,7 @@ from prefect import flow, get_client
 from prefect.client.orchestration import PrefectClient
 
 from components.instructions.purchase_errors import EndpointFailsError
-from components.storage import fresh_directory, read_record, write_json
+from components.storage import fresh_directory, write_json
 from flows.deploy import set_limit
 from tasks.platform.declaration import Resource
 from tasks.platform.failures import StageFailedError
@@ -92,7 +92,7 @@ def test_a_second_run_computes_nothing(pipeline: Pipeline) -> None:
 
 def test_the_record_closes_the_artifact(pipeline: Pipeline, two_stages: Path) -> None:
     run(pipeline)
-    assert read_record(two_stages / "data/count").stage == "count"
+    assert json.loads((two_stages / "data/count/artifact.json").read_text(encoding="utf-8"))["stage"] == "count"
 
 
 def test_dvc_is_up_to_date_after_a_run(pipeline: Pipeline, two_stages: Path) -> None:

@@ -14,11 +14,15 @@ from components.instructions.request import identify_request
 from components.parameters.instructions import AnnotationFile
 from components.pool.samples import Turn
 from tests.components.instructions.conftest import (
+    SOURCE,
     RecordingBook,
     conversation,
     instruction_parameters,
     purchase_parameters,
 )
+from tests.components.pool.conftest import source
+
+POOL = (source("llava_json", SOURCE, "images", field="task"),)
 
 
 def ask(provider, *requests):
@@ -34,7 +38,7 @@ def ask(provider, *requests):
 
 
 def existing(*files, price=0.5):
-    return ExistingInstructions(files, price_per_instruction_usd=price)
+    return ExistingInstructions(files, POOL, price_per_instruction_usd=price)
 
 
 def test_reads_the_instruction_of_a_sample(write_annotations, request_for):
@@ -103,7 +107,8 @@ def test_an_exact_copy_under_another_path_is_the_same_image(write_annotations, r
             {"id": "a", "image": "../images/../../a.png", "conversations": conversation("q", "r")},
             "other_image",
         ),
-        ({"id": "a", "image": ["a.png"], "conversations": conversation("q", "r")}, "other_image"),
+        ({"id": "a", "image": ["a.png", "b.png"], "conversations": conversation("q", "r")}, "other_image"),
+        ({"id": "a", "image": "a.png", "task": 5, "conversations": conversation("q", "r")}, "other_task"),
         ({"id": "a", "image": "gone.png", "conversations": conversation("q", "r")}, "other_image"),
         (
             {"id": "a", "image": "a.png", "task": "count", "conversations": conversation("q", "r")},
@@ -123,18 +128,82 @@ def test_what_fails_has_a_fixed_reason_and_no_price(write_annotations, request_f
     assert failure.price_usd == 0
 
 
-def test_one_bad_record_fails_the_sample_it_belongs_to(write_annotations, request_for):
+@pytest.mark.parametrize("broken", [conversation("q", ""), conversation("q"), conversation("q", 4), [], None, "text"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_broken_record_is_left_out_and_noted_and_the_others_count(write_annotations, request_for, broken, place):
+    said = [conversation("q1", "r1"), conversation("q2", "r2")]
+    said.insert(place, broken)
     file = write_annotations(
-        [
-            {"id": "a1", "image": "a.png", "conversations": conversation("q", "r")},
-            {"id": "a2", "image": "a.png", "conversations": conversation("q", "")},
-            {"id": "b", "image": "b.png", "conversations": conversation("q", "r")},
-        ]
+        [{"id": f"a{number}", "image": "a.png", "conversations": one} for number, one in enumerate(said)]
     )
-    failure, answer = ask(existing(file), request_for("a.png", "a1", "a2"), request_for("b.png"))
-    assert isinstance(failure, Failure)
-    assert "'a2'" in failure.detail
+    (answer,) = ask(existing(file), request_for("a.png", "a0", "a1", "a2"))
     assert isinstance(answer, Answer)
+    assert answer.turns == (Turn("q1", "r1"), Turn("q2", "r2"))
+    assert f"'a{place}'" in answer.note
+
+
+def test_a_sample_whose_records_are_all_broken_fails(write_annotations, request_for):
+    records = [{"id": "a", "image": "a.png", "conversations": conversation("q", text)} for text in ("", 4)]
+    (failure,) = ask(existing(write_annotations(records)), request_for("a.png"))
+    assert isinstance(failure, Failure)
+    assert failure.reason == "empty_response"
+
+
+def test_the_identity_is_that_of_what_is_usable(write_annotations, request_for):
+    good = {"id": "a", "image": "a.png", "conversations": conversation("q", "r")}
+    (alone,) = existing(write_annotations([good])).specify([request_for("a.png")])
+    broken = good | {"conversations": conversation("q", "")}
+    (beside,) = existing(write_annotations([good, broken])).specify([request_for("a.png")])
+    (failed,) = existing(write_annotations([broken])).specify([request_for("a.png")])
+    assert alone == beside != failed
+
+
+def test_a_record_without_an_id_is_found_by_the_rule_of_ingest(write_annotations, request_for):
+    records = [
+        {"image": "a.png", "conversations": conversation("q", "of a")},
+        {"id": None, "image": ["b.png"], "conversations": conversation("q", "of b")},
+        {
+            "id": 7.0,
+            "images": ["c.png"],
+            "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}],
+        },
+    ]
+    answers = ask(
+        existing(write_annotations(records)),
+        request_for("a.png", "a.png"),
+        request_for("b.png", "b.png"),
+        request_for("c.png", "7"),
+    )
+    assert [answer.turns[0].response for answer in answers] == ["of a", "of b", "r"]
+
+
+@pytest.mark.parametrize(
+    "rule", [{"field": "source"}, {"prefix": True}, {"pattern": "(?P<task>.)"}, {"constant": "color"}]
+)
+def test_a_task_is_compared_by_the_rule_of_the_source_alone(write_annotations, request_for, rule):
+    record = {"id": "a", "image": "a.png", "source": "color", "task": "other", "conversations": conversation("q", "r")}
+    other = record | {"source": "shape", "conversations": conversation("q", "of the shape")}
+    provider = ExistingInstructions(
+        [write_annotations([record, other] if "field" in rule else [record])],
+        (source("llava_json", SOURCE, "images", **rule),),
+        price_per_instruction_usd=0.5,
+    )
+    (answer,) = ask(provider, request_for("a.png"))
+    assert answer.turns == (Turn("q", "r"),)
+
+
+def test_system_turns_are_skipped(write_annotations, request_for):
+    said = [{"from": "system", "value": "Be brief."}, *conversation("q", "r")]
+    plain, with_system = (
+        existing(write_annotations([{"id": "a", "image": "a.png", "conversations": one}])).specify(
+            [request_for("a.png")]
+        )
+        for one in (conversation("q", "r"), said)
+    )
+    assert plain == with_system
+    record = {"id": "a", "image": "a.png", "conversations": said}
+    (answer,) = ask(existing(write_annotations([record])), request_for("a.png"))
+    assert answer.turns == (Turn("q", "r"),)
 
 
 def test_the_identity_follows_the_content_of_the_annotation(write_annotations, request_for, tmp_path):
@@ -251,6 +320,6 @@ def test_the_index_holds_no_conversation(write_annotations, image_root):
 def test_the_parameters_name_the_provider(write_annotations, request_for):
     file = write_annotations([{"id": "a", "image": "a.png", "conversations": conversation("q", "r")}])
     parameters = instruction_parameters(annotations=(file,), price_per_instruction_usd=0.25)
-    provider = open_provider(parameters, purchase_parameters(), pixel_limit=10**6)
+    provider = open_provider(parameters, purchase_parameters(), pixel_limit=10**6, sources=())
     (answer,) = ask(provider, request_for("a.png"))
     assert (provider.name, answer.price_usd) == ("existing", 0.25)

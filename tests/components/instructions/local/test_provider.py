@@ -18,14 +18,13 @@ from components.instructions.buy import BuyResult, InstructionError, buy_instruc
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.ledger.tables import ATTEMPTS
 from components.instructions.ledger.totals import ledger_totals
-from components.instructions.local.pinned_model import UnpinnedModelError
-from components.instructions.local.provider import LocalProvider, NothingUsableError
+from components.instructions.local.provider import LocalProvider, NothingUsableError, UnpinnedModelError
 from components.instructions.provider import Answer, Failure
 from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.spending.prices import UnknownPriceError
 from components.models.vlm.labels import encode_prompt
 from components.models.vlm.write import write_responses
-from components.parameters.parameters import load_parameters
+from components.parameters.reading import load_parameters
 from components.pool.images import load_image
 from components.pool.samples import sample_identity
 from demo.drawing import draw

@@ -49,3 +49,34 @@ def test_malformed_bytes(raw):
     with pytest.raises(ConversationError) as error:
         parse_conversation(raw)
     assert error.value.reason == ("no_conversation" if raw == b"[1]" else "malformed_json")
+
+
+@pytest.mark.parametrize("place", [0, 2])
+@pytest.mark.parametrize("system", [{"from": "system", "value": "s"}, {"role": "system", "content": ["anything"]}])
+def test_what_the_system_says_is_skipped_wherever_it_is(place, system):
+    messages = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "r"}]
+    messages.insert(place, system)
+    assert parse(messages) == (Turn("q", "r"),)
+
+
+def test_messages_of_role_and_content_are_read():
+    parts = [{"type": "image"}, {"type": "text", "text": "What"}, {"type": "text", "text": "is it?"}]
+    messages = [{"role": "user", "content": parts}, {"role": "assistant", "content": "That."}]
+    record = {"id": "1", "messages": messages}
+    assert parse_conversation(json.dumps(record).encode()) == (Turn("What\nis it?", "That."),)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([{"type": "image_url", "image_url": {"url": "x"}}], "image_in_response"),
+        ([{"type": "audio"}], "not_text"),
+        ([5], "not_text"),
+        ([], "empty_response"),
+    ],
+)
+def test_a_response_in_parts_is_text_alone(content, reason):
+    messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": content}]
+    with pytest.raises(ConversationError) as caught:
+        parse(messages)
+    assert caught.value.reason == reason

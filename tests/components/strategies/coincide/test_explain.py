@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.explain.explain import explain_sample
+from components.explain.explanation import explain_sample
 from components.schemas import CONCEPT_SHARES, CONCEPTS
 from components.strategies.coincide import explain as module
 from tests.components.strategies.made_runs import run_files, sample_id, selected_tables, selection_row

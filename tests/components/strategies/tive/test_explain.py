@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from components.explain.explain import explain_sample
+from components.explain.explanation import explain_sample
 from components.schemas import CHOSEN, DIFFICULTY, INFLUENCE
 from tests.components.strategies.made_runs import run_files, sample_id, selected_tables, selection_row
 

@@ -6,7 +6,8 @@ import yaml
 
 from components.parameters.parameters import EpochParameters, TuningParameters, VlmParameters
 from components.pool.samples import InstructedImage, Turn
-from components.recuration.reference_model import (
+from components.schemas import TUNED_ON
+from components.strategies.presel.reference_model import (
     TunedModel,
     decide_retune,
     read_decision,
@@ -14,9 +15,8 @@ from components.recuration.reference_model import (
     tuned_model,
     write_tuned_model,
 )
-from components.schemas import TUNED_ON
 
-VALUES = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8"))
+VALUES = yaml.safe_load((Path(__file__).parents[4] / "params.yaml").read_text(encoding="utf-8"))
 
 
 def members(count, task="vqa", answer="yes"):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.parameters.parameters import EpochParameters, TuningParameters, VlmParameters
 from components.pool.samples import InstructedImage
@@ -130,3 +131,25 @@ def read_decision(directory: Path) -> RetuneDecision:
 def _instruction_digest(sample: InstructedImage) -> str:
     turns = json.dumps([(turn.question, turn.response) for turn in sample.turns])
     return hashlib.sha256(turns.encode()).hexdigest()[:32]
+
+
+def scores_that_hold(scores: pa.Table, scored: pa.Table, instructions: pa.Table) -> pa.Table:
+    """Keep the scores of samples whose instruction is the same as when they were scored.
+
+    Args:
+        scores: SCORES of the earlier curation, made with the reference model that is in use now.
+        scored: INSTRUCTIONS that they were made with.
+        instructions: INSTRUCTIONS of the reference set now.
+
+    Returns:
+        SCORES, rows in their order.
+    """
+    before = dict(zip(scored["sample_id"].to_pylist(), scored["turns"].to_pylist(), strict=True))
+    now = dict(zip(instructions["sample_id"].to_pylist(), instructions["turns"].to_pylist(), strict=True))
+    same = [sample_id for sample_id, turns in now.items() if before.get(sample_id) == turns]
+    return scores.filter(pc.is_in(scores["sample_id"], value_set=pa.array(same, pa.string())))
+
+
+def join_scores(kept: pa.Table, added: pa.Table) -> pa.Table:
+    """Scores of both, sorted by sample_id."""
+    return pa.concat_tables([kept, added]).sort_by("sample_id").combine_chunks()

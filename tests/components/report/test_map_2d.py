@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.selection.map_2d import project_to_plane
+from components.report.map import project_to_plane
 
 
 def groups(count=60, width=16, seed=0):

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
-from components.parameters.parameters import ParameterError, Parameters, parse_parameters
-from tasks.platform.failure_advice import advise, may_pass
+from components.parameters.parameters import ParameterError, Parameters
+from components.parameters.reading import parse_parameters
+from tasks.platform.failures import advise, may_pass
 from tasks.stages import find_stage
 
 ROOT = Path(__file__).parents[3]

@@ -2,7 +2,8 @@
 
 from components.pool.manifest import read_samples
 from components.strategies.full.select import select_everything
-from tasks.bodies.selections import save_selection
+from tasks.bodies.tables import save_selection
+from tasks.instruct import instruct_pool
 from tasks.platform.stage import StageContext, StageSummary, stage
 from tasks.platform.stage_tables import selection_tables
 
@@ -16,3 +17,6 @@ from tasks.platform.stage_tables import selection_tables
 def full_select(context: StageContext) -> StageSummary:
     """Pick every sample."""
     return save_selection(context, select_everything(read_samples(context.input("manifest"))))
+
+
+STAGES = (instruct_pool, full_select)

@@ -1,0 +1,140 @@
+"""Parameter files read, laid over each other and checked; every problem is reported together."""
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from components.parameters.fixed import without_fixed
+from components.parameters.parameters import ParameterError, Parameters, TaskRule
+from components.strategies.load import load_sections
+from components.strategies.names import STRATEGY_NAMES
+
+# The ledger's URL may hold a password, the endpoint's a key; every other value is shown in messages.
+_MAY_HOLD_SECRETS = frozenset(
+    {"instructions", "instructions.ledger", "purchase", "purchase.base_url", "purchase.key_variable"}
+)
+
+# A key that does not belong here may be a secret that was put in the wrong place.
+_SECRET_NAME = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
+
+
+@lru_cache
+def _with_sections(strategies: tuple[str, ...]) -> type[Parameters]:  # noqa: ARG001 -- what the sections depend on
+    """`Parameters` with the sections of the strategies, so that all of a file is checked together."""
+    sections: dict[str, Any] = {name: (kind, ...) for name, kind in load_sections().items()}
+    return create_model("Parameters", __base__=Parameters, **sections)
+
+
+def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters:
+    """Check raw values and freeze them.
+
+    Args:
+        values: the YAML mapping.
+        origin: where it came from, for the message.
+
+    Returns:
+        The parameters.
+
+    Raises:
+        ParameterError: unknown, missing or out-of-range keys; all of them are listed.
+    """
+    try:
+        return _with_sections(STRATEGY_NAMES).model_validate(values)
+    except ValidationError as error:
+        lines = [f"{origin}: {error.error_count()} problem(s)"]
+        for item in error.errors():
+            where = ".".join(str(part) for part in item["loc"])
+            secret = where in _MAY_HOLD_SECRETS or (
+                item["type"] == "extra_forbidden" and _SECRET_NAME.search(where.rpartition(".")[2])
+            )
+            shown = item["type"] != "missing" and not secret
+            given = f" (got {item['input']!r})" if shown and where else ""
+            lines.append(f"  {where or 'all'}: {item['msg']}{given}{_meant(item)}")
+        raise ParameterError("\n".join(lines)) from None
+
+
+def parse_task_rule(text: str) -> TaskRule:
+    """Read a task rule that is given by itself, such as `{field: task}`.
+
+    Raises:
+        ParameterError: it is no such rule.
+    """
+    try:
+        return TaskRule.model_validate(yaml.safe_load(text))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ParameterError(f"{text!r} is no task rule such as {{field: task}} or {{prefix: true}}: {error}") from None
+
+
+def _meant(problem: ErrorDetails) -> str:
+    """The key that an unknown one may be a slip of the pen for."""
+    if problem["type"] != "extra_forbidden":
+        return ""
+    section: Any = _with_sections(STRATEGY_NAMES)
+    for part in problem["loc"][:-1]:
+        known = getattr(section, "model_fields", {}).get(part)
+        section = known.annotation if known is not None else None
+    near = get_close_matches(str(problem["loc"][-1]), getattr(section, "model_fields", {}), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def merge_overlays(base: Path, overlays: Sequence[Path] = (), settings: Sequence[str] = ()) -> dict[str, object]:
+    """Read the base file, lay the overlays over it, then the `section.key=value` settings.
+
+    Mappings merge key by key; lists and scalars replace.
+
+    Raises:
+        ParameterError: a file is not a YAML mapping, or a setting is not `a.b=value` with a YAML value.
+    """
+    merged = _read_mapping(base)
+    for overlay in overlays:
+        merged = _merge(merged, _read_mapping(overlay))
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key:
+            raise ParameterError(f"--set {setting!r}: write section.key=value, e.g. tuning.learning_rate=0.001")
+        try:
+            nested: object = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
+            # The value is not repeated: it may be the ledger's URL with a password.
+            problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else type(error).__name__
+            raise ParameterError(f"--set {key}: its value is not YAML ({problem}); quote it") from None
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        assert isinstance(nested, dict)
+        merged = _merge(merged, nested)
+    return merged
+
+
+def load_parameters(path: Path) -> Parameters:
+    """Read and check one complete parameter file."""
+    return parse_parameters(_read_mapping(path), origin=str(path))
+
+
+def _read_mapping(path: Path) -> dict[str, object]:
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)  # in C: stages read it often
+    except FileNotFoundError:
+        raise ParameterError(f"no parameter file {path}") from None
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{path} is not YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise ParameterError(f"{path} must be a mapping of sections, got {type(value).__name__}")
+    kept, problems = without_fixed(value)
+    if problems:
+        raise ParameterError("\n".join([f"{path}: {len(problems)} problem(s)", *problems]))
+    return kept
+
+
+def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(base)
+    for key, value in over.items():
+        present = merged.get(key)
+        merged[key] = _merge(present, value) if isinstance(present, dict) and isinstance(value, dict) else value
+    return merged
