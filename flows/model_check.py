@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -69,19 +68,23 @@ def about_models(parameters: Parameters, images: pa.Table) -> Iterator[str]:
 def _fits(parameters: Parameters, images: pa.Table) -> "Iterator[ImageFit]":
     from components.models.check import check_read_model, check_tuned_model
 
-    sizes, strategy = _sizes(images), load_strategy(parameters.strategy)
-    yield check_tuned_model(parameters.vlm, parameters.tuning, sizes, scored=strategy.has_reference_set)
+    by_size, strategy = _by_size(images), load_strategy(parameters.strategy)
+    yield check_tuned_model(parameters.vlm, parameters.tuning, by_size, scored=strategy.has_reference_set)
     for model in strategy.models(parameters).values():
         read = parameters.vlm.model_copy(update={"model": model.model, "revision": model.revision})
-        yield check_read_model(read, model.layers, sizes)
+        yield check_read_model(read, model.layers, by_size)
     if parameters.instructions.provider == "local":
         from components.instructions.local.writer import check_writer
 
         check_writer(parameters.instructions, parameters.purchase.local)
 
 
-def _sizes(images: pa.Table) -> Counter[tuple[int, int]]:
-    return Counter(zip(images["width"].to_pylist(), images["height"].to_pylist(), strict=True))
+def _by_size(images: pa.Table) -> dict[tuple[int, int], list[str]]:
+    found: dict[tuple[int, int], list[str]] = {}
+    rows = (images[name].to_pylist() for name in ("width", "height", "uri"))
+    for width, height, uri in zip(*rows, strict=True):
+        found.setdefault((width, height), []).append(uri)
+    return found
 
 
 def _key(workspace: Workspace, parameters: Parameters, images: pa.Table) -> str:
@@ -96,7 +99,7 @@ def _key(workspace: Workspace, parameters: Parameters, images: pa.Table) -> str:
         "writer": parameters.instructions.model_dump(mode="json") if local else None,
         "writes": parameters.purchase.local.model_dump(mode="json") if local else None,
         "models": [snapshot_file(workspace, name).read_text(encoding="utf-8") for name in inputs],
-        "sizes": sorted(_sizes(images).items()),
+        "sizes": sorted(_by_size(images)),
         "code": [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in code_of(_CODE, strategy.name)],
         "transformers": version("transformers"),
     }

@@ -1,11 +1,11 @@
 """What can be known of the models of a run before anything is bought or computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from components.errors import UserError
 from components.models.features.activations import NoSuchLayerError, chosen_attention
 from components.models.vlm.conversation import TemplateError
-from components.models.vlm.image_fit import ImageFit, Size, fit_images
+from components.models.vlm.image_fit import ImageFit, ImagesOfSize, fit_images
 from components.models.vlm.image_inputs import ProcessorError
 from components.models.vlm.language_model import LanguageModelError, lora_targets
 from components.models.vlm.load import ModelError, open_vlm
@@ -16,9 +16,7 @@ class ModelCheckError(UserError, ValueError):
     """A model cannot do what this run wants of it; the message says what to change."""
 
 
-def check_tuned_model(
-    vlm: VlmParameters, tuning: TuningParameters, sizes: Mapping[Size, int], *, scored: bool
-) -> ImageFit:
+def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, images: ImagesOfSize, *, scored: bool) -> ImageFit:
     """See whether the model that is tuned can be, and whether the images of the pool fit into its context.
 
     Processor, chat template (with one turn and with two), the arguments of the model and the layers that LoRA is put
@@ -27,7 +25,7 @@ def check_tuned_model(
     Args:
         vlm: section `vlm` of the parameters.
         tuning: section `tuning`.
-        sizes: how many images of the pool have each size.
+        images: of the pool, by size.
         scored: conversations are also written without their questions, for the Instruction Relevance Score.
 
     Returns:
@@ -44,16 +42,16 @@ def check_tuned_model(
     if scored:
         opened.template.frames(1, with_question=False)
     lora_targets(opened.model, tuning.target_modules)
-    return fit_images(opened, sizes)
+    return fit_images(opened, images)
 
 
-def check_read_model(vlm: VlmParameters, layers: Sequence[int], sizes: Mapping[Size, int]) -> ImageFit:
+def check_read_model(vlm: VlmParameters, layers: Sequence[int], images: ImagesOfSize) -> ImageFit:
     """See whether a model whose activations are read can be, and whether the images of the pool fit into its context.
 
     Args:
         vlm: section `vlm` of the parameters, with the model that is read.
         layers: decoder layers, from 0.
-        sizes: how many images of the pool have each size.
+        images: of the pool, by size.
 
     Raises:
         ModelCheckError: it cannot be opened, or has no such layers.
@@ -61,7 +59,7 @@ def check_read_model(vlm: VlmParameters, layers: Sequence[int], sizes: Mapping[S
     try:
         opened = open_vlm(vlm)
         chosen_attention(opened, layers)
-        return fit_images(opened, sizes)
+        return fit_images(opened, images)
     except (ModelError, TemplateError, ProcessorError, LanguageModelError, NoSuchLayerError) as error:
         raise ModelCheckError(
             f"the model whose activations are read, which is opened like vlm.model: {error}"

@@ -13,7 +13,8 @@ from transformers import PreTrainedConfig
 # reference that calls transformers alone. Others are refused: a model that is used a little wrongly still answers.
 SUPPORTED = {
     "aya_vision": "Aya Vision",
-    "deepseek_vl": "DeepSeek-VL",
+    "deepseek_vl": "DeepSeek-VL 1.3B",
+    "deepseek_vl_hybrid": "DeepSeek-VL 7B",
     "gemma3": "Gemma 3",
     "gemma4": "Gemma 4",
     "idefics2": "Idefics2",

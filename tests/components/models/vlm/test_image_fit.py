@@ -25,6 +25,10 @@ def large(loaded: Callable[[str], LoadedVlm]) -> Iterator[LoadedVlm]:
     processor.size = saved
 
 
+def many(images: int) -> list[str]:
+    return [f"{index}.png" for index in range(images)]
+
+
 def test_tokens_are_those_of_the_prompt(vlm: LoadedVlm) -> None:
     sample = InstructedImage("task/0", "task", "unused", "", (Turn("", "Yes."),))
     for size in ((40, 70), (64, 64), (90, 20)):
@@ -33,14 +37,16 @@ def test_tokens_are_those_of_the_prompt(vlm: LoadedVlm) -> None:
 
 
 def test_images_that_leave_no_room_are_named_with_a_limit_that_makes_them_fit(large: LoadedVlm) -> None:
-    fit = fit_images(large, {PHOTO: 17, (64, 48): 12, (480, 640): 1})
-    assert (fit.images, fit.images_too_long, fit.images_refused) == (30, 18, 0)
+    fit = fit_images(large, {PHOTO: many(17), (64, 48): many(12), (480, 640): many(1)})
+    assert fit.images == 30
+    assert [(one.size, one.images) for one in fit.too_long] == [((480, 640), 1), (PHOTO, 17)]
+    assert fit.refused == ()
     assert fit.fewest < 64 < large.context_length <= fit.most
     assert "18 of 30 images leave no token of vlm.context_length 512" in fit.refusal
-    assert f"640 x 480 pixels: {fit.most:,} tokens" in fit.refusal
+    assert f"640 x 480 pixels: {fit.most:,} tokens, 0.png" in fit.refusal
     assert fit.suggested_max_pixels is not None
     assert f"set vlm.max_pixels to {fit.suggested_max_pixels}" in fit.refusal
-    limited = fit_images(replace(large, max_pixels=fit.suggested_max_pixels), {PHOTO: 17, (480, 640): 1})
+    limited = fit_images(replace(large, max_pixels=fit.suggested_max_pixels), {PHOTO: many(17), (480, 640): many(1)})
     assert limited.refusal == ""
     assert limited.most > 0.9 * large.context_length, "the limit is not lower than it has to be"
     # What was foreseen is what happens.
@@ -52,13 +58,13 @@ def test_images_that_leave_no_room_are_named_with_a_limit_that_makes_them_fit(la
 
 
 def test_what_a_processor_refuses_is_named(loaded: Callable[[str], LoadedVlm]) -> None:
-    fit = fit_images(loaded("qwen2_5_vl"), {(64, 48): 2, (900, 2): 1})
-    assert (fit.images_too_long, fit.images_refused) == (0, 1)
+    fit = fit_images(loaded("qwen2_5_vl"), {(64, 48): many(2), (900, 2): many(1)})
+    assert fit.too_long == ()
     assert "1 of 3 images are refused by the model's processor (900 x 2 pixels: " in fit.refusal
 
 
 def test_a_pool_that_fits(vlm: LoadedVlm) -> None:
-    fit = fit_images(vlm, {(64, 48): 2, (30, 70): 1})
+    fit = fit_images(vlm, {(64, 48): many(2), (30, 70): many(1)})
     assert fit.refusal == ""
     assert f"of the {vlm.context_length:,} tokens of vlm.context_length" in fit.sentence
     assert fit_images(vlm, {}).refusal == ""

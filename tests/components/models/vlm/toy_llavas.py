@@ -10,6 +10,8 @@ from transformers import (
     Cohere2Config,
     DeepseekVLConfig,
     DeepseekVLForConditionalGeneration,
+    DeepseekVLHybridConfig,
+    DeepseekVLHybridForConditionalGeneration,
     InternVLConfig,
     InternVLForConditionalGeneration,
     LlamaConfig,
@@ -23,10 +25,14 @@ from transformers import (
     Mistral3ForConditionalGeneration,
     MistralConfig,
     PixtralVisionConfig,
+    PreTrainedTokenizerFast,
     Qwen2Config,
     SiglipVisionConfig,
 )
 from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import DeepseekVLImageProcessorPil
+from transformers.models.deepseek_vl_hybrid.image_processing_pil_deepseek_vl_hybrid import (
+    DeepseekVLHybridImageProcessorPil,
+)
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
@@ -239,10 +245,14 @@ def _write_tiling_image_processor(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def save_deepseek_vl(folder: Path) -> None:
-    """DeepSeek-VL: SigLIP tower, Llama, a fixed number of image tokens."""
+def _deepseek_tokenizer() -> PreTrainedTokenizerFast:
     end = "<\uff5cend\u2581of\u2581sentence\uff5c>"
-    tokenizer = byte_level_tokenizer([], end=end, image_token="<image_placeholder>")
+    return byte_level_tokenizer([], end=end, image_token="<image_placeholder>")
+
+
+def save_deepseek_vl(folder: Path) -> None:
+    """DeepSeek-VL 1.3B: SigLIP tower, Llama, a fixed number of image tokens."""
+    tokenizer = _deepseek_tokenizer()
     config = DeepseekVLConfig(
         vision_config=_siglip(),
         text_config=LlamaConfig(**text_size(tokenizer)),
@@ -253,6 +263,33 @@ def save_deepseek_vl(folder: Path) -> None:
     write_processor(folder, DEEPSEEK_TEMPLATE, processor_class="DeepseekVLProcessor", num_image_tokens=16)
 
 
+def save_deepseek_vl_hybrid(folder: Path) -> None:
+    """DeepSeek-VL 7B: a second tower, SAM's, looks at the image in a higher resolution."""
+    tokenizer = _deepseek_tokenizer()
+    config = DeepseekVLHybridConfig(
+        vision_config=_siglip(),
+        high_res_vision_config={
+            "model_type": "sam_vision_model",
+            "hidden_size": 32,
+            "output_channels": 8,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 128,
+            "patch_size": 8,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+            "mlp_dim": 48,
+        },
+        text_config=LlamaConfig(**text_size(tokenizer)),
+        image_token_id=tokenizer.convert_tokens_to_ids("<image_placeholder>"),
+    )
+    save(DeepseekVLHybridForConditionalGeneration(config), tokenizer, folder)
+    DeepseekVLHybridImageProcessorPil(
+        size={"height": 32, "width": 32}, high_res_size={"height": 128, "width": 128}, min_size=8
+    ).save_pretrained(folder)
+    write_processor(folder, DEEPSEEK_TEMPLATE, processor_class="DeepseekVLHybridProcessor", num_image_tokens=16)
+
+
 SAVE: dict[str, Callable[[Path], None]] = {
     "pixtral": save_pixtral,
     "mistral3": save_mistral3,
@@ -261,4 +298,5 @@ SAVE: dict[str, Callable[[Path], None]] = {
     "aya_vision": save_aya_vision,
     "internvl": save_internvl,
     "deepseek_vl": save_deepseek_vl,
+    "deepseek_vl_hybrid": save_deepseek_vl_hybrid,
 }
