@@ -4,7 +4,6 @@ from importlib import import_module
 
 from prefect import get_run_logger
 
-from flows.model_check import check_models
 from flows.outcome import CurationOutcome, describe_outcome
 from flows.purchase import buy
 from flows.strategies.chosen import Chosen
@@ -35,7 +34,6 @@ def curate_pool(run: CurationRun, manifest: Artifact, *, register_version: bool 
         Where to look, and the numbers that matter.
     """
     check_annotated(run)
-    check_models(run.workspace)
     log_dataset(run, manifest, context="pool")
     chosen = _choose(run, manifest)
     instructions = buy(run, instruct_selection, chosen.selection)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,9 +17,9 @@ from components.instructions.spending.estimate import UnitCost, provider_price, 
 from components.parameters.instructions import Price
 from components.parameters.parameters import ParameterError, Parameters
 from components.parameters.reading import merge_overlays
-from components.plan.inputs import describe_annotated, describe_inputs
+from components.plan.inputs import describe_annotated, describe_inputs, read_inputs
 from components.plan.request import PlanRequest, plan_run
-from components.pool.account import account_sentences, reason_examples
+from components.pool.account import account_sentence, account_sentences, reason_examples
 from components.pool.ingest import ingest
 from components.pool.manifest import read_images, read_quarantine, read_records, read_samples
 from components.recuration.kept_quotas import kept_ids
@@ -30,9 +31,10 @@ from components.storage import read_table
 from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles
 from components.text import dollars
-from flows.model_check import about_models
+from flows.model_check import look_at_models
 from flows.prepare_workspace import ResolvedWorkspace
 from tasks.ingest import ingest as ingest_stage
+from tasks.ingest import out_of_place
 from tasks.platform.finished import last_finished
 from tasks.platform.snapshot import changed_inputs, snapshot_file, take_snapshots
 from tasks.platform.versioning import OutdatedStage, explain_outdated
@@ -75,14 +77,14 @@ def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage
     outdated = explain_outdated(workspace, changed=inputs_changed, planned=resolved.files)
     try:
         price = provider_price(parameters.instructions, parameters.purchase)
-        inputs = describe_inputs(parameters)
+        inputs = read_inputs(parameters)
+        look_at_models(parameters)
         pool = _pool(workspace, parameters, ingested=ingest_stage.name not in {stage.stage for stage in outdated})
         request = _request(workspace, parameters, pool, price)
         said = [
-            plan_run(request).text(),
+            _plan_text(request, pool),
             "",
-            *inputs,
-            *about_models(parameters, pool.images),
+            *describe_inputs(inputs, pool_image_shas=frozenset(pool.samples["image_sha"].to_pylist())),
             *describe_annotated(pool.samples, parameters),
             *account_sentences(pool.records, pool.quarantine),
             *(f"  {line}" for line in reason_examples(pool.quarantine)),
@@ -114,6 +116,14 @@ def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Pr
         find_missing=lambda: found_by(samples_without_instruction),
         spend_at_most_usd=None if price is None else parameters.purchase.spend_at_most_usd,
     )
+
+
+def _plan_text(request: PlanRequest, pool: Pool) -> str:
+    try:
+        return plan_run(request).text()
+    except ValueError as error:
+        # What is left out may be why: a budget is too small for what remains of the pool.
+        raise ParameterError(f"{error} ({account_sentence(pool.records, pool.quarantine)})") from error
 
 
 def _about_recuration(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:
@@ -188,5 +198,11 @@ def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Po
     if ingested:
         return Pool(read_samples(manifest), read_images(manifest), read_quarantine(manifest), read_records(manifest))
     options, state = parameters.ingest, STATE / "known-images.parquet"
-    found = ingest(parameters.sources, options, known_images=state, progress=no_progress)
+    found = ingest(
+        parameters.sources,
+        options,
+        known_images=state,
+        progress=no_progress,
+        out_of_place=partial(out_of_place, parameters.vlm),
+    )
     return Pool(found.samples, found.images, found.quarantine, found.records)

@@ -98,7 +98,7 @@ def open_provider(
     purchase: PurchaseParameters,
     *,
     pixel_limit: int,
-    sources: Sequence[SourceParameters],
+    sources: Sequence[SourceParameters] = (),
 ) -> InstructionProvider:
     """Make the provider that the parameters name; nothing is read or asked yet.
 
@@ -106,7 +106,7 @@ def open_provider(
         parameters: who is asked, and what.
         purchase: how it is bought.
         pixel_limit: pixels above which an image is not decoded.
-        sources: the pool's, whose rules say which task a record is of.
+        sources: the pool's, whose rules say which task a record is of; none: records are not told apart by task.
 
     Raises:
         UnknownPriceError: the provider is paid by the token and its model has no price.

@@ -1,41 +1,63 @@
 """What a run reads besides the pool, looked at before it begins: benchmark sets and annotation files."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from components.benchmark.sets import load_benchmark_set
-from components.instructions.existing.annotation_index import AnnotationFileError
+from components.benchmark.sets import LoadedBenchmarkSet, load_benchmark_set
+from components.instructions.existing.annotation_index import AnnotationCount, AnnotationFileError
 from components.instructions.existing.provider import ExistingInstructions
 from components.instructions.open_provider import PROVIDERS
 from components.instructions.request import requests_for_samples
-from components.parameters.parameters import BenchmarkSet, Parameters
+from components.parameters.parameters import Parameters
 
 
-def describe_inputs(parameters: Parameters) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Benchmark sets and annotation files as they were found.
+
+    Attributes:
+        sets: in the order of the parameters.
+        annotations: what each file holds; none where the provider can write.
+    """
+
+    sets: tuple[LoadedBenchmarkSet, ...]
+    annotations: tuple[AnnotationCount, ...]
+
+
+def read_inputs(parameters: Parameters) -> Inputs:
     """Read benchmark sets and annotation files to their ends; conversations of annotations stay unread.
-
-    Returns:
-        A sentence for each, with how much of it can be used.
 
     Raises:
         BenchmarkSetError: a set cannot be used as a whole.
         AnnotationFileError: a file cannot be used as a whole, or there is none.
     """
-    own = parameters.instructions
-    said = list(_sets(parameters.benchmark.sets, pixel_limit=parameters.ingest.pixel_limit))
+    own, pixel_limit = parameters.instructions, parameters.ingest.pixel_limit
+    sets = tuple(load_benchmark_set(one, pixel_limit=pixel_limit) for one in parameters.benchmark.sets)
     if PROVIDERS[own.provider].writes:
-        return tuple(said)
-    provider = ExistingInstructions(own.annotations, parameters.sources, price_per_instruction_usd=0.0)
-    counts = provider.counts()
-    said += [f"Annotations {one.path}: {one.usable:,} of {one.records:,} records are usable." for one in counts]
+        return Inputs(sets, ())
+    counts = ExistingInstructions(own.annotations, price_per_instruction_usd=0.0).counts()
     if not any(one.usable for one in counts):
         raise AnnotationFileError(
             "instructions.annotations names no usable record (one that names an image and has conversations): "
-            f"{' '.join(said[-len(counts) :]) if counts else 'no file is listed'}"
+            f"{' '.join(map(_counted_file, counts)) or 'no file is listed'}"
         )
-    return tuple(said)
+    return Inputs(sets, counts)
+
+
+def describe_inputs(inputs: Inputs, *, pool_image_shas: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Say how much of each set and file can be used, in a sentence each.
+
+    Args:
+        inputs: as they were found.
+        pool_image_shas: images of the pool, as far as that is known; questions about them are not asked.
+    """
+    return (
+        *(_counted_set(one, pool_image_shas) for one in inputs.sets),
+        *(_counted_file(one) for one in inputs.annotations),
+    )
 
 
 def describe_annotated(samples: pa.Table, parameters: Parameters) -> tuple[str, ...]:
@@ -69,12 +91,16 @@ def describe_annotated(samples: pa.Table, parameters: Parameters) -> tuple[str, 
     return (f"{len(reasons):,} of {len(requests):,} samples have no record in the annotation files {example}.",)
 
 
-def _sets(sets: Sequence[BenchmarkSet], *, pixel_limit: int) -> Iterator[str]:
-    for one in sets:
-        loaded = load_benchmark_set(one, pixel_limit=pixel_limit)
-        counted = _counted(dropped.reason for dropped in loaded.dropped)
-        left_out = f", {len(loaded.dropped):,} records left out ({counted})" if counted else ""
-        yield f"Benchmark set {one.name}: {len(loaded.questions):,} questions{left_out}."
+def _counted_set(loaded: LoadedBenchmarkSet, pool_image_shas: frozenset[str]) -> str:
+    counted = _counted(dropped.reason for dropped in loaded.dropped)
+    left_out = f", {len(loaded.dropped):,} records left out ({counted})" if counted else ""
+    in_pool = sum(one.image_sha in pool_image_shas for one in loaded.questions)
+    not_asked = f", {in_pool:,} of them not asked because their image is in the pool" if in_pool else ""
+    return f"Benchmark set {loaded.name}: {len(loaded.questions):,} questions{not_asked}{left_out}."
+
+
+def _counted_file(one: AnnotationCount) -> str:
+    return f"Annotations {one.path}: {one.usable:,} of {one.records:,} records are usable."
 
 
 def _counted(reasons: Iterable[str]) -> str:

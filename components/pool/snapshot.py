@@ -17,7 +17,11 @@ from components.pool.source_file import open_source_file, source_files
 
 
 class MissingInputFileError(UserError, FileNotFoundError):
-    """A file that the parameters name is not there."""
+    """A file that the parameters name is not there, or cannot be read."""
+
+
+class MissingModelError(UserError, ValueError):
+    """A model is neither a folder nor one of the Hub in a known version."""
 
 
 def snapshot_files(paths: Iterable[str | Path]) -> str:
@@ -31,10 +35,12 @@ def snapshot_files(paths: Iterable[str | Path]) -> str:
     """
     digests: dict[str, str] = {}
     for path in map(Path, paths):
-        if path.is_dir():
-            digests.update({str(file): _sha256(file) for file in _files_below(path)})
-        elif path.is_file():
-            digests[str(path)] = _sha256(path)
+        if path.is_dir() or path.is_file():
+            files = _files_below(path) if path.is_dir() else [path]
+            try:
+                digests.update({str(file): _sha256(file) for file in files})
+            except OSError as error:
+                raise MissingInputFileError(f"{path} cannot be read: {error}") from error
         else:
             raise MissingInputFileError(
                 f"{path}: no such file; correct instructions.annotations or benchmark.sets (relative paths start at "
@@ -50,14 +56,14 @@ def snapshot_model(model: str, revision: str | None) -> str:
         Canonical JSON.
 
     Raises:
-        ValueError: neither a folder nor a Hub id with a revision.
+        MissingModelError: neither a folder nor a Hub id with a revision.
     """
     folder = Path(model)
     if folder.is_dir():
         files = {str(file.relative_to(folder)): _sha256(file) for file in _files_below(folder)}
         return canonical({"model": model, "files": files})
     if revision is None:
-        raise ValueError(
+        raise MissingModelError(
             f"model {model!r} is no folder here; correct the path, or give the revision (a commit hash) of the "
             "Hugging Face model, without which it may change between runs"
         )
@@ -128,10 +134,8 @@ def _files_below(folder: Path) -> list[Path]:
 
 def _sha256_of_source(file: str) -> str:
     path = local_path(file)
-    if path is not None and path.is_file():
-        return _sha256(path)
     with open_source_file(file) as stream:
-        return sha256_hex(stream)
+        return sha256_hex(stream) if path is None else _sha256(path)
 
 
 def _sha256(file: Path) -> str:

@@ -9,7 +9,7 @@ from prefect import get_run_logger, task
 from components.instructions.open_provider import PROVIDERS
 from components.parameters.instructions import InstructionParameters
 from components.parameters.parameters import BenchmarkSet, Parameters, SourceParameters, TaskRule
-from components.plan.inputs import describe_annotated, describe_inputs
+from components.plan.inputs import describe_annotated, describe_inputs, read_inputs
 from components.pool.manifest import read_samples
 from components.pool.snapshot import canonical, snapshot_files, snapshot_model
 from components.pool.sources import snapshot_sources
@@ -77,7 +77,7 @@ def _check_once(workspace: Workspace, snapshots: Mapping[str, str]) -> None:
     record = workspace.artifact("inputs") / "checked.txt"
     if record.exists() and record.read_text(encoding="utf-8") == digest:
         return
-    for sentence in describe_inputs(parameters):
+    for sentence in describe_inputs(read_inputs(parameters)):
         get_run_logger().info(sentence)
     write_text(record, digest)
 

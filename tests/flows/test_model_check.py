@@ -1,11 +1,13 @@
-"""A run whose model cannot take the pool's images, or cannot be opened at all, stops before anything is computed."""
+"""Images that the model cannot take are left out before anything is bought; a model that cannot be used is named."""
 
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from tests.components.models.vlm.toy_architectures import save_toy_vlm
 from tests.flows.command import presel
 from tests.flows.small_project import CHECKOUT
 
@@ -18,26 +20,22 @@ def root(new_project: Path) -> Path:
     return new_project
 
 
-def test_plan_says_what_an_image_takes(root: Path) -> None:
-    planned = presel(root, "plan")
-    assert planned.code == 0, planned.output
-    assert "of the 512 tokens of vlm.context_length." in " ".join(planned.stdout.split())
-    assert "presel run would stop" not in planned.stdout
-
-
-def test_images_that_cannot_fit_are_named_by_plan_and_stop_a_run(root: Path) -> None:
-    short = ("--set", "vlm.context_length=32")
-    planned = presel(root, "plan", *short)
+def test_images_that_cannot_fit_are_left_out_and_named_by_plan(root: Path) -> None:
+    Image.new("RGB", (700, 1), "red").save(root / "pool/images/strip.png")
+    pool = root / "pool/pool.json"
+    records = json.loads(pool.read_text(encoding="utf-8"))
+    pool.write_text(json.dumps([*records, records[0] | {"id": "strip", "image": "strip.png"}]), encoding="utf-8")
+    model = save_toy_vlm("qwen2_vl", root / "qwen2_vl")
+    planned = presel(root, "plan", "--set", f"vlm.model={model}")
     assert planned.code == 0, planned.output
     said = " ".join(planned.stdout.split())
-    assert "presel run would stop: 120 of 120 images leave no token of vlm.context_length 32" in said
-    ran = presel(root, "run", "--name", "short", *short)
-    assert ran.code == 1, ran.output
-    assert "120 of 120 images leave no token of vlm.context_length 32" in " ".join(ran.output.split())
-    assert "Traceback" not in ran.output
-    assert (root / "runs/short/data/manifest").exists()
-    assert not (root / "runs/short/data/vectors").exists(), "nothing was computed"
-    assert not (root / "runs/short/data/instructions").exists(), "nothing was bought"
+    assert "1 left out (1 refused_by_model)" in said
+    assert "36 of 120 images may carry an instruction" in said
+    whole = presel(root, "plan", "--set", "vlm.context_length=32")
+    assert whole.code == 2, whole.output
+    assert "(121 exceeds_context)" in " ".join(whole.output.split())
+    assert "leaves none of vlm.context_length 32 for an instruction" in " ".join(whole.output.split())
+    assert not (root / "data/manifest").exists(), "a plan writes no artifact"
 
 
 @pytest.mark.parametrize("strategy", ["presel", "coincide"])

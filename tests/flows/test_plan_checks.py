@@ -62,6 +62,19 @@ def test_what_is_left_out_is_counted_with_its_reasons(project: Path) -> None:
     assert "Every sample has a record in the annotation files." in ended.stdout
 
 
+def test_a_budget_that_is_too_small_for_what_is_left_says_what_was_left_out(project: Path) -> None:
+    records = json.loads((project / POOL / "pool.json").read_text())
+    (project / POOL / "one.json").write_text(json.dumps([{**one, "id": 1} for one in records]), encoding="utf-8")
+    ended = plan(project, sources=[source("pool/one.json")])
+    assert ended.code == 2
+    assert "(120 records: 2 samples, 118 left out (118 duplicate_id))" in ended.stderr
+
+
+def test_questions_about_images_of_the_pool_are_counted(project: Path) -> None:
+    ended = plan(project, benchmark={"sets": [{**SET, "path": "pool/annotations.json"}]})
+    assert "Benchmark set s: 120 questions, 120 of them not asked because their image is in the pool." in ended.stdout
+
+
 def without(key):
     return lambda record: {name: value for name, value in record.items() if name != key}
 

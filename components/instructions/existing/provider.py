@@ -40,6 +40,7 @@ class ExistingInstructions:
     image (the same path, or a file with the same bytes), and its task is the sample's. Id and image are found as
     ingest finds them. The task is compared where the rule of the sample's source takes it from a field that the
     record has: the other rules look at the image, which is the same.
+    Without sources no task is compared.
     Several records of a sample are joined in file order; a record that is there twice counts once, one without a
     usable conversation is left out and noted.
     """
@@ -49,7 +50,7 @@ class ExistingInstructions:
     def __init__(
         self,
         files: Sequence[AnnotationFile],
-        sources: Sequence[SourceParameters],
+        sources: Sequence[SourceParameters] = (),
         *,
         price_per_instruction_usd: float,
     ) -> None:

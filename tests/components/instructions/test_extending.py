@@ -73,7 +73,7 @@ def test_a_toy_provider_is_named_in_one_place_and_bought_from(
     assert provider_price(parameters, purchase) is None
     requests = draw_requests(tmp_path / "images", 4)
     for asked in (4, 0):
-        provider = open_provider(parameters, purchase, pixel_limit=100, sources=())
+        provider = open_provider(parameters, purchase, pixel_limit=100)
         bought = buy_instructions(requests, provider=provider, ledger=ledger)
         assert (bought.asked, bought.instructions.num_rows) == (asked, 4)
     assert {row["turns"][0]["response"] for row in bought.instructions.to_pylist()} == {f"{n}.png" for n in range(4)}
@@ -87,7 +87,7 @@ def test_a_toy_provider_that_is_paid_has_the_rules_of_a_purchase_for_nothing(
     parameters = instruction_parameters(provider="toy_model", model="test-model", prompts=prompts)
     purchase = purchase_parameters(prices=[PRICE])
     assert provider_price(parameters, purchase) == purchase.prices[0]
-    provider = open_provider(parameters, purchase, pixel_limit=100, sources=())
+    provider = open_provider(parameters, purchase, pixel_limit=100)
     bought = buy_instructions(draw_requests(tmp_path / "images", 4), provider=provider, ledger=ledger)
     assert bought.instructions.num_rows == 4
     assert sorted(bought.attempts["outcome"].to_pylist()) == ["answered"] * 4 + ["unusable"] * 4

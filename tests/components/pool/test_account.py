@@ -59,7 +59,7 @@ IMAGES = st.sampled_from(
     ["0.png", "1.png", "./0.png", "gone.png", "../x.png", "", None, 5, ["0.png"], ["0.png", "1.png"]]
 )
 IDS = st.sampled_from(["a", "b", 1, 1.0, math.nan, None, "", True, ["a"]])
-RECORDS = st.one_of(
+RECORDS: st.SearchStrategy[object] = st.one_of(
     st.fixed_dictionaries(
         {"task": st.sampled_from(["t", "u", 5, None])},
         optional={"image": IMAGES, "images": IMAGES, "id": IDS, "conversations": st.just([{"value": "q"}])},

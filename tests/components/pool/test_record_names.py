@@ -133,6 +133,7 @@ def test_a_file_of_another_kind_is_named(tmp_path, kind, data, message):
 def test_json_lines_that_end_early_say_after_how_many_records(tmp_path):
     (tmp_path / "pool.jsonl").write_text('{"image": "a.jpg"}\n{"image": "b.jpg"}\n{"image": "c.j')
     *_, last = read_pool([source("jsonl", tmp_path / "pool.jsonl", tmp_path, constant="t")])
+    assert isinstance(last, RejectedRecord)
     assert "line 3 is not JSON" in last.detail
     assert last.detail.endswith("the file ends in it, after 2 records")
 

@@ -6,6 +6,8 @@ import json
 import tarfile
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from components.pool.records import PoolRecord, RejectedRecord, SourceError
 from components.pool.sources import read_pool
@@ -169,3 +171,21 @@ def test_ids_follow_the_rule_of_all_records(tmp_path, given, record_id):
     data = shard([("0.jpg", b"x"), ("0.json", json.dumps({"id": given}).encode())])
     ((record,), _) = read(tmp_path, data, constant="t")
     assert record.record_id == record_id
+
+
+@given(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=700))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_is_overwritten_no_record_is_lost_in_silence(tmp_path, offset, piece):
+    data = overwrite(WHOLE, offset, piece[: len(WHOLE) - offset])
+    try:
+        found, lost = read(tmp_path, data, constant="t")
+    except SourceError:
+        return  # it is no archive any more, and that is said
+    assert len(found) == RECORDS or lost
+
+
+@given(st.binary(max_size=3 * BLOCK))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_what_follows_a_whole_shard_is_said(tmp_path, tail):
+    _, lost = read(tmp_path, WHOLE + tail)
+    assert bool(lost) == bool(tail.strip(b"\0"))
