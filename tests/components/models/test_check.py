@@ -15,6 +15,8 @@ from components.parameters.reading import load_parameters
 from tests.components.models.training.runs import vlm_parameters
 from tests.components.models.vlm.toy_architectures import ARCHITECTURES, save_toy_vlm
 
+pytestmark = pytest.mark.slow(15)
+
 ROOT = Path(__file__).resolve().parents[3]
 TUNING = load_parameters(ROOT / "params.yaml").tuning
 

@@ -32,7 +32,7 @@ from tests.components.models.vlm.own_code import (
 from tests.components.models.vlm.samples import PIXEL_LIMIT, load_toy, noise_image
 from tests.components.models.vlm.toy_architectures import ARCHITECTURES, CHECKPOINT_TYPES
 
-pytestmark = pytest.mark.slow(60)
+pytestmark = pytest.mark.slow(25)
 
 TURNS = (
     (Turn("What colour is the circle?", "It is red."), Turn("And now?", "12 é left"), Turn("Sure?", "Yes.")),
