@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, TRAINING_SAMPLES
-from components.selection.drawn_selection import select_random
+from components.selection.drawn_selection import draw
 from components.storage import fresh_directory, read_table, write_table
 from components.strategies.control_size import control_size
 from tasks.platform.stage import StageContext, StageSummary, stage
@@ -33,9 +33,7 @@ def baseline_select(context: StageContext) -> StageSummary:
     training_set = read_table(context.input("training_set") / "samples.parquet", TRAINING_SAMPLES)
     budget = control_size(context.item, training_set=training_set.num_rows, pool=samples.num_rows)
     ids = samples["sample_id"].to_pylist()
-    picked = select_random(
-        ids, np.zeros(len(ids), dtype=bool), budget=budget, rng=np.random.default_rng(parameters.seed)
-    )
+    picked = draw(ids, budget, rng=np.random.default_rng(parameters.seed))
     table = samples.filter(pa.array(picked)).select(CHOSEN.names)
     with fresh_directory(context.output) as directory:
         write_table(directory / "chosen.parquet", table)

@@ -53,6 +53,7 @@ def code_of(module: str, strategy: str, *, root: Path = Path()) -> tuple[str, ..
     return tuple(sorted(found | {file for path in found for file in _beside(path, root, templates=templates)}))
 
 
+@cache
 def does_not_decide(path: str) -> bool:
     """Whether a change of a file of the project changes no stage's output."""
     return any(PurePosixPath(path).match(pattern) for pattern in NOT_DECIDING)

@@ -24,7 +24,7 @@ from tasks.platform.prefect_server import when_it_is_there
 from tasks.platform.stage_page import LoggedProgress, publish_stage_page
 from tasks.platform.stage_tables import StageTable
 from tasks.platform.stage_tracker import StageTracker
-from tasks.platform.unpushed import push_stage_or_remember
+from tasks.platform.unpushed import push_or_remember
 from tasks.platform.versioning import (
     Artifact,
     check_unchanged,
@@ -129,11 +129,25 @@ StageBody = Callable[[StageContext], StageSummary]
 
 @dataclass(frozen=True, slots=True)
 class PreparedStage:
-    """A stage whose identity is known, ready to run or to be found in the cache."""
+    """A stage whose identity is known, ready to run or to be found in the cache.
+
+    Attributes:
+        name: with `@item`.
+        key: digest of all that decides its output.
+        path: of its output, relative to its workspace.
+        reads: paths under `data/` that it reads, in the order of its declaration.
+        run: the curation run.
+    """
 
     name: str
     key: str
+    path: str
+    reads: tuple[str, ...]
     run: CurationRun
+
+
+def _prepare(stage: Any, name: str, run: CurationRun) -> PreparedStage:
+    return PreparedStage(name, stage_key(stage, run.workspace), output_path(stage), data_paths(stage), run)
 
 
 @dataclass
@@ -202,12 +216,11 @@ class StageTask:
         name = f"{self.name}@{item}" if item else self.name
         store = _store_of(get_result_store(), self.task)
         with open_stage(run.workspace, name) as stage:
-            key = stage_key(stage, run.workspace)
-            cached = "missing" if run.refresh else _find_cached(store, key, stage)
+            prepared = _prepare(stage, name, run)
+            cached = "missing" if run.refresh else _find_cached(store, prepared.key, stage)
             # What is there and recorded needs no second look at the repository, which is most of a cached run's time.
             recorded = cached == "there" and is_recorded(stage)
         refresh = cached == "missing"
-        prepared = PreparedStage(name, key, run)
         # A tag stands for a global concurrency limit: what is found in the cache must not wait for a GPU.
         uses = self.declaration.uses
         uses = uses(run.workspace.parameters()) if callable(uses) else uses
@@ -217,10 +230,10 @@ class StageTask:
         assert isinstance(artifact, Artifact)
         if not recorded:
             with explained(run.workspace, name):
-                commit_stage(run.workspace, name, key)
+                commit_stage(run.workspace, name, prepared.key)
         if refresh and run.workspace.parameters().versioning.push_to_remote:
             # At once, not at the end of the run: what is finished then outlives the machine it was computed on.
-            push_stage(run.workspace, name)
+            push_stage(name, artifact.dvc_hash)
         return artifact
 
     def run_for_dvc(self, workspace: Workspace, name: str) -> Artifact:
@@ -240,27 +253,25 @@ class StageTask:
 
     def _run_alone(self, workspace: Workspace, name: str) -> tuple[Artifact, str]:
         with open_stage(workspace, name) as stage:
-            key = stage_key(stage, workspace)
+            prepared = _prepare(stage, name, CurationRun(workspace, label=f"stage-{uuid4()}"))
         with explained(workspace, name):
-            artifact = self._execute(PreparedStage(name, key, CurationRun(workspace, label=f"stage-{uuid4()}")))
+            artifact = self._execute(prepared)
         storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
         store = _store_of(ResultStore(result_storage=storage), self.task)
-        store.write(artifact, key=key)
-        return artifact, key
+        store.write(artifact, key=prepared.key)
+        return artifact, prepared.key
 
     def _execute(self, stage: PreparedStage) -> Artifact:
         workspace = stage.run.workspace
-        with open_stage(workspace, stage.name) as declared:
-            path, reads = output_path(declared), data_paths(declared)
         started = time.monotonic()
         with StageTracker(stage.run.mlflow_run_id, stage.name) as tracker:
             context = StageContext(
                 workspace=workspace,
                 parameters=workspace.parameters(),
-                reads=reads,
+                reads=stage.reads,
                 stage=stage.name,
                 item=stage.name.partition("@")[2],
-                output=Path(workspace.root) / path,
+                output=Path(workspace.root) / stage.path,
                 scratch=STATE / "scratch" / workspace.key / f"{stage.name}-{stage.key[:16]}",
                 tracker=tracker,
                 log=_log,
@@ -279,7 +290,7 @@ class StageTask:
             publish_stage_page(stage.name, summary.note, context.output, own_tables=self.declaration.tables)
         return Artifact(
             stage=stage.name,
-            path=path,
+            path=stage.path,
             dvc_hash=dvc_hash,
             rows=summary.rows,
             schema_version=SCHEMA_VERSION,
@@ -341,9 +352,9 @@ def stage(
     retry_jitter_factor=BACK_OFF_JITTER,
     retry_condition_fn=failure_may_pass,
 )
-def push_stage(workspace: Workspace, stage: str) -> None:
+def push_stage(stage: str, dvc_hash: str) -> None:  # noqa: ARG001 -- the stage names the task run
     """Copy what a stage made to the DVC remote, or note that it has to be done."""
-    push_stage_or_remember(workspace, stage)
+    push_or_remember({dvc_hash})
 
 
 def _store_of(base: ResultStore, execute: Any) -> ResultStore:

@@ -28,19 +28,23 @@ class _Remote:
 _remote = _Remote()
 
 
-def push_stage_or_remember(workspace: Workspace, name: str) -> None:
-    """Copy what a stage made to the DVC remote; while the remote is away, note that it has to be done."""
+def push_or_remember(hashes: Collection[str]) -> None:
+    """Copy versions to the DVC remote; while it is away, note that it has to be done.
+
+    Args:
+        hashes: DVC's md5 of folders.
+    """
     if _remote.away is not None and time.monotonic() - _remote.away < _ASK_AGAIN_SECONDS:
-        remember(_written(workspace, name))
+        remember(hashes)
         return
     try:
-        push_hashes(_written(workspace, name))
+        push_hashes(hashes)
         _remote.away = None
     except RemoteAwayError as error:
         if _remote.away is None:
             logger.warning("the DVC remote cannot be reached (%s); the run goes on, its end tries again", error)
         _remote.away = time.monotonic()
-        remember(_written(workspace, name))
+        remember(hashes)
 
 
 def push_run(workspace: Workspace) -> int:
@@ -53,7 +57,7 @@ def push_run(workspace: Workspace) -> int:
         RemoteAwayError: the remote cannot be reached, or did not take everything.
     """
     earlier = unpushed()
-    copied = push_hashes({*_written(workspace, None), *earlier})
+    copied = push_hashes({*_written(workspace), *earlier})
     # Another run may have noted more meanwhile: only what was sent is struck out.
     with _alone():
         left = sorted(set(unpushed()) - set(earlier))
@@ -68,7 +72,7 @@ def remember_run(workspace: Workspace) -> int:
     Returns:
         How many versions wait now.
     """
-    remember(_written(workspace, None))
+    remember(_written(workspace))
     return len(unpushed())
 
 
@@ -93,6 +97,6 @@ def unpushed() -> tuple[str, ...]:
     return tuple(json.loads(UNPUSHED.read_text(encoding="utf-8"))) if UNPUSHED.exists() else ()
 
 
-def _written(workspace: Workspace, name: str | None) -> set[str]:
+def _written(workspace: Workspace) -> set[str]:
     stages = parse_lock(workspace.lock_file.read_text(encoding="utf-8"))
-    return {output.md5 for stage in stages if name in (None, stage.name) for output in stage.writes}
+    return {output.md5 for stage in stages for output in stage.writes}

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from components.errors import UserError
+from components.storage import write_text
 from tasks.platform.dvc_objects import fetch_artifact, open_repository
 from tasks.platform.workspace import Workspace
 
@@ -72,11 +73,47 @@ class MissingInputError(UserError, FileNotFoundError):
     """A stage was asked for before what it reads exists."""
 
 
+@dataclass(frozen=True, slots=True)
+class _ReadFiles:
+    """A workspace's dvc.yaml and dvc.lock as DVC has read and checked them, and when they were written."""
+
+    stamps: tuple[tuple[int, int] | None, ...]
+    pipeline: Any
+    lock: Any
+
+
+_read_files: dict[Path, _ReadFiles] = {}
+
+
 @contextmanager
 def open_stage(workspace: Workspace, name: str) -> Iterator[Any]:
     """One stage of the workspace's dvc.yaml as DVC sees it now."""
     with open_repository() as repo:
-        yield repo.stage.load_one(path=str(workspace.pipeline_file), name=name)
+        yield _pipeline_file(repo, workspace).stages[name]
+
+
+def _pipeline_file(repo: Any, workspace: Workspace) -> Any:
+    """DVC's dvc.yaml of a workspace, its files read again only when they were written since.
+
+    DVC reads and checks both files for every look at a stage, which takes longer than the look itself.
+    """
+    from dvc.dvcfile import load_file
+
+    file = load_file(repo, str(workspace.pipeline_file))
+    stamps = tuple(_stamp(path) for path in (workspace.pipeline_file, workspace.lock_file))
+    place = workspace.pipeline_file.absolute()
+    known = _read_files.get(place)
+    if known is None or known.stamps != stamps:
+        known = _read_files[place] = _ReadFiles(stamps, file.contents, file.lockfile_contents)
+    file.contents, file.lockfile_contents = known.pipeline, known.lock
+    return file
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def stage_key(stage: Any, workspace: Workspace) -> str:
@@ -172,10 +209,26 @@ def commit_stage(workspace: Workspace, name: str, key: str) -> None:
     Raises:
         StageChangedError: what it reads is not what it read.
     """
-    with open_stage(workspace, name) as stage:
+    with open_repository() as repo, repo.lock:
+        stage = _pipeline_file(repo, workspace).stages[name]
         check_unchanged(stage, workspace, key)
-        if not is_recorded(stage):
-            stage.repo.commit(f"{workspace.pipeline_file}:{name}", force=True)
+        if stage.changed():
+            stage.save()
+            stage.commit()
+            _write_lock(stage, workspace)
+
+
+def _write_lock(stage: Any, workspace: Workspace) -> None:
+    """Write a stage down in dvc.lock as DVC does, but at once and whole.
+
+    `stage.dump()` first parses the file for comments that somebody may have put into it, which takes most of a second.
+    """
+    from dvc.stage.serialize import to_lockfile
+    from dvc.utils.serialize import dumps_yaml
+
+    before = stage.dvcfile.lockfile_contents
+    stages = {**before.get("stages", {}), **to_lockfile(stage)}
+    write_text(workspace.lock_file, dumps_yaml({"schema": "2.0", **before, "stages": stages}))
 
 
 def _overlap(path: str, other: str) -> bool:

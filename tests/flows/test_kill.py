@@ -15,16 +15,15 @@ import pytest
 from flows.embedded_server import SERVER_MODULE
 from tests.flows.finished_project import FirstRun, change_parameters, copy_project
 
-pytestmark = pytest.mark.slow(60)
+pytestmark = [pytest.mark.slow(60), pytest.mark.soak]
 PATIENCE = 500  # seconds
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory, finished: FirstRun) -> Path:
-    """A finished project, in which embedding and tuning have to be done again, slowly enough to be killed in them."""
+    """A finished project, in which tuning has to be done again, slowly enough to be killed in it."""
     root = copy_project(finished.root, tmp_path_factory.mktemp("killed") / "project")
-    change_parameters(root, encoder={"dtype": "float32", "batch_size": 1}, final_tune={"epochs": 6})
-    shutil.rmtree(root / "data/vectors")
+    change_parameters(root, final_tune={"epochs": 6})
     shutil.rmtree(root / "data/model")
     return root
 
@@ -61,11 +60,7 @@ def finish(root: Path) -> str:
     return output
 
 
-def test_killed_in_embed_and_in_tune(clone: Path) -> None:
-    vectors = clone / "data/vectors"
-    kill_when(clone, lambda: any(vectors.glob("*.lance/_versions/*.manifest")))
-    assert not (vectors / "artifact.json").exists(), "the stage was not finished"
-
+def test_killed_in_tune(clone: Path) -> None:
     scratch = clone / ".presel/scratch"
     kill_when(clone, lambda: len(list(scratch.glob(".project/tune-*/checkpoint-*"))) >= 2)
     assert not (clone / "data/model").exists()
@@ -74,24 +69,34 @@ def test_killed_in_embed_and_in_tune(clone: Path) -> None:
     lines = output.splitlines()
     assert any("continued at update" in line for line in lines if "tune" in line), output
     computed = [line for line in lines if "images embedded" in line or "samples scored" in line]
-    assert computed == [], "stages that were finished before the second kill are not run again"
+    assert computed == [], "stages that were finished before the kill are not run again"
     assert (clone / "data/model/adapter/adapter_model.safetensors").is_file()
+    no_server_is_left_behind(clone)
 
 
-def test_embedding_continued(clone: Path) -> None:
-    """The killed embedding's vectors were kept: the table has one row per image, in more than one commit."""
+def test_killed_in_embed(tmp_path: Path, finished: FirstRun) -> None:
+    """The killed embedding's vectors are kept: the table has one row per image, in more than one commit."""
     import lancedb
 
-    table = lancedb.connect(clone / "data/vectors").open_table("vectors")
+    root = copy_project(finished.root, tmp_path / "project")
+    change_parameters(root, encoder={"dtype": "float32", "batch_size": 1})
+    vectors = root / "data/vectors"
+    shutil.rmtree(vectors)
+    kill_when(root, lambda: any(vectors.glob("*.lance/_versions/*.manifest")))
+    assert not (vectors / "artifact.json").exists(), "the stage was not finished"
+
+    finish(root)
+    table = lancedb.connect(vectors).open_table("vectors")
     assert table.count_rows() == 120
     assert len(table.search().select(["image_sha"]).to_arrow()["image_sha"].unique()) == 120
     assert table.version > 1
+    no_server_is_left_behind(root)
 
 
-def test_no_server_is_left_behind(clone: Path) -> None:
-    """What the two kills orphaned, the last run ended."""
+def no_server_is_left_behind(root: Path) -> None:
+    """What a kill orphaned, the next run ended."""
     deadline = time.monotonic() + PATIENCE
-    while left := servers_of(clone):  # the last run's own ends a moment after it
+    while left := servers_of(root):  # the last run's own ends a moment after it
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
 

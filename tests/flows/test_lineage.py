@@ -273,6 +273,7 @@ def _runs() -> list:  # type: ignore[type-arg]  # of mlflow.entities.Run, which 
     return curation_runs()
 
 
+@pytest.mark.soak
 def test_the_selection_is_made_again_bit_for_bit(
     project: Path, first: CurationOutcome, second: CurationOutcome, tmp_path: Path
 ) -> None:

@@ -214,6 +214,7 @@ def test_a_stage_outside_a_flow_does_not_spend_what_needs_a_word(project: Path, 
     assert server.accounts["received"] == received
 
 
+@pytest.mark.soak
 def test_what_comes_to_more_than_a_person_allowed_is_asked_for_again(project: Path, server: RunningServer) -> None:
     """The estimate is within the amount that needs no word; what the endpoint charges is not."""
     change_parameters(

@@ -225,6 +225,7 @@ def test_the_retry_ran_no_finished_stage_again(project: Path, failed: str, secon
     assert registered_versions() == 2
 
 
+@pytest.mark.soak
 def test_a_small_growth_keeps_the_reference_model_and_the_clusters(project: Path, second: Chosen) -> None:
     answer, name = draw_image(project / "pool", "color", 900, np.random.default_rng(9))
     for file, more in zip(FILES, ({}, {"conversations": conversation(QUESTIONS["color"], answer)}), strict=True):
@@ -243,6 +244,7 @@ def test_a_small_growth_keeps_the_reference_model_and_the_clusters(project: Path
     assert bought(project) == len(chosen(project).all)
 
 
+@pytest.mark.soak
 def test_an_emptied_workspace_comes_back(project: Path, second: Chosen) -> None:
     before, had = chosen(project), bought(project)
     versions = registered_versions()
@@ -255,6 +257,7 @@ def test_an_emptied_workspace_comes_back(project: Path, second: Chosen) -> None:
     assert recurate(".", return_state=True).name == UNCHANGED
 
 
+@pytest.mark.soak
 def test_from_scratch_forgets_what_was_picked(project: Path, second: Chosen) -> None:
     had = chosen(project)
     curated(curate(".", from_scratch=True, return_state=True))

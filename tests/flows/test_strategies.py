@@ -177,6 +177,13 @@ def test_without_instructions_a_run_stops_with_the_number(project: Path) -> None
     assert "--annotate-pool" in str(state.message)
     assert not place.artifact("instructions/pool").exists(), "nothing was bought"
 
+
+@pytest.mark.soak
+def test_a_pool_without_instructions_is_annotated_when_told_to(project: Path) -> None:
+    annotations = json.loads((project / "pool/annotations.json").read_text(encoding="utf-8"))
+    (project / "pool/part.json").write_text(json.dumps(annotations[:70]), encoding="utf-8")
+    settings = ["strategy=full", "instructions.annotations=[{path: pool/part.json, image_root: pool/images}]"]
+    place = prepare_workspace(settings=settings, name="annotated")
     state = curate(place.root, annotate_pool=True, register_version=False, return_state=True)
     outcome = state.result()
     assert isinstance(outcome, CurationOutcome)
@@ -184,6 +191,7 @@ def test_without_instructions_a_run_stops_with_the_number(project: Path) -> None
     check_explanations(place, "full")
 
 
+@pytest.mark.soak
 def test_a_failed_run_does_not_take_the_others_with_it(project: Path) -> None:
     annotations = json.loads((project / "pool/annotations.json").read_text(encoding="utf-8"))
     (project / "pool/most.json").write_text(json.dumps(annotations[:80]), encoding="utf-8")

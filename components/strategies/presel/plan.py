@@ -13,7 +13,7 @@ from components.schemas import CLUSTERS, IMPORTANCE
 from components.selection.allocation import TaskAllocation, allocate
 from components.selection.budget import images_to_select
 from components.selection.cluster_cells import count_cluster_cells
-from components.selection.drawn_selection import select_random
+from components.selection.drawn_selection import draw
 from components.selection.reference_set import choose_reference_set
 from components.strategies.control_size import control_size
 from components.text import aligned_rows, dollars
@@ -209,8 +209,7 @@ def plan(request: PlanRequest) -> PreselPlan:
             for quota in quotas
         ),
         baselines=tuple(
-            _baseline(name, ids, is_reference | is_bought, cost_of_row, images=request.images, seed=parameters.seed)
-            for name in parameters.baselines
+            _baseline(name, request, is_reference | is_bought, cost_of_row) for name in parameters.baselines
         ),
         spend_at_most_usd=request.spend_at_most_usd,
     )
@@ -243,14 +242,8 @@ def _task_quotas(
             cells = count_cluster_cells(
                 clusters["task"].to_pylist(), clusters["cluster"].to_numpy(), is_reference[rows]
             )
-    allocation = allocate(
-        cells.tasks,
-        cells.sizes,
-        cells.available,
-        weights,
-        budget=to_select,
-        profile=request.parameters.allocate.rounding,
-    )
+    rounding = request.parameters.allocate.rounding
+    allocation = allocate(cells.tasks, cells.sizes, cells.available, weights, budget=to_select, profile=rounding)
     return basis, sorted(allocation.tasks, key=lambda one: one.task)
 
 
@@ -282,17 +275,11 @@ def _task_plan(
 
 
 def _baseline(
-    name: str,
-    ids: Sequence[str],
-    has_instruction: NDArray[np.bool_],
-    cost_of_row: NDArray[np.float64],
-    *,
-    images: int,
-    seed: int,
+    name: str, request: PlanRequest, has_instruction: NDArray[np.bool_], cost_of_row: NDArray[np.float64]
 ) -> BaselinePlan:
-    count = control_size(name, training_set=min(images, len(ids)), pool=len(ids))
-    nobody = np.zeros(len(ids), dtype=np.bool_)
-    taken = select_random(ids, nobody, budget=count, rng=np.random.default_rng(seed))  # (n,)
+    ids, rng = request.samples["sample_id"].to_pylist(), np.random.default_rng(request.parameters.seed)
+    count = control_size(name, training_set=min(request.images, len(ids)), pool=len(ids))
+    taken = draw(ids, count, rng=rng)  # (n,)
     to_buy = taken & ~has_instruction  # (n,)
     return BaselinePlan(name, int(taken.sum()), int(to_buy.sum()), float(cost_of_row[to_buy].sum()))
 

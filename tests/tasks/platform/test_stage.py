@@ -22,6 +22,7 @@ from components.instructions.purchase_errors import EndpointFailsError
 from components.storage import fresh_directory, write_json
 from flows.deploy import set_limit
 from tasks.platform.declaration import Resource
+from tasks.platform.dvc_objects import open_repository
 from tasks.platform.failures import StageFailedError
 from tasks.platform.stage import (
     CurationRun,
@@ -100,6 +101,14 @@ def test_dvc_is_up_to_date_after_a_run(pipeline: Pipeline, two_stages: Path) -> 
     command = [sys.executable, "-m", "dvc", "status"]
     done = subprocess.run(command, cwd=two_stages, capture_output=True, text=True, check=True)
     assert "up to date" in done.stdout
+
+
+def test_dvc_writes_the_same_lock_file(pipeline: Pipeline, two_stages: Path) -> None:
+    run(pipeline)
+    written = (two_stages / "dvc.lock").read_bytes()
+    with open_repository() as repository:
+        repository.commit(force=True)
+    assert (two_stages / "dvc.lock").read_bytes() == written
 
 
 def test_a_new_input_runs_what_reads_it(pipeline: Pipeline, two_stages: Path) -> None:

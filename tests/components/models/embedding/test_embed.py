@@ -73,6 +73,7 @@ def reference_vectors(shas, uris, encoder: EncoderParameters) -> np.ndarray:
     return np.concatenate(rows)
 
 
+@pytest.mark.soak
 def test_worker_processes_give_the_same_vectors(plain_encoder_folder: Path, tmp_path: Path):
     shas, uris = make_pool(tmp_path / "pool", 11)
     run(shas, uris, tmp_path / "one", parameters(plain_encoder_folder))
