@@ -17,7 +17,7 @@ from components.instructions.batch.service import (
 )
 from components.instructions.chat import chat_body
 from components.instructions.chat_provider import ChatPurchase
-from components.instructions.endpoint.endpoint import EndpointRefusedError
+from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.provider import OpenBatch, PurchaseBook
 from components.instructions.purchase_errors import EndpointFailsError
 from components.instructions.reply import Reply, SendFailure
@@ -34,7 +34,7 @@ BYTES_PER_FILE = 95_000_000
 # More than an account has room for at a time; every one that waits has a file, and no image, in memory.
 _BATCHES_IN_FLIGHT = 100
 # Of one line among others that were answered: what this request may not have, not what the account may not.
-_ABOUT_ONE_REQUEST = frozenset({403, 404, 405, 410, 451})
+_ABOUT_ONE_REQUEST = frozenset({404, 405, 410})
 
 
 class BatchSender:
@@ -181,23 +181,21 @@ def _line(prepared: PreparedRequest[SentImage]) -> bytes:
 
 
 def _of_line(line: Reply | SendFailure | None, *, answered: bool) -> Reply | SendFailure | None:
-    """What a line says of its request: within a batch nothing is asked once more, and nobody waits."""
+    """What a line says of its request: one that is rejected among others that were answered is not asked once more."""
     if line is None or isinstance(line, Reply):
         return line
-    match line.kind:
-        case "refused":
-            return replace(line, kind="not_run")
-        case "rejected" | "forbidden" | "account" if _account_error(line, answered=answered) is None:
-            return SendFailure("final", "rejected", line.detail)
-        case "forbidden" | "account":
-            return SendFailure("not_run", "account_refused", line.detail)
+    if line.kind == "account" and _account_error(line, answered=answered) is not None:
+        return SendFailure("not_run", "account_refused", line.detail)
+    if answered and line.kind in ("rejected", "account"):
+        return replace(line, kind="final", reason="rejected")
     return line
 
 
 def _account_error(line: Reply | SendFailure, *, answered: bool) -> Exception | None:
     """What a line says of the account; None when it says nothing of it."""
-    if isinstance(line, Reply) or not isinstance(line.error, EndpointRefusedError):
+    if isinstance(line, Reply) or line.kind != "account":
         return None
+    assert isinstance(line.error, EndpointRefusedError)
     return None if answered and line.error.status in _ABOUT_ONE_REQUEST else line.error
 
 

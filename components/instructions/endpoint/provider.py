@@ -13,6 +13,7 @@ from components.instructions.endpoint.rate_limits import RateLimits
 from components.instructions.provider import OpenBatch, PurchaseBook
 from components.instructions.purchase_errors import EndpointFailsError
 from components.instructions.purchase_loop import PurchaseLoop
+from components.instructions.replies.finish_reasons import as_failure
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest
 from components.instructions.sender import GroupResult, PreparedRequest
@@ -77,7 +78,7 @@ class EndpointSender:
         reply = await self._endpoint.complete(
             chat_body(asked.identified, prepared.image, repair=asked.repair), send_key=send_key
         )
-        reply = replace(reply, seconds=time.monotonic() - began)
+        reply = as_failure(replace(reply, seconds=time.monotonic() - began))
         if isinstance(reply, Reply) or reply.kind not in ("refused", "unknown"):
             return GroupResult([reply])
         return self._failed(reply, failures_before=asked.failures)

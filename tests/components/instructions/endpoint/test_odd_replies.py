@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from components.instructions import purchase_loop
 from components.instructions.buy import buy_instructions
-from components.instructions.endpoint.endpoint import EndpointRefusedError
 from components.instructions.endpoint.provider import openai_provider
+from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.tables import ATTEMPTS
 from components.instructions.ledger.totals import ledger_totals
