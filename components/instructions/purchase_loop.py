@@ -157,9 +157,8 @@ class PurchaseLoop(Generic[ImageT]):
         """The error of a purchase that ends because not single requests are at fault."""
         if self._judge.refusal is not None:
             return self._judge.refusal
-        return EndpointFailsError(
-            f"{said}, and no other was answered meanwhile. Everything that came is kept, nothing is given up; run "
-            "again to ask for the rest"
+        return self._sender.nothing_usable(
+            f"{said}, and no other was answered meanwhile. Everything that came is kept, and nothing is given up"
         )
 
     async def _serve_groups(self) -> None:

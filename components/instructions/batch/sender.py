@@ -15,7 +15,6 @@ from components.instructions.batch.service import (
     NotHandedInError,
     results_file,
 )
-from components.instructions.chat import chat_body
 from components.instructions.chat_provider import ChatPurchase
 from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.provider import OpenBatch, PurchaseBook
@@ -63,6 +62,7 @@ class BatchSender:
         self.batches_at = service.address
         self.group_size = requests_per_file
         self.open_image = bought.open_image
+        self._bought = bought
         self._service = service
         self._book = book
         self._folder = folder
@@ -86,7 +86,7 @@ class BatchSender:
         file = self._folder / f"{batch_mark(batch)}.jsonl"
         begun = False
         try:
-            write_request_file(file, (_line(one) for one in group))
+            write_request_file(file, (self._line(one) for one in group))
             group.clear()
             uploaded = self._service.upload(file)
             self._book.submit_batch(batch.number)
@@ -102,6 +102,10 @@ class BatchSender:
         self._book.name_batch(batch.number, reference)
         _LOG.info("batch %s: %d requests handed in", reference, len(batch.sends))
         return reference
+
+    def _line(self, prepared: PreparedRequest[SentImage]) -> bytes:
+        asked = prepared.open_request
+        return request_line(asked.identified.request_id, self._bought.body(asked, prepared.image))
 
     async def collect(self, batch: OpenBatch) -> GroupResult:
         """Wait until a batch is done, and read what has come of it.
@@ -172,12 +176,6 @@ def batch_mark(batch: OpenBatch) -> str:
     """The same for the same requests in the same batch, so that a batch whose name was not written down is found."""
     ids = sorted(one.request_id for one in batch.requests)
     return hashlib.sha256(f"{batch.number} {' '.join(ids)}".encode()).hexdigest()[:32]
-
-
-def _line(prepared: PreparedRequest[SentImage]) -> bytes:
-    asked = prepared.open_request
-    body = chat_body(asked.identified, prepared.image, repair=asked.repair)
-    return request_line(asked.identified.request_id, body)
 
 
 def _of_line(line: Reply | SendFailure | None, *, answered: bool) -> Reply | SendFailure | None:
