@@ -184,7 +184,7 @@ def _status(code: object) -> int:
     return int(text) if text.isascii() and text.isdigit() and 400 <= int(text[:9]) < 600 else 0
 
 
-def _finish_reason(choice: Mapping[str, object]) -> str:
+def _finish_reason(choice: Mapping[Any, object]) -> str:
     """Why the model stopped; some servers wrap it, some say it beside a reason that hides it."""
     reason, *others = (
         _named(choice.get(key)) for key in ("finish_reason", "native_finish_reason", "stop_reason", "finish_details")
@@ -203,7 +203,7 @@ def _named(value: object) -> str:
     return ""
 
 
-def _is_filtered(choice: Mapping[str, object], rest: Mapping[str, object]) -> bool:
+def _is_filtered(choice: Mapping[Any, object], rest: Mapping[Any, object]) -> bool:
     """Whether a filter has taken hold of prompt or answer, as Azure says beside it."""
     prompts = rest.get("prompt_filter_results")
     found = [choice.get("content_filter_results")]
@@ -224,7 +224,7 @@ def _usage(reply: object, *, text: str) -> tuple[int | None, int | None]:
     return _count(counts, "prompt_tokens", least=1), _count(counts, "completion_tokens", least=1 if text else 0)
 
 
-def _count(usage: Mapping[Any, object], name: str, *, least: int) -> int | None:
+def _count(usage: Mapping[str, Any], name: str, *, least: int) -> int | None:
     value = usage.get(name)
     counted = isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST_TOKENS
     return value if counted else None

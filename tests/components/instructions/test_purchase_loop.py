@@ -111,7 +111,7 @@ ALWAYS = [REFUSED, REJECTED, SendFailure("unknown", "timeout", "HTTP 504"), Send
 
 
 @pytest.mark.parametrize("failure", ALWAYS, ids=lambda one: one.kind)
-@pytest.mark.parametrize("count", [1, 3, 9])
+@pytest.mark.parametrize("count", [1, 9])
 def test_when_all_fail_nothing_is_given_up_however_few_they_are(
     make: Callable[..., ScriptedSender],
     buy: Buy,
@@ -129,8 +129,8 @@ def test_when_all_fail_nothing_is_given_up_however_few_they_are(
     assert buy(make(lambda *_: GOOD, **way), count).instructions.num_rows == count
 
 
-@pytest.mark.parametrize("failure", ALWAYS, ids=lambda one: one.kind)
-@pytest.mark.parametrize("position", [0, 3, 7])
+@pytest.mark.parametrize("failure", ALWAYS[:2], ids=lambda one: one.kind)
+@pytest.mark.parametrize("position", [0, 7])
 def test_it_does_not_matter_which_one_fails(
     make: Callable[..., ScriptedSender],
     buy: Buy,
@@ -220,7 +220,7 @@ def test_what_was_given_up_without_a_reply_is_asked_for_again_on_demand(
     unlucky = [one.sample_id for one in requests[:2]]
 
     def script(_: int, name: str) -> Reply | SendFailure:
-        return {unlucky[0]: REFUSED, unlucky[1]: BROKEN}.get(name, GOOD)
+        return REFUSED if name == unlucky[0] else BROKEN if name == unlucky[1] else GOOD
 
     def buy(script: Any, *, ask_again: bool) -> BuyResult:
         return buy_instructions(requests, provider=make(script, repairs=0), ledger=ledger, ask_again=ask_again)

@@ -12,7 +12,9 @@ READER = ReplyReader("http://127.0.0.1/v1", "")
 
 def reply(message: Any = None, **changes: Any) -> dict[str, Any]:
     """A chat completion with changes to its message, choice (finish_reason, ...) and body (usage, ...)."""
-    of_body = {name: changes.pop(name) for name in ("usage", "error", "prompt_filter_results") if name in changes}
+    of_body: dict[str, Any] = {
+        name: changes.pop(name) for name in ("usage", "error", "prompt_filter_results") if name in changes
+    }
     choice = {"index": 0, "message": message, "finish_reason": "stop", **changes}
     return {"choices": [choice], "model": "m", "usage": {"prompt_tokens": 9, "completion_tokens": 2}, **of_body}
 

@@ -275,9 +275,9 @@ FOR_ONE = {
 }
 
 
-@pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("name", sorted(FOR_ONE))
-def test_one_image_is_left_out_and_the_others_come(tmp_path, sqlite, monkeypatch, name, concurrency):
+def test_one_image_is_left_out_and_the_others_come(tmp_path, sqlite, monkeypatch, name):
+    concurrency = 1 + 3 * (len(name) % 2)
     monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
     odd, reason = FOR_ONE[name]
     with scripted_server(for_one_image(odd)) as server:
@@ -289,8 +289,8 @@ def test_one_image_is_left_out_and_the_others_come(tmp_path, sqlite, monkeypatch
     assert {row["turns"][0]["response"] for row in bought.instructions.to_pylist()} == {TEXT}
 
 
-@pytest.mark.parametrize("count", [1, 3, 9])
-@pytest.mark.parametrize("name", ["500", "403", "no choices", "a reason of next year", "an error with 200"])
+@pytest.mark.parametrize("count", [1, 9])
+@pytest.mark.parametrize("name", ["500", "403", "no choices", "a reason of next year"])
 def test_where_all_get_it_nothing_is_given_up(tmp_path, sqlite, monkeypatch, name, count):
     monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
     with scripted_server(lambda *_: FOR_ONE[name][0]) as server:

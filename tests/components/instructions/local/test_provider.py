@@ -380,10 +380,10 @@ def test_one_that_the_model_fails_with_does_not_stop_the_others(
     from components.instructions.local import writer as local_writer
 
     unlucky = min(requests, key=lambda one: one.sample_id)
-    write, encode = local_writer.write_responses, local_writer.LocalWriter._encode
+    encode = local_writer.LocalWriter._encode
 
     def mark(own: Any, prompt: Any) -> Any:
-        encoded = encode(own, prompt)
+        encoded: Any = encode(own, prompt)
         if prompt.identified.request.sample_id != unlucky.sample_id:
             return encoded
         return error if isinstance(error, SampleError) else replace(encoded, input_ids=(*encoded.input_ids, -1))
@@ -391,7 +391,7 @@ def test_one_that_the_model_fails_with_does_not_stop_the_others(
     def fail(vlm: Any, prompts: Any, **options: Any) -> Any:
         if any(prompt.input_ids[-1] == -1 for prompt in prompts):
             raise error
-        return write(vlm, prompts, **options)
+        return write_responses(vlm, prompts, **options)
 
     monkeypatch.setattr(local_writer.LocalWriter, "_encode", mark)
     monkeypatch.setattr(local_writer, "write_responses", fail)
