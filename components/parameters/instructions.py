@@ -142,6 +142,7 @@ class PurchaseParameters(Section):
     requests_per_minute: Annotated[float, Field(gt=0)]
     tokens_per_minute: Annotated[float, Field(gt=0)]
     timeout_seconds: Annotated[float, Field(gt=0)]
+    output_limit: Literal["max_completion_tokens", "max_tokens"]
     batch: BatchParameters
     local: LocalParameters
     prices: tuple[Price, ...]
