@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 
 from components.instructions import purchase_loop
 from components.instructions.ledger.ledger import Ledger, open_ledger
-from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
+from components.instructions.provider import EarlierFailures, OpenBatch, Outcome, Send, UnusableReply
 from components.instructions.request import IdentifiedRequest, InstructionRequest
 from components.parameters.instructions import AnnotationFile, InstructionParameters, PurchaseParameters
 from components.pool.samples import sample_identity
@@ -95,6 +95,9 @@ class RecordingBook:
         self.left_out[identified.request_id] = reason
 
     def unusable_replies(self, request_ids: Sequence[str]) -> dict[str, list[UnusableReply]]:
+        return {}
+
+    def earlier_failures(self, request_ids: Sequence[str]) -> dict[str, EarlierFailures]:
         return {}
 
     def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, list[bool]]:
