@@ -24,7 +24,7 @@ from flows.command_line.options import (
     seen_from_root,
 )
 from flows.command_line.results import add_result_commands
-from flows.environment import configure_environment, find_project_root
+from flows.environment import check_code, configure_environment, find_project_root
 
 app = typer.Typer(
     name="presel",
@@ -40,7 +40,9 @@ app = typer.Typer(
 
 @app.callback()
 def _in_project() -> None:
-    configure_environment(find_project_root(Path.cwd()))
+    root = find_project_root(Path.cwd())
+    check_code(root)
+    configure_environment(root)
 
 
 @app.command()
