@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 from components.errors import UserError
+from flows.moved_project import follow_move
 from flows.proxies import check_proxies, reach_loopback_directly
 
 STATE = ".presel"
@@ -37,6 +38,10 @@ def find_project_root(start: Path) -> Path:
 
 class ForeignCodeError(UserError, RuntimeError):
     """The code that runs is not the project's own."""
+
+
+class StateNotWritableError(UserError, PermissionError):
+    """The folder of the project's state cannot be written."""
 
 
 def check_code(project_root: Path) -> None:
@@ -88,7 +93,8 @@ def configure_environment(project_root: Path) -> None:
     """
     os.chdir(project_root)
     state = project_root / STATE
-    state.mkdir(exist_ok=True)
+    _check_writable(state)
+    follow_move(project_root.resolve(), state)
     defaults = {
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(asctime)s  %(message)s",
@@ -142,6 +148,15 @@ def configure_environment(project_root: Path) -> None:
     check_proxies()
     # transformers warns about names that its own Trainer still calls; nothing a user can act on.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+def _check_writable(state: Path) -> None:
+    if not os.access(state if state.exists() else state.parent, os.W_OK | os.X_OK):
+        raise StateNotWritableError(
+            f"{state}, where every command keeps its state, cannot be written by user {os.geteuid()}: call presel as "
+            "the user that the checkout belongs to, or make it writable for this one (chown, or a container's --user)"
+        )
+    state.mkdir(exist_ok=True)
 
 
 def _name_user(home: Path) -> None:
