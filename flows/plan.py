@@ -29,6 +29,7 @@ from components.strategies.run_files import RunFiles
 from components.text import dollars
 from tasks.ingest import ingest as ingest_stage
 from tasks.platform.finished import last_finished
+from tasks.platform.git_record import check_can_commit
 from tasks.platform.snapshot import changed_inputs, snapshot_file
 from tasks.platform.versioning import OutdatedStage, explain_outdated
 from tasks.platform.workspace import STATE, Workspace
@@ -56,6 +57,7 @@ def plan_workspace(workspace: Workspace) -> tuple[str, tuple[OutdatedStage, ...]
         The plan in words and numbers, and the stages that are not up to date and why, in order.
     """
     parameters = workspace.parameters()
+    check_can_commit(parameters.versioning)
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
     changed = changed_inputs(workspace) if snapshot_file(workspace, "sources").exists() else ()
     outdated = explain_outdated(workspace, changed=[snapshot_file(workspace, name) for name in changed])

@@ -249,12 +249,13 @@ def _show(state: Any) -> None:
 def _prepare_console(*, traceback: bool) -> None:
     """Make the terminal fit for a person; to be called when Prefect is imported and its log handlers are there."""
     from flows.command_line.console import hide_tracebacks
-    from flows.embedded_server import end_on_signals, end_orphaned_servers
+    from flows.embedded_server import end_on_signals, end_orphaned_servers, name_server_after_this_process
     from tasks.platform.prefect_server import check_server
 
     check_server()
     end_on_signals()
     end_orphaned_servers(os.environ["PREFECT_HOME"])
+    name_server_after_this_process()
     if not traceback:
         hide_tracebacks()
 
