@@ -37,16 +37,13 @@ def open_repository() -> Any:
     logging.getLogger("dvc").setLevel(logging.WARNING)
     # A line for every file that a remote did not take or give; those who asked for it say it once.
     logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
-    repository = Repo(str(Path.cwd()), _wait_for_lock=True)
     try:
-        repository.scm  # noqa: B018 -- DVC looks for git when it is first asked for it
+        return Repo(str(Path.cwd()), _wait_for_lock=True)
     except SCMError as error:
-        repository.close()
         raise NoGitRepositoryError(
             f"{Path.cwd()} is not a git repository, and a run has to record which code it ran: clone the project "
             "instead of downloading it, or make it one with `git init`, `git add -A` and `git commit -m start`"
         ) from error
-    return repository
 
 
 @contextmanager

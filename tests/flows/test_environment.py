@@ -1,5 +1,6 @@
 """Environments and habits of the machines that the command is called on: each works, or is refused in one sentence."""
 
+import getpass
 import os
 import socket
 import subprocess
@@ -15,7 +16,8 @@ import httpx
 import pytest
 import requests
 
-from flows.environment import CODE_FOLDER
+from flows.environment import CODE_FOLDER, StateNotWritableError, configure_environment
+from tasks.platform.run_files import git_commit, uncommitted_changes
 from tests.flows.command import Ended, presel, start_presel
 from tests.flows.small_project import make_project
 from tests.project_environment import project_environment
@@ -132,3 +134,48 @@ def test_a_variable_that_is_empty_is_not_set(root: Path, monkeypatch: pytest.Mon
         own = os.environ["MLFLOW_TRACKING_URI"]
     refused(presel(root, "lineage", "1", MLFLOW_TRACKING_URI=""), "no run and no version '1'")
     assert own == f"sqlite:///{root}/.presel/mlflow.db"
+
+
+def test_a_project_without_its_git_repository_says_what_to_do(root: Path) -> None:
+    (root / ".git").rename(root / "git")
+    try:
+        refused(presel(root, "plan"), "is not a git repository", "git init")
+    finally:
+        (root / "git").rename(root / ".git")
+
+
+def test_a_commit_that_is_asked_for_needs_an_identity_before_anything_starts(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.useConfigOnly")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
+    refused(presel(root, "plan", "--set", "versioning.commit_to_git=true"), "user.email", "commit_to_git")
+
+
+def test_a_user_without_a_name_has_one_for_libraries(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with project_environment(root):
+        assert getpass.getuser() == "uid-54321"
+        assert Path.home() == root / ".presel"
+
+
+def test_the_commit_of_a_checkout_that_belongs_to_another_user_is_recorded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch
+    monkeypatch.setattr(os, "geteuid", lambda: root.stat().st_uid + 1)
+    (head,) = (file for file in (root / ".git/refs/heads").iterdir())
+    with project_environment(root):
+        assert git_commit() == head.read_text(encoding="utf-8").strip()
+        assert uncommitted_changes() == b""
+
+
+def test_a_state_that_another_user_owns_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(StateNotWritableError, match="cannot be written by user"):
+        configure_environment(tmp_path)
