@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -73,7 +73,9 @@ def _as_if_started(root: Path, servers: dict[str, str]) -> Iterator[None]:
             yield
 
 
-def start_presel(root: Path, *arguments: str, code: Path | None = None, **variables: str) -> Ended:
+def start_presel(
+    root: Path, *arguments: str, code: Path | None = None, variables: Mapping[str, str] | None = None
+) -> Ended:
     """Start the command as a user's shell does, with nothing of this session's settings.
 
     Args:
@@ -83,7 +85,7 @@ def start_presel(root: Path, *arguments: str, code: Path | None = None, **variab
         variables: of the environment.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
-    environment |= {"PYTHONPATH": str(code or root), "COLUMNS": COLUMNS, **variables}
+    environment |= {"PYTHONPATH": str(code or root), "COLUMNS": COLUMNS, **(variables or {})}
     command = [sys.executable, "-P", "-m", "flows.command_line.main", *arguments]  # -P: as an installed command
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -69,7 +69,7 @@ def refused(done: Ended, *words: str) -> None:
 def test_a_prefect_server_is_looked_at_wherever_prefect_has_its_name_from(
     root: Path, tmp_path: Path, nobody: str, named_in: str
 ) -> None:
-    variables = {}
+    variables: dict[str, str] = {}
     if named_in == ".env":
         file = root / ".env"
         file.write_text(f"PREFECT_API_URL={nobody}/api\n", encoding="utf-8")
@@ -77,7 +77,7 @@ def test_a_prefect_server_is_looked_at_wherever_prefect_has_its_name_from(
         file = tmp_path / "profiles.toml"
         file.write_text(f'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "{nobody}/api"\n', encoding="utf-8")
         variables = {"PREFECT_HOME": str(tmp_path)}
-    done = start_presel(root, "deploy", **variables)
+    done = start_presel(root, "deploy", variables=variables)
     file.unlink()
     refused(done, f"{nobody}/api", "does not answer", "PREFECT_API_URL")
 
