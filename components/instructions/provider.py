@@ -163,15 +163,15 @@ class UnusableReply:
 
 @dataclass(frozen=True, slots=True)
 class EarlierFailures:
-    """Sends of an open request in earlier purchases that brought no reply.
+    """Sends of an open request that brought no reply, in earlier purchases in which others were answered, and since.
 
     Attributes:
-        sends: how many since it is known that others were answered while it was not; 0: that is not known.
-        others_answered: others were answered in a purchase in which it failed, maybe before it was sent.
+        sends: how many.
+        meanwhile: others were answered after it was sent, or in the same batch; False: maybe before it was sent.
     """
 
-    sends: int = 0
-    others_answered: bool = False
+    sends: int
+    meanwhile: bool
 
 
 class PurchaseBook(Protocol):
@@ -208,7 +208,7 @@ class PurchaseBook(Protocol):
         """What open requests have brought so far, oldest first; those that brought nothing are left out."""
 
     def earlier_failures(self, request_ids: Sequence[str]) -> Mapping[str, EarlierFailures]:
-        """How open requests have failed so far; those that have not are left out."""
+        """How open requests have failed while others were answered; the others of them are left out."""
 
     def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, Sequence[bool]]:
         """Begin a batch and say what is about to be sent in it, as one.

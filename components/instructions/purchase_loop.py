@@ -15,7 +15,6 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from components.instructions.images_away import MissingImageRun
 from components.instructions.provider import (
     BatchTakenOverError,
-    EarlierFailures,
     Failure,
     OpenBatch,
     PurchaseBook,
@@ -130,7 +129,7 @@ class PurchaseLoop(Generic[ImageT]):
         if unanswered:
             raise self._nobody_passes(
                 f"{len(unanswered):,} of {len(requests):,} requests had no reply after {ATTEMPTS} attempts (the "
-                f"last: {unanswered[-1].detail})"
+                f"last: {unanswered[-1].reason}: {unanswered[-1].detail})"
             )
 
     async def _as_known(self, requests: Sequence[IdentifiedRequest]) -> list[OpenRequest]:
@@ -140,15 +139,16 @@ class PurchaseLoop(Generic[ImageT]):
         failures = await _in_thread(self._book.earlier_failures, ids)
         known = []
         for one in requests:
-            found, failed = tuple(replies.get(one.request_id, ())), failures.get(one.request_id, EarlierFailures())
+            found, failed = tuple(replies.get(one.request_id, ())), failures.get(one.request_id)
+            # A single one that is left counts as the one at fault, whether others were answered before or meanwhile.
+            counts = failed is not None and (failed.meanwhile or len(requests) == 1)
             known.append(
                 OpenRequest(
                     one,
                     "repair" if found else "first",
                     found,
-                    failures=failed.sends,
-                    others_answered=failed.sends > 0,
-                    others_answered_before=failed.others_answered,
+                    failures=failed.sends if failed is not None and counts else 0,
+                    others_answered=counts,
                 )
             )
         return known
@@ -329,11 +329,9 @@ class PurchaseLoop(Generic[ImageT]):
         # A batch takes hours; one that came to nothing is not sent again before a person has looked.
         failure = self._judge.all_failed(verdicts, replies) if group else None
         if failure is not None and (adopted or len(replies) > 1):
-            self._stop(
-                self._nobody_passes(
-                    f"not one of {len(replies):,} requests of a batch had a reply (the last: {failure.detail})"
-                )
-            )
+            last = f"{failure.reason}: {failure.detail}"
+            said = f"not one of {len(replies):,} requests of a batch had a reply (the last: {last})"
+            self._stop(self._nobody_passes(said))
 
     def _leave_to_others(self, bills: Sequence[Bill], taken_over: BatchTakenOverError) -> None:
         """Another purchase took a batch while this one was not seen alive: it settles what comes of it."""

@@ -106,7 +106,8 @@ class SendJudge:
             isinstance(verdict.outcome, Failure) or (verdict.again is not None and self._others_pass(verdict.again))
             for verdict in verdicts
         )
-        return failures[-1] if len(failures) == len(replies) > 0 and not passed else None
+        alone = len(replies) == 1 and self._replies > 0
+        return failures[-1] if len(failures) == len(replies) > 0 and not (passed or alone) else None
 
     def all_others_are_through(self, last: Sequence[OpenRequest]) -> None:
         """Note which requests are about to have their last try.
@@ -115,7 +116,7 @@ class SendJudge:
         that only when nobody was answered at all.
         """
         suspects = [one for one in last if not self._others_pass(one)]
-        alone = len(suspects) == 1 and (self._replies > 0 or suspects[0].others_answered_before)
+        alone = len(suspects) == 1 and self._replies > 0
         self._last_tries = "only requests can be at fault" if alone or not suspects else "the whole is in doubt"
         self._replies_before_last_tries = self._replies
 
@@ -131,7 +132,9 @@ class SendJudge:
         judged = judge_reply(asked.identified, reply, bill, repairs_left=left)
         if judged.reply is None:
             return Verdict(judged.outcome)
-        return Verdict(judged.outcome, again=replace(asked, kind="repair", replies=(*asked.replies, judged.reply)))
+        # Its own reply is not one of others: what fails from now on is counted anew.
+        repair = OpenRequest(asked.identified, "repair", (*asked.replies, judged.reply))
+        return Verdict(judged.outcome, again=repair)
 
     def _judge_failure(self, asked: OpenRequest, bill: Bill, failure: SendFailure, replies_before: int) -> Verdict:
         setback = _setback(asked, bill, failure)

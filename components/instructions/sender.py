@@ -24,8 +24,7 @@ class OpenRequest:
         replies: unusable ones it has brought; the last of them is sent back with it.
         failures: sends that brought no reply, in this purchase and, as far as others were answered meanwhile, before.
         sent_after: how many replies the purchase had had when it was sent first of those; None: none has failed.
-        others_answered: in an earlier purchase others were answered since a send of it that failed.
-        others_answered_before: in an earlier purchase in which it failed others were answered, maybe before.
+        others_answered: in an earlier purchase others were answered while it was not.
         last: it is sent once more, when all others are through.
     """
 
@@ -35,7 +34,6 @@ class OpenRequest:
     failures: int = 0
     sent_after: int | None = None
     others_answered: bool = False
-    others_answered_before: bool = False
     last: bool = False
 
     @property

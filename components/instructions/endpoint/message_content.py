@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _TEXT = frozenset({"text", "output_text"})
 # What the model thought: Mistral and Anthropic; OpenAI's Responses; OpenRouter.
@@ -38,7 +39,7 @@ class MessageContent:
     refused: bool = False
 
 
-def message_content(message: Mapping[str, object]) -> MessageContent:
+def message_content(message: Mapping[Any, object]) -> MessageContent:
     """Put the parts of a message's answer together; thoughts are left out, in whatever field or part they are.
 
     Args:

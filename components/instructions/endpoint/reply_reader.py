@@ -57,7 +57,10 @@ class ReplyReader:
         """Take a chat completion apart; a failure when it says so, or is not known to be an answer that is whole."""
         error = _error_in(reply)
         if error is not None:
-            return self._counted(self._explain_error(error), reply)
+            failure = self._explain_error(error)
+            if failure.kind == "refused" and isinstance(reply, Mapping) and reply.get("choices"):
+                failure = replace(failure, kind="unknown")  # it broke off in the middle
+            return self._counted(failure, reply)
         match reply:
             case {"choices": [{"message": {**message}, **choice}, *_], **rest}:
                 try:

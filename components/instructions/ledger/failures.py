@@ -9,27 +9,30 @@ from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
 from components.instructions.provider import EarlierFailures
 
 _FAILED = ("refused", "unknown")
+# Reasons that say nothing about a request: it was never run, or the account was refused.
+_SAYS_NOTHING = ("endpoint_refused", "account_refused", "expired", "batch_failed")
 # Rules that a reply without any text breaks: it is paid for all the same.
 _PAID_WITHOUT_TEXT = ("empty", "refusal", "cut_off")
 
 
 def earlier_failures(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, EarlierFailures]:
-    """How open requests have failed so far, and whether others were answered meanwhile.
+    """How open requests have failed in purchases in which others were answered, and since.
 
-    Meanwhile is: in the same batch, or, for what is sent by itself, by the same purchase after it was sent. Times are
-    compared within one purchase alone, so that they are of one clock.
+    Times are compared within one purchase alone, so that they are of one clock.
 
     Args:
         ledger: where.
         request_ids: of requests without an outcome.
 
     Returns:
-        Request id -> its failures; those without any are left out.
+        Request id -> its failures; those that only failed where nobody was answered are left out.
     """
     found: dict[str, EarlierFailures] = {}
     with ledger.engine.connect() as connection:
         for some in chunks(request_ids):
-            failed = ATTEMPTS.c.request_id.in_(some) & ATTEMPTS.c.outcome.in_(_FAILED)
+            failed = ATTEMPTS.c.request_id.in_(some) & ATTEMPTS.c.outcome.in_(_FAILED) & ATTEMPTS.c.error.is_not(None)
+            for reason in _SAYS_NOTHING:
+                failed &= ~ATTEMPTS.c.error.startswith(f"{reason}:", autoescape=True)
             columns = (ATTEMPTS.c.request_id, ATTEMPTS.c.worker, ATTEMPTS.c.batch, ATTEMPTS.c.asked_at)
             rows = connection.execute(select(*columns).where(failed).order_by(ATTEMPTS.c.number)).all()
             workers = sorted({row.worker for row in rows if row.worker is not None})
@@ -39,15 +42,14 @@ def earlier_failures(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, Ea
             grouped = answered.group_by(ATTEMPTS.c.worker, ATTEMPTS.c.batch)
             latest = {(row[0], row[1]): row[2] for row in connection.execute(grouped)}
             with_answers = {worker for worker, _ in latest}
-            sends: dict[str, int] = {}
-            before: dict[str, bool] = {}
             for row in rows:
+                known = found.get(row.request_id)
+                if known is None and row.worker not in with_answers:
+                    continue
                 last = latest.get((row.worker, row.batch))
                 meanwhile = last is not None and (row.batch is not None or last > row.asked_at)
-                if meanwhile or sends.get(row.request_id):
-                    sends[row.request_id] = sends.get(row.request_id, 0) + 1
-                before[row.request_id] = before.get(row.request_id, False) or row.worker in with_answers
-            found |= {name: EarlierFailures(sends.get(name, 0), others) for name, others in before.items()}
+                known = known or EarlierFailures(0, meanwhile=False)
+                found[row.request_id] = EarlierFailures(known.sends + 1, meanwhile=known.meanwhile or meanwhile)
     return found
 
 

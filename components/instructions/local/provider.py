@@ -162,10 +162,7 @@ class LocalProvider:
                 return [reply for prompt in prompts for reply in self._write([prompt])]
             _LOG.warning("the model failed with %s: %s", prompts[0].identified.request.sample_id, error)
             return [SendFailure("rejected", "model_failed", f"{type(error).__name__}: {error}")]
-        return [
-            one if isinstance(one, Reply) else SendFailure("final", one.reason, f"{one.reason}: {one.detail}")
-            for one in written
-        ]
+        return [one if isinstance(one, Reply) else SendFailure("final", one.reason, one.detail) for one in written]
 
     def nothing_usable(self, said: str) -> Exception:
         """A model on this machine does not change by itself."""

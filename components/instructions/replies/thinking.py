@@ -12,7 +12,13 @@ _OPENS = re.compile(
 )
 _CLOSES = re.compile(
     rf"</{_NAMES}\s*>|\[/THINK\]|\u25c1/think\u25b7|<\|end_of_thought\|>|<\|END_THINKING\|>|<\|/thinking\|>|"
-    r"<unused95>|<channel\|>|<\|end\|>",
+    r"<unused95>|<channel\|>|<\|end\|>(?=\s*<\|start\|>assistant)",
+    re.IGNORECASE,
+)
+# Of these the beginning may stand in the chat template; other tags may be what an image shows.
+_CLOSES_ALONE = re.compile(
+    r"</(?:seed:|longcat_|mm:)?(?:think|thinking|thought)\s*>|\[/THINK\]|\u25c1/think\u25b7|<\|end_of_thought\|>|"
+    r"<\|END_THINKING\|>|<unused95>|<channel\|>|<\|end\|>(?=\s*<\|start\|>assistant)",
     re.IGNORECASE,
 )
 # Around the answer itself: the begin of gpt-oss's, and pairs of GLM, Cohere and others.
@@ -48,14 +54,14 @@ def without_thinking(text: str) -> str:
     """
     rest = text
     while True:
-        begins, ends = _OPENS.match(rest.lstrip()), _CLOSES.search(rest)
-        if ends is None:
-            if begins is not None:
+        if _OPENS.match(rest.lstrip()):
+            ends = _CLOSES.search(rest)
+            if ends is None:
                 raise UnendedThinkingError(f"the response thinks and does not answer: {rest.strip()[:80]!r}")
-            break
-        first = _OPENS.search(rest)
-        if begins is None and first is not None and first.start() < ends.start():
-            break  # thoughts in the middle of an answer: `left_over` finds them
+        else:
+            ends, begins = _CLOSES_ALONE.search(rest), _OPENS.search(rest)
+            if ends is None or (begins is not None and begins.start() < ends.start()):
+                break  # what stands in the middle of an answer `left_over` finds
         rest = rest[ends.end() :]
     rest = _ENDS.sub("", _BEGINS.sub("", rest))
     wrapped = _WRAPPED.match(rest)

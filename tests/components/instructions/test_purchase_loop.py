@@ -212,6 +212,28 @@ def test_what_an_interrupted_purchase_learnt_holds_for_the_next(
     assert (bought.instructions.num_rows, len(bought.dropped)) == (6, 2)
 
 
+def test_an_account_that_was_refused_says_nothing_about_the_requests_in_flight(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 2)
+    closed = SendFailure("account", "endpoint_refused", "HTTP 401", error=PurchaseStoppedError("closed"))
+    with pytest.raises(PurchaseStoppedError, match="closed"):
+        buy(make(lambda number, _: closed if number > 2 else GOOD, groups_in_flight=6, seconds=0.05), 6, run="one")
+    with pytest.raises(EndpointFailsError, match="3 of 3 requests"):
+        buy(make(lambda *_: REFUSED), 6, run="two")
+    assert ledger_totals(ledger).quarantined == 0
+
+
+def test_a_reply_of_its_own_is_no_reply_of_another(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have an unusable reply each, and then the endpoint goes away."""
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
+    with pytest.raises(EndpointFailsError, match="2 of 2 requests"):
+        buy(make(lambda number, _: REFUSED if number > 1 else BROKEN, group_size=2), 2)
+    assert ledger_totals(ledger).quarantined == 0
+
+
 def test_what_was_given_up_without_a_reply_is_asked_for_again_on_demand(
     make: Callable[..., ScriptedSender], ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def in_files(tmp_path, ledger):
 
     class InFiles:
         rounds = 0
+        folder = tmp_path / "batches"
 
         def step(self, count):
             requests = draw_requests(tmp_path / "images", count)
@@ -64,7 +65,7 @@ def in_files(tmp_path, ledger):
 
 def for_some(line, many):
     """The first so many requests that are asked about always get a line; the others are answered."""
-    unlucky = []
+    unlucky: list[str] = []
 
     def line_of(request_id):
         if request_id not in unlucky and len(unlucky) < many:
@@ -84,7 +85,7 @@ def test_lines_that_always_fail_are_left_out_after_some_rounds(in_files, ledger,
     assert in_files.step(6).asked == 0
 
 
-@pytest.mark.parametrize(("name", "count"), zip(sorted(FAILS), (1, 3, 9, 1, 3, 9), strict=True))
+@pytest.mark.parametrize(("name", "count"), list(zip(sorted(FAILS), (1, 3, 9, 1, 3, 9), strict=True)))
 def test_where_every_line_fails_the_run_says_why_and_nothing_is_given_up(in_files, ledger, name, count):
     for _ in range(2):
         with pytest.raises(BatchNotDoneError):
@@ -126,3 +127,21 @@ def test_results_that_are_cut_short_are_not_taken_for_miscounted(tmp_path, ledge
     bought = buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
     assert bought.instructions.num_rows == 8
     assert len(server.accounts["charges"]) == 8
+
+
+def test_a_line_that_fails_alone_in_its_batch_does_not_go_round_for_ever(in_files, monkeypatch):
+    """Of nine the ninth has a file of its own: nobody is answered in its batches."""
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
+    alone = []
+
+    def line_of(request_id):
+        return FAILS["500"] if request_id in alone else GOOD
+
+    with pytest.raises(BatchNotDoneError):
+        in_files.step(9)
+    for file in in_files.folder.glob("*.jsonl"):
+        lines = file.read_text().splitlines()
+        alone += [json.loads(line)["custom_id"] for line in lines if len(lines) == 1]
+    assert len(alone) == 1
+    bought = in_files.until_through(9, line_of)
+    assert (bought.instructions.num_rows, [one.reason for one in bought.dropped]) == (8, ["server_error"])

@@ -35,6 +35,7 @@ def test_thoughts_before_an_answer_are_taken_off(name: str) -> None:
         "<|begin_of_box|>A red square.<|end_of_box|>",
         "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>A red square.<|END_RESPONSE|>",
         "A red square.<|im_end|>",
+        "A red square.<|end|>",
         "A red square.</s>\n",
         "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>A red square.<|return|>",
     ],
@@ -51,7 +52,13 @@ def test_thoughts_that_do_not_end_are_no_answer(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["A square. <think>Is it?</think> It is red.", "Red <|im_start|>user", "It is <|begin_of_box|>3<|end_of_box|>."],
+    [
+        "A red <reason>x</reason> square.",
+        "no beginning</analysis> A square.",
+        "A square. <think>Is it?</think> It is red.",
+        "Red <|im_start|>user",
+        "It is <|begin_of_box|>3<|end_of_box|>.",
+    ],
 )
 def test_what_stands_in_the_middle_is_found(text: str) -> None:
     assert left_over(without_thinking(text)) is not None
