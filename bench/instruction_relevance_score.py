@@ -86,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model=options.model,
         revision=None,
         context_length=options.context_length,
+        max_pixels=None,
+        template_arguments={},
         device=options.device,
         dtype="auto",
     )

@@ -19,8 +19,8 @@ from components.models.features.per_sample_gradients import attention_lora_matri
 from components.models.features.random_projection import RandomProjection
 from components.models.vlm.collate import collate
 from components.models.vlm.labels import EncodedSample, encode
+from components.models.vlm.language_model import language_model_linear_names
 from components.models.vlm.load import LoadedVlm, load_vlm
-from components.models.vlm.special_cases import language_model_linear_names
 from components.parameters.parameters import VlmParameters
 from components.pool.images import load_image
 
@@ -66,7 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dimension", type=int, default=512, help="numbers a gradient is projected to")
     out_option(parser)
     options = parser.parse_args(arguments)
-    parameters = VlmParameters(model=options.model, revision=None, context_length=512, device="cpu", dtype="float32")
+    parameters = VlmParameters(
+        model=options.model,
+        revision=None,
+        context_length=512,
+        device="cpu",
+        dtype="float32",
+        max_pixels=None,
+        template_arguments={},
+    )
     base = load_vlm(parameters)
     torch.manual_seed(0)
     adapted = get_peft_model(

@@ -127,9 +127,9 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Make a hard link of a file, or a copy where the file system refuses one."""
+    """Make a hard link of a file, or a copy where the file system refuses one; of a symbolic link's file, not of it."""
     try:
-        os.link(source, target)
+        os.link(os.path.realpath(source), target)
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise

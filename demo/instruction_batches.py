@@ -24,6 +24,8 @@ class BatchService:
         batches: id -> what the endpoint says of it.
         answered_share: of a batch that comes back when it is collected; the rest expires.
         failed_lines: lines of the next batches that end with HTTP 500, taken off as they do.
+        miscounted_lines: lines of the next batch that were not run, are counted as completed and stand, with status 0,
+            in the error file.
         repeat_lines: results contain every line twice.
         looks_until_done: how often a batch is looked at before it is done.
         status: HTTP status, when not 200, of looks at a batch.
@@ -43,6 +45,7 @@ class BatchService:
     batches: dict[str, Json] = field(default_factory=dict)
     answered_share: float = 1.0
     failed_lines: int = 0
+    miscounted_lines: int = 0
     repeat_lines: bool = False
     looks_until_done: int = 1
     status: int = 200
@@ -138,6 +141,7 @@ class BatchService:
         answered = lines[: round(len(lines) * self.answered_share)]
         good: list[str] = []
         bad: list[str] = []
+        miscounted: list[str] = []
         for number, line in enumerate(answered):
             if self.line_status != 200 and number >= self.line_from:
                 said: Json = {"error": {"message": "made to fail", "code": self.code}}
@@ -145,11 +149,14 @@ class BatchService:
             elif self.failed_lines:
                 self.failed_lines -= 1
                 bad.append(_line(line["custom_id"], 500, {"error": {"message": "made to fail", "code": None}}))
+            elif self.miscounted_lines > len(miscounted):
+                miscounted.append(_line(line["custom_id"], 0, {}))
             else:
                 good.append(
                     _line(line["custom_id"], 200, self.complete(line["body"], f"{batch['id']} {line['custom_id']}"))
                 )
-        batch["request_counts"] = {"total": len(lines), "completed": len(good), "failed": len(bad)}
+        batch["request_counts"] = {"total": len(lines), "completed": len(good) + len(miscounted), "failed": len(bad)}
+        bad, self.miscounted_lines = bad + miscounted, 0
         # As it stands, not as an escape.
         good = [line.replace("This is", f"This{self.add} is") for line in good]
         good = good * 2 if self.repeat_lines else good

@@ -15,6 +15,7 @@ from flows.form import (
     form_settings,
     run_name,
 )
+from flows.model_check import check_models
 from flows.outcome import CurationOutcome
 from flows.purchase import cancelled_when_declined
 from tasks.ingest import ingest
@@ -73,6 +74,7 @@ def curate(
         if from_scratch:
             start_from_nothing(place)
         snapshot_inputs(place)
+        check_models(place)
         manifest = ingest(run)
         warn_of_changed_pool(place)
         return curate_pool(run, manifest, register_version=register_version)

@@ -1,7 +1,6 @@
 """What a Prefect server has to know to run this project: the work pool, the limits, the deployments of prefect.yaml."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from prefect.exceptions import ObjectNotFound
 
 from components.parameters.parameters import ParameterError
 from tasks.platform.declaration import Resource
-from tasks.platform.prefect_server import check_server
+from tasks.platform.prefect_server import check_server, server_address
 
 POOL = "presel"
 PoolType = Literal["process", "docker", "kubernetes"]
@@ -46,11 +45,12 @@ def require_server() -> str:
     Raises:
         ParameterError: none is named; an embedded server would end with this command.
     """
-    address = os.environ.get("PREFECT_API_URL", "")
+    address = server_address()
     if not address:
         raise ParameterError(
-            "PREFECT_API_URL is not set: name the Prefect server that shall know the deployments, e.g. "
-            "PREFECT_API_URL=http://127.0.0.1:4200/api (`presel ui` or `make stack` serve one)"
+            "PREFECT_API_URL is not set, nor is it in .env or a Prefect profile: name the Prefect server that shall "
+            "know the deployments, e.g. PREFECT_API_URL=http://127.0.0.1:4200/api (`presel ui` or `make stack` serve "
+            "one)"
         )
     return address
 

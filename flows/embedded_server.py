@@ -19,6 +19,9 @@ _GRACE_SECONDS = 15.0
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []  # signals that asked this process to end
 SERVER_MODULE = "prefect.server.api.server:create_app"
+# In the environment of a server: the process that started it. Where presel is process 1, as in a container, what it
+# started has the same parent as what a killed run left.
+STARTER_VARIABLE = "PRESEL_SERVER_OF"
 
 
 def end_on_termination() -> None:
@@ -81,8 +84,15 @@ def _end_now(code: int) -> None:
     os._exit(code)
 
 
+def name_server_after_this_process() -> None:
+    """Let a server that this process starts say whose it is."""
+    os.environ[STARTER_VARIABLE] = str(os.getpid())
+
+
 def end_orphaned_servers(prefect_home: str) -> int:
     """End embedded servers of this project whose run was killed with SIGKILL and could not end them.
+
+    A server whose starter's number another process has now is left alone: better one too many than one too few.
 
     Args:
         prefect_home: `PREFECT_HOME` of the project; servers of other homes are left alone.
@@ -94,11 +104,11 @@ def end_orphaned_servers(prefect_home: str) -> int:
     for process in psutil.process_iter():
         try:
             orphaned = process.ppid() == 1 and process.uids().real == os.getuid()
-            if (
-                orphaned
-                and SERVER_MODULE in process.cmdline()
-                and process.environ().get("PREFECT_HOME") == prefect_home
-            ):
+            if not orphaned or SERVER_MODULE not in process.cmdline():
+                continue
+            environment = process.environ()
+            starter = int(environment.get(STARTER_VARIABLE, "0"))
+            if environment.get("PREFECT_HOME") == prefect_home and not (starter and psutil.pid_exists(starter)):
                 process.terminate()
                 ended += 1
         except (psutil.NoSuchProcess, psutil.AccessDenied):

@@ -1,14 +1,20 @@
 """Where every tool keeps its state: inside the project, unless the environment says otherwise."""
 
 import os
+import pwd
 import warnings
 from pathlib import Path
 
 from components.errors import UserError
+from flows.moved_project import follow_move
+from flows.proxies import check_proxies, reach_loopback_directly
 
 STATE = ".presel"
 # Where the project is, for a process that is not started in its folder.
 PROJECT_VARIABLE = "PRESEL_PROJECT"
+
+
+CODE_FOLDER = Path(__file__).resolve().parents[1]
 
 
 class ProjectNotFoundError(UserError, FileNotFoundError):
@@ -30,6 +36,28 @@ def find_project_root(start: Path) -> Path:
     )
 
 
+class ForeignCodeError(UserError, RuntimeError):
+    """The code that runs is not the project's own."""
+
+
+class StateNotWritableError(UserError, PermissionError):
+    """The folder of the project's state cannot be written."""
+
+
+def check_code(project_root: Path) -> None:
+    """Make sure that the code that runs is the project's: it is the project's commit that a run records.
+
+    Raises:
+        ForeignCodeError: it lies in another folder, such as another clone whose environment is active.
+    """
+    if project_root.resolve() != CODE_FOLDER:
+        raise ForeignCodeError(
+            f"the code that runs is that of {CODE_FOLDER}, not of the project in {project_root}, so a run would record "
+            "a commit that it did not run: activate the environment of this project (`make setup` makes one, in "
+            ".venv), or change to the other folder"
+        )
+
+
 def enter_project() -> dict[str, str]:
     """The pull step of every deployment: a worker's process goes to the project and is configured as `presel` is.
 
@@ -42,6 +70,7 @@ def enter_project() -> dict[str, str]:
 
     Raises:
         ProjectNotFoundError: there is none.
+        ForeignCodeError: the code that runs is not the project's.
     """
     named = os.environ.get(PROJECT_VARIABLE)
     if named:
@@ -50,7 +79,8 @@ def enter_project() -> dict[str, str]:
         try:
             root = find_project_root(Path.cwd())
         except ProjectNotFoundError:
-            root = find_project_root(Path(__file__).resolve().parent)
+            root = find_project_root(CODE_FOLDER)
+    check_code(root)
     configure_environment(root)
     return {"directory": str(root)}
 
@@ -63,7 +93,8 @@ def configure_environment(project_root: Path) -> None:
     """
     os.chdir(project_root)
     state = project_root / STATE
-    state.mkdir(exist_ok=True)
+    _check_writable(state)
+    follow_move(project_root.resolve(), state)
     defaults = {
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(asctime)s  %(message)s",
@@ -109,6 +140,49 @@ def configure_environment(project_root: Path) -> None:
         "OMP_WAIT_POLICY": "PASSIVE",
     }
     for name, value in defaults.items():
-        os.environ.setdefault(name, value)
+        if not os.environ.get(name):
+            os.environ[name] = value
+    _name_user(state)
+    _trust_checkout(project_root)
+    reach_loopback_directly()
+    check_proxies()
     # transformers warns about names that its own Trainer still calls; nothing a user can act on.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+def _check_writable(state: Path) -> None:
+    if not os.access(state if state.exists() else state.parent, os.W_OK | os.X_OK):
+        raise StateNotWritableError(
+            f"{state}, where every command keeps its state, cannot be written by user {os.geteuid()}: call presel as "
+            "the user that the checkout belongs to, or make it writable for this one (chown, or a container's --user)"
+        )
+    state.mkdir(exist_ok=True)
+
+
+def _name_user(home: Path) -> None:
+    """Give a user without an entry in passwd, as containers run them, a name and a home: libraries ask for both."""
+    user = os.getuid()
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        if not any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):  # as Python looks
+            os.environ["USER"] = f"uid-{user}"
+        if not os.environ.get("HOME"):
+            os.environ["HOME"] = str(home)
+
+
+def _trust_checkout(project_root: Path) -> None:
+    """Let git read a checkout that belongs to another user, as one on a container's volume does.
+
+    Git refuses, because a repository can name programs for it to start. Whoever runs the project's code has trusted
+    it already; without git a run could not record its commit.
+    """
+    for folder in (project_root, *project_root.parents):
+        if (folder / ".git").exists() and (folder / ".git").stat().st_uid != os.geteuid():
+            number = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+            os.environ |= {
+                "GIT_CONFIG_COUNT": str(number + 1),
+                f"GIT_CONFIG_KEY_{number}": "safe.directory",
+                f"GIT_CONFIG_VALUE_{number}": str(folder),
+            }
+            return

@@ -1,6 +1,8 @@
 """dvc.yaml, made from what the stages of a strategy declare."""
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import yaml
 from components.strategies.load import load_strategy
 from components.strategies.strategy import Strategy
 from tasks.platform.declaration import StageDeclaration
-from tasks.platform.import_closure import code_of
+from tasks.platform.import_closure import code_of, project_imports
 from tasks.stages import declarations_of
 
 _HEADER = """\
@@ -34,16 +36,20 @@ def pipeline_text(strategy: str, folder: Path = Path()) -> str:
         YAML; the stages in the order in which they run, of each its data in the declared order, then its code, sorted.
     """
     facts = load_strategy(strategy)
+    imports = cache(project_imports)  # stages have most of their code in common
     stages = (
-        yaml.safe_dump({stage.name: _entry(stage, facts, folder)}, sort_keys=False, width=120)
+        yaml.safe_dump({stage.name: _entry(stage, facts, folder, imports)}, sort_keys=False, width=120)
         for stage in declarations_of(strategy)
     )
     return _HEADER + "stages:\n" + "\n".join("".join(f"  {line}\n" for line in text.splitlines()) for text in stages)
 
 
-def _entry(declaration: StageDeclaration, strategy: Strategy, folder: Path) -> dict[str, Any]:
+def _entry(
+    declaration: StageDeclaration, strategy: Strategy, folder: Path, imports: Callable[..., tuple[str, ...]]
+) -> dict[str, Any]:
     data = [f"data/{path}" for path in declaration.reads_of(strategy)]
-    code = [os.path.relpath(path, folder) for path in code_of(declaration.module, strategy.name)]
+    held = code_of(declaration.module, strategy.name, imports=imports)
+    code = [os.path.relpath(path, folder) for path in held]
     written = f"data/{declaration.writes}"
     parameters = list(declaration.parameters_of(strategy))
     body = {

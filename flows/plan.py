@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,9 +31,12 @@ from components.storage import read_table
 from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles
 from components.text import dollars
+from flows.model_check import look_at_models
 from flows.prepare_workspace import ResolvedWorkspace
 from tasks.ingest import ingest as ingest_stage
+from tasks.ingest import out_of_place
 from tasks.platform.finished import last_finished
+from tasks.platform.git_record import check_can_commit
 from tasks.platform.snapshot import changed_inputs, snapshot_file, take_snapshots
 from tasks.platform.versioning import OutdatedStage, explain_outdated
 from tasks.platform.workspace import STATE, Workspace
@@ -67,6 +71,7 @@ def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage
         The plan in words and numbers, and the stages that are not up to date and why, in order.
     """
     workspace, parameters = resolved.workspace, resolved.parameters
+    check_can_commit(parameters.versioning)
     changes = changed_inputs(workspace, take_snapshots(parameters))
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
     changed = changes if snapshot_file(workspace, "sources").exists() else ()
@@ -75,6 +80,7 @@ def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage
     try:
         price = provider_price(parameters.instructions, parameters.purchase)
         inputs = read_inputs(parameters)
+        look_at_models(parameters)
         pool = _pool(workspace, parameters, ingested=ingest_stage.name not in {stage.stage for stage in outdated})
         request = _request(workspace, parameters, pool, price)
         said = [
@@ -194,5 +200,11 @@ def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Po
     if ingested:
         return Pool(read_samples(manifest), read_images(manifest), read_quarantine(manifest), read_records(manifest))
     options, state = parameters.ingest, STATE / "known-images.parquet"
-    found = ingest(parameters.sources, options, known_images=state, progress=no_progress)
+    found = ingest(
+        parameters.sources,
+        options,
+        known_images=state,
+        progress=no_progress,
+        out_of_place=partial(out_of_place, parameters.vlm),
+    )
     return Pool(found.samples, found.images, found.quarantine, found.records)

@@ -20,6 +20,7 @@ from flows.form import (
     form_settings,
     run_name,
 )
+from flows.model_check import check_models
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import all_workspaces
 from flows.purchase import cancelled_when_declined
@@ -77,6 +78,7 @@ def recurate(
         if finished is not None and is_as_finished(place, finished):
             return Completed(name=UNCHANGED, message=f"nothing has changed since run {finished.run}: nothing to do")
         with open_curation_run(place, refresh=False) as run:
+            check_models(place)
             manifest = ingest(run)
             if finished is None:
                 get_run_logger().info("no curation has finished in workspace %s: this is the first", place.root)

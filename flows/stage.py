@@ -5,7 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from flows.environment import configure_environment, find_project_root
+from components.errors import UserError
+from flows.environment import check_code, configure_environment, find_project_root
 
 
 def main(arguments: list[str]) -> int:
@@ -17,6 +18,7 @@ def main(arguments: list[str]) -> int:
     root = find_project_root(folder)
     # No flow runs here, so no server is needed to look up where results are kept.
     os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
+    check_code(root)
     configure_environment(root)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("presel").setLevel(logging.INFO)
@@ -46,4 +48,8 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as error:
+        sys.stderr.write(f"presel: {error}\n")
+        sys.exit(2)

@@ -1,9 +1,14 @@
 """Stage ingest: sources to manifest and quarantine."""
 
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 
+from components.parameters.parameters import VlmParameters
+from components.pool.ingest import Size
 from components.pool.ingest import ingest as ingest_pool
 from components.pool.manifest import write_manifest
+from components.pool.validate import BadImage
 from components.schemas import QUARANTINE, SAMPLES
 from components.storage import read_table, write_table
 from tasks.platform.stage import StageContext, StageSummary, stage
@@ -20,14 +25,32 @@ def _tables(directory: Path) -> list[StageTable]:
     ]
 
 
+def out_of_place(vlm: VlmParameters, sizes: Collection[Size]) -> Mapping[Size, BadImage]:
+    """Which images are of no use to the model that is tuned, by their sizes."""
+    # It imports torch, which a cached run does without, and which the processes that check images are started before.
+    from components.models.images_out_of_place import images_out_of_place
+
+    return images_out_of_place(vlm, sizes)
+
+
 def _nothing(directory: Path) -> None:
     write_table(directory / "samples.parquet", SAMPLES.empty_table())
 
 
 @stage(
     "validate, hash and deduplicate the pool's images",
-    reads=("inputs/sources.json",),
-    parameters=("sources", "ingest.pixel_limit", "ingest.near_duplicate_bits", "ingest.keep_near_duplicates"),
+    reads=("inputs/sources.json", "inputs/vlm.json"),
+    parameters=(
+        "sources",
+        "ingest.pixel_limit",
+        "ingest.near_duplicate_bits",
+        "ingest.keep_near_duplicates",
+        "vlm.model",
+        "vlm.revision",
+        "vlm.context_length",
+        "vlm.max_pixels",
+        "vlm.template_arguments",
+    ),
     writes="manifest",
     persist=True,
     restored=True,
@@ -35,12 +58,13 @@ def _nothing(directory: Path) -> None:
     tables=_tables,
 )
 def ingest(context: StageContext) -> StageSummary:
-    """Validate, hash and deduplicate the pool."""
+    """Validate, hash and deduplicate the pool; leave out images that the model to tune cannot take."""
     result = ingest_pool(
         context.parameters.sources,
         context.parameters.ingest,
         known_images=STATE / "known-images.parquet",
         progress=context.progress("checked images:"),
+        out_of_place=partial(out_of_place, context.parameters.vlm),
     )
     new = write_manifest(context.output, result)
     rows = result.samples.num_rows

@@ -1,5 +1,6 @@
 """Settings that all tests need before any library is imported, the order of the tests, and the rule about skips."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -41,7 +42,22 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with ExitStack() as stack:
         with project_environment(tmp_path_factory.mktemp("prefect")):
             stack.enter_context(prefect_test_harness(server_startup_timeout=120))
+        keep_what_is_imported()
         yield
+
+
+def keep_what_is_imported() -> None:
+    """Let the garbage collector pass over what is there now, which lives as long as the process.
+
+    Libraries that collect garbage after every tune would go over all modules of the session each time.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    """All test modules are imported."""
+    keep_what_is_imported()
 
 
 @pytest.hookimpl(trylast=True)  # when what is not to run has been left out

@@ -12,6 +12,7 @@ from components.compute.progress import NotedProgress, no_progress
 from components.errors import UserError
 from components.instructions.ledger.batches import open_batches_of
 from components.instructions.ledger.book import LedgerBook
+from components.instructions.ledger.failures import reopen_without_reply
 from components.instructions.ledger.ledger import Ledger, LedgerEntry, find_entries
 from components.instructions.ledger.totals import attempt_table, may_have_been_charged, pending_requests
 from components.instructions.ledger.workers import registered_worker
@@ -65,6 +66,7 @@ def buy_instructions(
     ledger: Ledger,
     progress: NotedProgress = no_progress,
     run: str = "",
+    ask_again: bool = False,
 ) -> BuyResult:
     """Ask for the instructions that the ledger does not hold and record each one before the next step.
 
@@ -77,6 +79,7 @@ def buy_instructions(
         ledger: what was asked before, and where this is recorded.
         progress: told about samples.
         run: label of the curation run in the ledger.
+        ask_again: also for what was given up without a reply, as a person may demand.
 
     Returns:
         The instructions and what was left out.
@@ -92,6 +95,8 @@ def buy_instructions(
         identify_request(request, specification)
         for request, specification in zip(requests, provider.specify(requests), strict=True)
     ]
+    if ask_again:
+        reopen_without_reply(ledger, [request.request_id for request in identified])
     known = find_entries(ledger, [request.request_id for request in identified])
     wanted = _without_outcome(identified, known)
     out = open_batches_of(ledger, [request.request_id for request in wanted])

@@ -51,13 +51,20 @@ def prompt_of(identified: IdentifiedRequest) -> tuple[PromptTemplate, Prompt]:
     return template, fill_in(template, task=identified.request.task, image_sha=identified.request.image_sha)
 
 
-def chat_body(identified: IdentifiedRequest, image: SentImage, *, repair: Repair | None = None) -> dict[str, object]:
+def chat_body(
+    identified: IdentifiedRequest,
+    image: SentImage,
+    *,
+    repair: Repair | None = None,
+    output_limit: str,
+) -> dict[str, object]:
     """Write the body of a request to `/v1/chat/completions`.
 
     Args:
         identified: the request; its specification says what is asked and how.
         image: as sent.
         repair: a response to send back; None the first time.
+        output_limit: what the endpoint calls the most tokens of an answer.
 
     Returns:
         JSON values.
@@ -76,7 +83,7 @@ def chat_body(identified: IdentifiedRequest, image: SentImage, *, repair: Repair
         "model": identified.specification.model,
         "messages": messages,
         "temperature": sampling["temperature"],
-        "max_completion_tokens": sampling["max_output_tokens"],
+        output_limit: sampling["max_output_tokens"],
     }
     form = response_format(sampling["structured_output"], template)
     if form is not None:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.instructions.chat import chat_specification
+from components.instructions.chat import chat_body, chat_specification
 from components.instructions.provider import PurchaseBook
 from components.instructions.purchase_loop import PurchaseTerms
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
+from components.instructions.sender import OpenRequest
 from components.instructions.sent_image import SentImage, prepare_image
 from components.instructions.spending.prices import find_price
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
@@ -35,6 +36,10 @@ class ChatPurchase:
         limit = self.parameters.image_limit
         image = prepare_image(request.uri, image_sha=request.image_sha, limit=limit, pixel_limit=self.pixel_limit)
         return image, len(image.data) * 4 // 3
+
+    def body(self, asked: OpenRequest, image: SentImage) -> dict[str, object]:
+        """What is sent, by itself or in a line of a batch."""
+        return chat_body(asked.identified, image, repair=asked.repair, output_limit=self.purchase.output_limit)
 
 
 class ChatProvider:

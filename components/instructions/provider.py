@@ -161,6 +161,19 @@ class UnusableReply:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierFailures:
+    """Sends of an open request in earlier purchases that brought no reply.
+
+    Attributes:
+        sends: how many since it is known that others were answered while it was not; 0: that is not known.
+        others_answered: others were answered in a purchase in which it failed, maybe before it was sent.
+    """
+
+    sends: int = 0
+    others_answered: bool = False
+
+
 class PurchaseBook(Protocol):
     """Where a provider writes down what it does. Every method returns once that is durable; any thread may call."""
 
@@ -193,6 +206,9 @@ class PurchaseBook(Protocol):
 
     def unusable_replies(self, request_ids: Sequence[str]) -> Mapping[str, Sequence[UnusableReply]]:
         """What open requests have brought so far, oldest first; those that brought nothing are left out."""
+
+    def earlier_failures(self, request_ids: Sequence[str]) -> Mapping[str, EarlierFailures]:
+        """How open requests have failed so far; those that have not are left out."""
 
     def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, Sequence[bool]]:
         """Begin a batch and say what is about to be sent in it, as one.

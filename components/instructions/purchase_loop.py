@@ -8,18 +8,16 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from components.instructions.circuit_breaker import CircuitBreaker
 from components.instructions.images_away import MissingImageRun
 from components.instructions.provider import (
-    Answer,
     BatchTakenOverError,
+    EarlierFailures,
     Failure,
     OpenBatch,
-    Outcome,
     PurchaseBook,
     Send,
     Setback,
@@ -28,7 +26,7 @@ from components.instructions.purchase_errors import EndpointFailsError, Purchase
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest
 from components.instructions.request_queue import RequestQueue
-from components.instructions.send_judge import SendJudge
+from components.instructions.send_judge import SendJudge, Verdict
 from components.instructions.sender import GroupResult, ImageT, OpenRequest, PreparedRequest, Sender
 from components.instructions.sent_image import ImageUnavailableError
 from components.instructions.spending.bill import Bill, bill_of
@@ -77,10 +75,9 @@ class PurchaseLoop(Generic[ImageT]):
         self._sender = sender
         self._terms = terms
         self._money = MoneyReserve(terms.spend_at_most_usd)
-        self._breaker = CircuitBreaker(BREAKER_FAILURES)
         self._missing_images = MissingImageRun()
-        self._queue = RequestQueue(sender.group_size)
-        self._judge = SendJudge(repairs=terms.repairs, attempts=ATTEMPTS)
+        self._judge = SendJudge(repairs=terms.repairs, attempts=ATTEMPTS, most_failures=BREAKER_FAILURES)
+        self._queue = RequestQueue(sender.group_size, self._judge.all_others_are_through)
         self._through: set[str] = set()  # have their outcome, or stay out in a batch
         self._still_out_usd = 0.0
         self._why: Exception | None = None
@@ -97,13 +94,13 @@ class PurchaseLoop(Generic[ImageT]):
             bills: of each of its sends.
             result: what has come.
         """
-        replies = await _in_thread(self._book.unusable_replies, [one.request_id for one in batch.requests])
         for bill in bills:
             self._money.hold(bill.may_cost_usd)
         self._queue.taken += len(bills)
-        asked = [OpenRequest(one, replies=tuple(replies.get(one.request_id, ()))) for one in batch.requests]
+        # Nothing else is sent now, so that each is judged by what else came of its batch, and by what the ledger knows.
+        asked = [replace(one, last=True) for one in await self._as_known(batch.requests)]
         try:
-            again = await self._settle(list(zip(asked, bills, strict=True)), result, batch)
+            again = await self._settle(list(zip(asked, bills, strict=True)), result, batch, adopted=True)
         except BatchTakenOverError as taken_over:
             self._leave_to_others(bills, taken_over)
             return
@@ -122,10 +119,7 @@ class PurchaseLoop(Generic[ImageT]):
         wanted = [one for one in requests if one.request_id not in self._through]
         self._money.spent_usd = await _in_thread(lambda: self._book.run_spent_usd) + self._still_out_usd
         # A run that ended after an unusable reply goes on with its repair: the reply is paid for.
-        replies = await _in_thread(self._book.unusable_replies, [one.request_id for one in wanted])
-        for one in wanted:
-            found = tuple(replies.get(one.request_id, ()))
-            self._queue.add([OpenRequest(one, "repair" if found else "first", found)])
+        self._queue.add(await self._as_known(wanted))
         lines = min(self._sender.groups_in_flight, len(wanted))
         for error in await asyncio.gather(*(self._serve_groups() for _ in range(lines)), return_exceptions=True):
             if error is not None:
@@ -134,10 +128,38 @@ class PurchaseLoop(Generic[ImageT]):
             raise self._why
         unanswered = self._judge.unanswered
         if unanswered:
-            raise EndpointFailsError(
+            raise self._nobody_passes(
                 f"{len(unanswered):,} of {len(requests):,} requests had no reply after {ATTEMPTS} attempts (the "
-                f"last: {unanswered[-1]}). Everything that came is kept; run again to ask for the rest"
+                f"last: {unanswered[-1].detail})"
             )
+
+    async def _as_known(self, requests: Sequence[IdentifiedRequest]) -> list[OpenRequest]:
+        """Requests with what earlier purchases have come to."""
+        ids = [one.request_id for one in requests]
+        replies = await _in_thread(self._book.unusable_replies, ids)
+        failures = await _in_thread(self._book.earlier_failures, ids)
+        known = []
+        for one in requests:
+            found, failed = tuple(replies.get(one.request_id, ())), failures.get(one.request_id, EarlierFailures())
+            known.append(
+                OpenRequest(
+                    one,
+                    "repair" if found else "first",
+                    found,
+                    failures=failed.sends,
+                    others_answered=failed.sends > 0,
+                    others_answered_before=failed.others_answered,
+                )
+            )
+        return known
+
+    def _nobody_passes(self, said: str) -> Exception:
+        """The error of a purchase that ends because not single requests are at fault."""
+        if self._judge.refusal is not None:
+            return self._judge.refusal
+        return self._sender.nothing_usable(
+            f"{said}, and no other was answered meanwhile. Everything that came is kept, and nothing is given up"
+        )
 
     async def _serve_groups(self) -> None:
         finished = False
@@ -222,9 +244,10 @@ class PurchaseLoop(Generic[ImageT]):
         if not granted:
             return
         asked = [(one.open_request, one.bill) for one in granted]
+        replies_before = self._judge.replies
         try:
             result = await self._sender.send(granted, batch)
-            again = await self._settle(asked, result, batch)
+            again = await self._settle(asked, result, batch, replies_before=replies_before)
         except BatchTakenOverError as taken_over:
             self._leave_to_others([bill for _, bill in asked], taken_over)
             return
@@ -249,59 +272,68 @@ class PurchaseLoop(Generic[ImageT]):
         return [one for one, sent in zip(group, may, strict=True) if sent], batch
 
     async def _settle(
-        self, asked: Sequence[tuple[OpenRequest, Bill]], result: GroupResult, batch: OpenBatch | None
+        self,
+        asked: Sequence[tuple[OpenRequest, Bill]],
+        result: GroupResult,
+        batch: OpenBatch | None,
+        *,
+        replies_before: int | None = None,
+        adopted: bool = False,
     ) -> list[OpenRequest]:
-        """Judge and settle what came of a group; returns what is to be sent again, which counts as taken still."""
-        judged: list[tuple[Bill, Outcome, SendFailure | None]] = []
-        again: list[OpenRequest] = []
-        out: list[Bill] = []
-        self._judge.replies += sum(isinstance(reply, Reply) for reply in result.replies)
-        for (one, bill), reply in zip(asked, result.replies, strict=True):
-            if reply is None:
-                out.append(bill)
-                self._through.add(one.identified.request_id)
-                continue
-            verdict = self._judge.judge(one, bill, reply)
-            judged.append((bill, verdict.outcome, reply if isinstance(reply, SendFailure) else None))
-            if verdict.again is not None:
-                again.append(verdict.again)
-            if verdict.rejected is not None:
-                self._queue.add_rejected(verdict.rejected)
-            if verdict.stop is not None:
-                self._stop(verdict.stop)
-        outcomes = [outcome for _, outcome, _ in judged]
+        """Judge and settle what came of a group; returns what is to be sent again, which counts as taken still.
+
+        Args:
+            asked: what was sent, and what it takes at most.
+            result: what came of it.
+            batch: that it went out in.
+            replies_before: replies that the purchase had had when it was sent; None: as many as now.
+            adopted: an earlier purchase sent it.
+        """
+        came = [
+            (one, bill, reply) for (one, bill), reply in zip(asked, result.replies, strict=True) if reply is not None
+        ]
+        before = self._judge.replies if replies_before is None else replies_before
+        verdicts = self._judge.judge_group(came, replies_before=before)
+        outcomes = [verdict.outcome for verdict in verdicts]
         for start in range(0, len(outcomes), _SETTLED_AT_ONCE):
             await _in_thread(self._book.settle, outcomes[start : start + _SETTLED_AT_ONCE])
         if batch is not None and result.complete:
             await _in_thread(self._book.close_batch, batch.number)
-        for bill, outcome, _ in judged:
+        for (_, bill, _), outcome in zip(came, outcomes, strict=True):
             unknown = isinstance(outcome, Setback) and outcome.outcome == "unknown"
             self._money.book(bill.may_cost_usd, bill.may_cost_usd if unknown else outcome.price_usd)
             if not isinstance(outcome, Setback):
                 self._through.add(outcome.request_id)
-        for bill in out:  # until it is collected it counts at its highest cost
-            self._money.book(bill.may_cost_usd, bill.may_cost_usd)
-            self._still_out_usd += bill.may_cost_usd
-        self._note_usable([(outcome, failure) for _, outcome, failure in judged])
+        for (one, bill), reply in zip(asked, result.replies, strict=True):
+            if reply is None:  # out in its batch: until it is collected it counts at its highest cost
+                self._through.add(one.identified.request_id)
+                self._money.book(bill.may_cost_usd, bill.may_cost_usd)
+                self._still_out_usd += bill.may_cost_usd
+        self._stop_if_at_fault(verdicts, [reply for _, _, reply in came], group=batch is not None, adopted=adopted)
         if result.stop is not None:
             self._stop(result.stop)
+        again = [verdict.again for verdict in verdicts if verdict.again is not None]
         self._done_with(len(asked) - len(again))
         return again
 
-    def _note_usable(self, judged: Sequence[tuple[Outcome, SendFailure | None]]) -> None:
-        """Tell the breaker; replies of a group have no order in time, so that one answer speaks for all of it."""
-        if any(isinstance(outcome, Answer) for outcome, _ in judged):
-            self._breaker.note(usable=True)
-            return
-        for outcome, failure in judged:
-            not_run = failure is not None and failure.kind == "not_run"
-            if not not_run and not isinstance(outcome, Answer) and self._breaker.note(usable=False):
-                self._stop(
-                    self._sender.nothing_usable(
-                        f"{self._breaker.failures} attempts in a row brought nothing usable; the last: "
-                        f"{outcome.reason}: {outcome.detail}. Everything bought is kept"
-                    )
+    def _stop_if_at_fault(
+        self, verdicts: Sequence[Verdict], replies: Sequence[Reply | SendFailure], *, group: bool, adopted: bool
+    ) -> None:
+        """End the purchase when the account, the endpoint or the prompts are at fault, and not single requests."""
+        for verdict in verdicts:
+            if verdict.stop is not None:
+                self._stop(verdict.stop)
+        said = self._judge.too_many_in_a_row(verdicts)
+        if said is not None:
+            self._stop(self._judge.refusal or self._sender.nothing_usable(said))
+        # A batch takes hours; one that came to nothing is not sent again before a person has looked.
+        failure = self._judge.all_failed(verdicts, replies) if group else None
+        if failure is not None and (adopted or len(replies) > 1):
+            self._stop(
+                self._nobody_passes(
+                    f"not one of {len(replies):,} requests of a batch had a reply (the last: {failure.detail})"
                 )
+            )
 
     def _leave_to_others(self, bills: Sequence[Bill], taken_over: BatchTakenOverError) -> None:
         """Another purchase took a batch while this one was not seen alive: it settles what comes of it."""

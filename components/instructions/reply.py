@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# Why there is no reply, and so what becomes of the request (`SendJudge` decides it):
-#   refused:   the endpoint said no and charges nothing; it may pass (429, 5xx, no connection).
-#   unknown:   no complete reply came; it may have been charged, and may pass.
-#   not_run:   as refused, and it says nothing about the endpoint (a batch expired before its turn came).
-#   rejected:  the endpoint will not answer this request; it is asked once more when all others are through.
-#   forbidden: about this request, as rejected, where others were answered; else about the account.
-#   account:   the endpoint takes nothing from this purchase.
-#   final:     this request will never be answered.
-FailureKind = Literal["refused", "unknown", "not_run", "rejected", "forbidden", "account", "final"]
+# Why there is no reply, and so what becomes of the request (`components.instructions.send_judge` decides it):
+#   refused:  the endpoint said no and charges nothing; it may pass (429, 5xx, no connection).
+#   unknown:  no complete reply came; it may have been charged, and may pass.
+#   not_run:  as refused, and it says nothing about the endpoint (a batch expired before its turn came).
+#   rejected: the endpoint will not answer this request as things are; asked once more when all others are through.
+#   final:    as rejected, and asking once more would change nothing while others are answered.
+#   account:  the endpoint takes nothing from this purchase.
+FailureKind = Literal["refused", "unknown", "not_run", "rejected", "final", "account"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,8 @@ class SendFailure:
         seconds: from asking to giving up.
         retry_after: seconds that the endpoint asks to wait; None when it does not say.
         error: what the purchase ends with, where it does.
+        input_tokens: that the endpoint counts all the same; None when it does not say.
+        output_tokens: likewise.
     """
 
     kind: FailureKind
@@ -54,3 +55,5 @@ class SendFailure:
     seconds: float = 0.0
     retry_after: float | None = None
     error: Exception | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None

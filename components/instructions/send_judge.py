@@ -1,15 +1,22 @@
-"""What a send comes to: its outcome, and how its request and the purchase go on."""
+"""What a send comes to: the one rule by which failures of a request are told from failures of the whole.
 
+A request without a reply is tried again, and the last time only when all others are through. If others were answered
+meanwhile, the request is at fault: it is given up, with the reason, and can be asked for again on demand. If not, the
+endpoint, the account or the machine is at fault: nothing is given up, and the purchase ends. So it is with one request
+as with many. Many failures in a row without an answer end the purchase before that.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from components.instructions.provider import Failure, Outcome, Setback, SetbackOutcome
+from components.instructions.provider import Answer, Failure, Outcome, Setback, SetbackOutcome
+from components.instructions.replies.finish_reasons import as_failure
 from components.instructions.replies.judge import judge_reply
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.sender import OpenRequest
 from components.instructions.spending.bill import Bill
-
-# Rejected requests that are too few to tell a fault of theirs from one of the endpoint.
-_FEW = 10
+from components.instructions.spending.prices import token_cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +25,12 @@ class Verdict:
 
     Attributes:
         outcome: for the ledger.
-        again: the request as it is sent again; None: it is not.
-        rejected: the request as it is asked once more when all others are through; None: it is not.
+        again: the request as it is sent again, when all others are through if it is its last time; None: it is not.
         stop: what the purchase ends with; None: it goes on.
     """
 
     outcome: Outcome
     again: OpenRequest | None = None
-    rejected: OpenRequest | None = None
     stop: Exception | None = None
 
 
@@ -33,72 +38,162 @@ class SendJudge:
     """Judges the sends of one purchase.
 
     Attributes:
-        replies: of the model, usable or not, that the purchase has had.
-        unanswered: why, of each request that is given up for this purchase.
+        unanswered: of each request that stays open after its last try, why.
 
     Args:
         repairs: times a response that breaks a rule is sent back.
-        attempts: times a request is sent when no reply comes.
+        attempts: times a request is sent when no reply comes, for reasons that can pass.
+        most_failures: attempts without a usable answer, in a row over all requests, after which a purchase stops.
     """
 
-    def __init__(self, *, repairs: int, attempts: int) -> None:
+    def __init__(self, *, repairs: int, attempts: int, most_failures: int) -> None:
         self._repairs = repairs
         self._attempts = attempts
-        self._rejections = 0
-        self.replies = 0
-        self.unanswered: list[str] = []
+        self._most_failures = most_failures
+        self._replies = 0  # of the model, usable or not
+        self._in_a_row = 0
+        self._refusal: Exception | None = None  # of the latest failure
+        # Before the last tries a request is judged by itself; then by all whose last try it is.
+        self._last_tries: Literal["to come", "the whole is in doubt", "only requests can be at fault"] = "to come"
+        self._replies_before_last_tries = 0
+        self.unanswered: list[SendFailure] = []
 
-    def judge(self, asked: OpenRequest, bill: Bill, reply: Reply | SendFailure) -> Verdict:
-        """Judge a reply, or what came instead.
+    @property
+    def replies(self) -> int:
+        """Replies of the model, usable or not, that the purchase has had."""
+        return self._replies
+
+    def judge_group(
+        self, sent: Sequence[tuple[OpenRequest, Bill, Reply | SendFailure]], *, replies_before: int
+    ) -> list[Verdict]:
+        """Judge what came of requests that were sent together.
 
         Args:
-            asked: what was sent.
-            bill: what the send takes at most.
-            reply: what came of it.
+            sent: what was sent, what it takes at most, and what came of it.
+            replies_before: `replies` when it was sent.
         """
+        known = [(asked, bill, as_failure(reply)) for asked, bill, reply in sent]
+        # First, so that those that were answered speak for the endpoint to those that were not.
+        self._replies += sum(isinstance(reply, Reply) for _, _, reply in known)
+        verdicts = [self._judge(*one, replies_before=replies_before) for one in known]
+        if any(isinstance(verdict.outcome, Answer) for verdict in verdicts):
+            self._in_a_row = 0
+            return verdicts
+        for (_, _, reply), verdict in zip(known, verdicts, strict=True):
+            # A request that others pass says nothing about the whole; nor does what was not run.
+            about_one = isinstance(reply, SendFailure) and (
+                reply.kind == "not_run"
+                or isinstance(verdict.outcome, Failure)
+                or (verdict.again is not None and self._others_pass(verdict.again))
+            )
+            self._in_a_row = min(self._in_a_row + (not about_one), self._most_failures)
+            if isinstance(reply, SendFailure):
+                self._refusal = reply.error
+        return verdicts
+
+    def too_many_in_a_row(self, verdicts: Sequence[Verdict]) -> str | None:
+        """What to say when so many attempts in a row brought nothing usable that the purchase stops; None: go on."""
+        if self._in_a_row < self._most_failures:
+            return None
+        last = verdicts[-1].outcome
+        said = "" if isinstance(last, Answer) else f"; the last: {last.reason}: {last.detail}"
+        return f"{self._in_a_row} attempts in a row brought nothing usable{said}. Everything bought is kept"
+
+    def all_failed(self, verdicts: Sequence[Verdict], replies: Sequence[Reply | SendFailure]) -> SendFailure | None:
+        """The last failure of a group without a reply, of whose requests others pass none; else None."""
+        failures = [one for one in map(as_failure, replies) if isinstance(one, SendFailure) and one.kind != "not_run"]
+        passed = any(
+            isinstance(verdict.outcome, Failure) or (verdict.again is not None and self._others_pass(verdict.again))
+            for verdict in verdicts
+        )
+        return failures[-1] if len(failures) == len(replies) > 0 and not passed else None
+
+    def all_others_are_through(self, last: Sequence[OpenRequest]) -> None:
+        """Note which requests are about to have their last try.
+
+        Several that nobody has passed since they were sent first show that nobody passes any more. A single one shows
+        that only when nobody was answered at all.
+        """
+        suspects = [one for one in last if not self._others_pass(one)]
+        alone = len(suspects) == 1 and (self._replies > 0 or suspects[0].others_answered_before)
+        self._last_tries = "only requests can be at fault" if alone or not suspects else "the whole is in doubt"
+        self._replies_before_last_tries = self._replies
+
+    @property
+    def refusal(self) -> Exception | None:
+        """What the endpoint says of the account with the latest failure, when it has not answered anything."""
+        return None if self._replies else self._refusal
+
+    def _judge(self, asked: OpenRequest, bill: Bill, reply: Reply | SendFailure, *, replies_before: int) -> Verdict:
         if isinstance(reply, SendFailure):
-            return self._judge_failure(asked, reply)
+            return self._judge_failure(asked, bill, reply, replies_before)
         left = max(0, self._repairs - len(asked.replies))
         judged = judge_reply(asked.identified, reply, bill, repairs_left=left)
         if judged.reply is None:
             return Verdict(judged.outcome)
         return Verdict(judged.outcome, again=replace(asked, kind="repair", replies=(*asked.replies, judged.reply)))
 
-    def _judge_failure(self, asked: OpenRequest, failure: SendFailure) -> Verdict:
-        """Decide whether a failure is the request's, passes, or ends the purchase; see `FailureKind`."""
-        request_id, detail, seconds = asked.identified.request_id, failure.detail, failure.seconds
-        match failure.kind:
-            case "final":
-                return Verdict(Failure(request_id, failure.reason, detail, latency_seconds=seconds))
-            case "rejected":
-                return self._judge_rejection(asked, failure)
-            case "forbidden" if self.replies:
-                return self._judge_rejection(asked, failure)
-            case "forbidden" | "account":
-                assert failure.error is not None
-                refused = Setback(request_id, "refused", failure.reason, detail, latency_seconds=seconds)
-                return Verdict(refused, stop=failure.error)
-        outcome: SetbackOutcome = "unknown" if failure.kind == "unknown" else "refused"
-        setback = Setback(request_id, outcome, failure.reason, detail, latency_seconds=seconds)
-        failures = asked.failures + 1
-        if failures >= self._attempts:
-            self.unanswered.append(detail)
+    def _judge_failure(self, asked: OpenRequest, bill: Bill, failure: SendFailure, replies_before: int) -> Verdict:
+        setback = _setback(asked, bill, failure)
+        if failure.kind == "account":
+            return Verdict(setback, stop=failure.error)
+        sent_after = replies_before if asked.sent_after is None else asked.sent_after
+        failed = replace(asked, kind="retry", failures=asked.failures + 1, sent_after=sent_after)
+        tries = {"final": 1, "rejected": 2}.get(failure.kind, self._attempts)
+        certain = failure.kind == "final" and self._others_pass(failed)
+        if asked.last or certain or self._attempts == 1:
+            return (
+                Verdict(setback, again=failed)
+                if failed.failures < tries
+                else self._decide(failed, failure, setback, bill)
+            )
+        return Verdict(setback, again=replace(failed, last=failed.failures >= tries - 1))
+
+    def _decide(self, asked: OpenRequest, failure: SendFailure, setback: Setback, bill: Bill) -> Verdict:
+        """After its last try: give a request up that others pass; leave it open where the whole may be at fault."""
+        match self._last_tries:
+            case "to come":
+                passed = self._others_pass(asked)
+            case "the whole is in doubt":
+                passed = self._replies > self._replies_before_last_tries
+            case _:
+                passed = True
+        if not passed or failure.kind == "not_run":
+            self.unanswered.append(failure)
             return Verdict(setback)
-        return Verdict(setback, again=replace(asked, kind="retry", failures=failures))
+        return Verdict(
+            Failure(
+                setback.request_id,
+                setback.reason,
+                setback.detail,
+                input_tokens=setback.input_tokens,
+                output_tokens=setback.output_tokens,
+                # Whether it was charged nobody will say any more.
+                price_usd=bill.may_cost_usd if setback.outcome == "unknown" else setback.price_usd,
+                latency_seconds=setback.latency_seconds,
+            )
+        )
 
-    def _judge_rejection(self, asked: OpenRequest, failure: SendFailure) -> Verdict:
-        """Quarantine what the endpoint will not answer; leave it open where the endpoint itself may be at fault.
+    def _others_pass(self, asked: OpenRequest) -> bool:
+        """Whether others were answered since a request was sent that then failed."""
+        return asked.others_answered or (asked.sent_after is not None and self._replies > asked.sent_after)
 
-        A server that is set up wrongly rejects everything. So a request counts as the one at fault when others were
-        answered after its first rejection, or when so few were rejected that little is lost by believing it.
-        """
-        request_id, detail = asked.identified.request_id, failure.detail
-        setback = Setback(request_id, "refused", "rejected", detail, latency_seconds=failure.seconds)
-        if asked.rejected_after is None:
-            self._rejections += 1
-            return Verdict(setback, rejected=replace(asked, kind="retry", rejected_after=self.replies))
-        few = failure.kind == "rejected" and self._rejections < _FEW
-        if self.replies > asked.rejected_after or few:
-            return Verdict(Failure(request_id, "rejected", detail, latency_seconds=failure.seconds))
-        self.unanswered.append(detail)
-        return Verdict(setback)
+
+def _setback(asked: OpenRequest, bill: Bill, failure: SendFailure) -> Setback:
+    """What is written down of a failure: at what the endpoint counts, or, where it may charge, as unknown."""
+    outcome: SetbackOutcome = "unknown" if failure.kind == "unknown" else "refused"
+    sent, received = failure.input_tokens, failure.output_tokens
+    price_usd = 0.0
+    if sent is not None and received is not None:
+        outcome = "refused"
+        price_usd = token_cost(bill.price, input_tokens=sent, output_tokens=received, batch=bill.batch)
+    return Setback(
+        asked.identified.request_id,
+        outcome,
+        failure.reason,
+        failure.detail,
+        input_tokens=sent or 0,
+        output_tokens=received or 0,
+        price_usd=price_usd,
+        latency_seconds=failure.seconds,
+    )

@@ -22,15 +22,21 @@ class OpenRequest:
         identified: what is asked.
         kind: why it is sent next.
         replies: unusable ones it has brought; the last of them is sent back with it.
-        failures: sends in this purchase that brought no reply, for reasons that can pass.
-        rejected_after: how many replies the purchase had had when the endpoint rejected it; None: it has not.
+        failures: sends that brought no reply, in this purchase and, as far as others were answered meanwhile, before.
+        sent_after: how many replies the purchase had had when it was sent first of those; None: none has failed.
+        others_answered: in an earlier purchase others were answered since a send of it that failed.
+        others_answered_before: in an earlier purchase in which it failed others were answered, maybe before.
+        last: it is sent once more, when all others are through.
     """
 
     identified: IdentifiedRequest
     kind: SendKind = "first"
     replies: tuple[UnusableReply, ...] = ()
     failures: int = 0
-    rejected_after: int | None = None
+    sent_after: int | None = None
+    others_answered: bool = False
+    others_answered_before: bool = False
+    last: bool = False
 
     @property
     def repair(self) -> Repair | None:

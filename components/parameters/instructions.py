@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from components.parameters.section import Count, Device, Dollars, Section, one_of
+from components.parameters.section import Count, Device, Dollars, Section, TemplateArguments, one_of
 
 
 def _providers() -> Collection[str]:
@@ -39,6 +39,7 @@ class InstructionParameters(Section):
     prompts: str
     model: Annotated[str, Field(min_length=1)]
     revision: str | None
+    template_arguments: TemplateArguments
     image_limit: Annotated[int, Field(ge=16)]
     temperature: Annotated[float, Field(ge=0, le=2)]
     max_output_tokens: Count
@@ -141,6 +142,7 @@ class PurchaseParameters(Section):
     requests_per_minute: Annotated[float, Field(gt=0)]
     tokens_per_minute: Annotated[float, Field(gt=0)]
     timeout_seconds: Annotated[float, Field(gt=0)]
+    output_limit: Literal["max_completion_tokens", "max_tokens"]
     batch: BatchParameters
     local: LocalParameters
     prices: tuple[Price, ...]

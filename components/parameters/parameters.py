@@ -12,7 +12,7 @@ from components.benchmark.metrics import METRICS
 from components.errors import UserError
 from components.instructions.spending.prices import find_price
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
-from components.parameters.section import Count, Device, Section, one_of
+from components.parameters.section import Count, Device, Section, TemplateArguments, one_of
 from components.selection.budget import parse_budget
 from components.strategies.names import check_strategy_name
 
@@ -83,6 +83,8 @@ class VlmParameters(Section):
     model: str
     revision: str | None
     context_length: Annotated[int, Field(ge=32)]
+    max_pixels: Annotated[int, Field(ge=784)] | None
+    template_arguments: TemplateArguments
     device: Device
     dtype: Precision
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 # next to none: its hash is that of every other such image, whatever the colour, and says nothing.
 _LEAST_BITS_SET = 8
 
+Size = tuple[int, int]  # pixels, width and height
+
 _Entry = PoolRecord | RejectedRecord
 
 
@@ -48,6 +50,7 @@ def ingest(
     known_images: Path,
     progress: Progress,
     processes: int | None = None,
+    out_of_place: Callable[[Collection[Size]], Mapping[Size, BadImage]] | None = None,
 ) -> IngestResult:
     """Read the sources, check every image once and settle what is a sample.
 
@@ -61,6 +64,7 @@ def ingest(
         known_images: file with the images found good before, kept between runs.
         progress: called with the images checked.
         processes: that share the work; 0 is in line, None as many as it is worth.
+        out_of_place: says which sizes of good images are of no use to the model that is tuned, and why; None: all are.
 
     Raises:
         SourceError: a whole source cannot be read, or no sample is left.
@@ -69,7 +73,7 @@ def ingest(
     entries = read_pool(sources)
     records = [entry for entry in entries if isinstance(entry, PoolRecord)]
     images = validate_images(records, options, known_images=known_images, progress=progress, processes=processes)
-    checked = images.found
+    checked = images.found if out_of_place is None else _without(images.found, out_of_place)
     samples: _Samples = {}
     settled: list[_Entry] = [_settle(entry, checked, samples) for entry in entries]
     if options.near_duplicate_bits >= 0:
@@ -81,6 +85,19 @@ def ingest(
     _report(settled, quarantine, samples)
     records_table = count_records(settled, [sample.records[0].source for sample in samples.values()])
     return IngestResult(_images_table(samples), _samples_table(samples), quarantine, records_table, images.read)
+
+
+def _without(
+    found: Mapping[ImageKey, ImageFacts | BadImage],
+    out_of_place: Callable[[Collection[Size]], Mapping[Size, BadImage]],
+) -> dict[ImageKey, ImageFacts | BadImage]:
+    """What was found, with images of a size that is out of place as bad ones."""
+    sizes = {(facts.width, facts.height) for facts in found.values() if isinstance(facts, ImageFacts)}
+    bad = out_of_place(sizes)
+    return {
+        key: bad.get((facts.width, facts.height), facts) if isinstance(facts, ImageFacts) else facts
+        for key, facts in found.items()
+    }
 
 
 def _settle(entry: _Entry, checked: Mapping[ImageKey, ImageFacts | BadImage], samples: _Samples) -> _Entry:

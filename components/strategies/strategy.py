@@ -15,10 +15,12 @@ class OutsideModel:
     Attributes:
         model: folder or Hub id.
         revision: git revision of a Hub model.
+        layers: decoder layers of it that are read, from 0.
     """
 
     model: str
     revision: str | None
+    layers: tuple[int, ...]
 
 
 def _no_models(_parameters: "Parameters") -> Mapping[str, OutsideModel]:

@@ -24,7 +24,7 @@ from flows.command_line.options import (
     seen_from_root,
 )
 from flows.command_line.results import add_result_commands
-from flows.environment import configure_environment, find_project_root
+from flows.environment import check_code, configure_environment, find_project_root
 
 app = typer.Typer(
     name="presel",
@@ -40,7 +40,9 @@ app = typer.Typer(
 
 @app.callback()
 def _in_project() -> None:
-    configure_environment(find_project_root(Path.cwd()))
+    root = find_project_root(Path.cwd())
+    check_code(root)
+    configure_environment(root)
 
 
 @app.command()
@@ -246,12 +248,13 @@ def _show(state: Any) -> None:
 def _prepare_console(*, traceback: bool) -> None:
     """Make the terminal fit for a person; to be called when Prefect is imported and its log handlers are there."""
     from flows.command_line.console import hide_tracebacks
-    from flows.embedded_server import end_on_signals, end_orphaned_servers
+    from flows.embedded_server import end_on_signals, end_orphaned_servers, name_server_after_this_process
     from tasks.platform.prefect_server import check_server
 
     check_server()
     end_on_signals()
     end_orphaned_servers(os.environ["PREFECT_HOME"])
+    name_server_after_this_process()
     if not traceback:
         hide_tracebacks()
 

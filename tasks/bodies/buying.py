@@ -75,6 +75,7 @@ def _buy(context: StageContext, requests: Sequence[InstructionRequest]) -> BuyRe
                 ledger=ledger,
                 progress=context.progress("instructions:"),
                 run=context.run_label,
+                ask_again=context.refresh,
             )
         except BudgetSpentError as error:
             if allowed_usd < purchase.spend_at_most_usd:

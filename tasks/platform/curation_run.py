@@ -15,6 +15,7 @@ from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_cost
 from components.parameters.parameters import Parameters
 from tasks.platform.approval import PurchaseDeclinedError
+from tasks.platform.git_record import check_can_commit
 from tasks.platform.journal import (
     ask,
     log_file,
@@ -59,9 +60,13 @@ def open_curation_run(
         refresh: run every stage even when its result is cached.
         annotate_pool: instructions may be bought for the whole pool.
         parent_run_id: the MLflow run that this one is nested in, such as a comparison's.
+
+    Raises:
+        GitIdentityError: the parameters ask for a commit, and git does not know who commits.
     """
-    start_telling()
     parameters = workspace.parameters()
+    check_can_commit(parameters.versioning)
+    start_telling()
     code = running_code()
     run_id = _resumed_run(parameters, code)
     if run_id is None:

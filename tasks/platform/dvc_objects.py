@@ -20,15 +20,30 @@ class RemoteAwayError(UserError, RuntimeError):
     """The DVC remote cannot be reached, or did not take everything."""
 
 
+class NoGitRepositoryError(UserError, RuntimeError):
+    """The project is in no git repository."""
+
+
 def open_repository() -> Any:
-    """The project's DVC repository; waits for DVC's lock where DVC by itself would fail at once."""
+    """The project's DVC repository; waits for DVC's lock where DVC by itself would fail at once.
+
+    Raises:
+        NoGitRepositoryError: the project came without its git repository, as an archive does.
+    """
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     # DVC raises its own logger to INFO when it is imported; a stage reports itself.
     logging.getLogger("dvc").setLevel(logging.WARNING)
     # A line for every file that a remote did not take or give; those who asked for it say it once.
     logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
-    return Repo(str(Path.cwd()), _wait_for_lock=True)
+    try:
+        return Repo(str(Path.cwd()), _wait_for_lock=True)
+    except SCMError as error:
+        raise NoGitRepositoryError(
+            f"{Path.cwd()} is not a git repository, and a run has to record which code it ran: clone the project "
+            "instead of downloading it, or make it one with `git init`, `git add -A` and `git commit -m start`"
+        ) from error
 
 
 @contextmanager

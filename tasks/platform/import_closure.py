@@ -1,7 +1,7 @@
 """The code that a stage's output depends on: what the module of its body imports, directly or not."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -22,41 +22,7 @@ _LOADED = {
     "components/report/strategy_report.py": "components/strategies/{}/report.py",
 }
 # Of what a strategy's package holds, the report alone reads what is not Python.
-_STRATEGY, _REPORT = "components/strategies/*/*", "components/report/strategy_report.py"
-
-
-def code_of(module: str, strategy: str, *, root: Path = Path()) -> tuple[str, ...]:
-    """The files that decide what a stage writes.
-
-    Imports anywhere in a file count, inside functions and for types alone too. What lies beside a module and is not
-    Python, such as a template, belongs to it. A stage that asks its strategy depends on the strategy's own package.
-
-    Args:
-        module: dotted name of the module that holds the stage's body.
-        strategy: of the run.
-        root: folder of the project.
-
-    Returns:
-        Paths relative to the root, sorted.
-    """
-    start = module.replace(".", "/") + ".py"
-    found, todo = set[str](), [start]
-    while todo:
-        current = todo.pop()
-        if current in found or does_not_decide(current):
-            continue
-        found.add(current)
-        todo += project_imports(current, root=root)
-        if current in _LOADED:
-            todo.append(_LOADED[current].format(strategy))
-    templates = _REPORT in found
-    return tuple(sorted(found | {file for path in found for file in _beside(path, root, templates=templates)}))
-
-
-@cache
-def does_not_decide(path: str) -> bool:
-    """Whether a change of a file of the project changes no stage's output."""
-    return any(PurePosixPath(path).match(pattern) for pattern in NOT_DECIDING)
+_STRATEGY, _REPORT = "components/strategies/*", "components/report/strategy_report.py"
 
 
 def project_imports(path: str, *, root: Path = Path()) -> tuple[str, ...]:
@@ -73,6 +39,49 @@ def project_imports(path: str, *, root: Path = Path()) -> tuple[str, ...]:
     )
 
 
+def code_of(
+    module: str,
+    strategy: str,
+    *,
+    root: Path = Path(),
+    imports: Callable[..., tuple[str, ...]] = project_imports,
+) -> tuple[str, ...]:
+    """The files that decide what a stage writes.
+
+    Imports anywhere in a file count, inside functions and for types alone too. What lies beside a module and is not
+    Python, such as a template, belongs to it. A stage that asks its strategy depends on the strategy's own package.
+
+    Args:
+        module: dotted name of the module that holds the stage's body.
+        strategy: of the run.
+        root: folder of the project.
+        imports: `project_imports`, or one that remembers, for who asks for several modules.
+
+    Returns:
+        Paths relative to the root, sorted.
+    """
+    start = module.replace(".", "/") + ".py"
+    found, todo = set[str](), [start]
+    while todo:
+        current = todo.pop()
+        if current in found or does_not_decide(current):
+            continue
+        found.add(current)
+        todo += imports(current, root=root)
+        if current in _LOADED:
+            todo.append(_LOADED[current].format(strategy))
+    folders = {str(PurePosixPath(path).parent) for path in found}
+    if _REPORT not in found:
+        folders = {folder for folder in folders if not PurePosixPath(folder).match(_STRATEGY)}
+    return tuple(sorted(found | {file for folder in folders for file in _beside(folder, root)}))
+
+
+@cache
+def does_not_decide(path: str) -> bool:
+    """Whether a change of a file of the project changes no stage's output."""
+    return any(PurePosixPath(path).match(pattern) for pattern in NOT_DECIDING)
+
+
 @cache
 def _imported_names(file: Path, _modified: int, _size: int) -> tuple[str, ...]:
     """Dotted names that a file imports; `from a import b` gives `a` and `a.b`."""
@@ -87,10 +96,7 @@ def _imported_names(file: Path, _modified: int, _size: int) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _beside(path: str, root: Path, *, templates: bool) -> Iterator[str]:
-    if PurePosixPath(path).match(_STRATEGY) and not templates:
-        return
-    folder = PurePosixPath(path).parent
+def _beside(folder: str, root: Path) -> Iterator[str]:
     for file in (root / folder).iterdir():
         if file.is_file() and file.suffix not in (".py", ".pyc") and not file.name.startswith("."):
-            yield str(folder / file.name)
+            yield f"{folder}/{file.name}"

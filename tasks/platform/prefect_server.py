@@ -1,14 +1,14 @@
 """The Prefect server: whether it is there and lets this project in; a stage waits for its place when it is away."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from httpx import HTTPStatusError, TransportError
+from httpx import HTTPStatusError, InvalidURL, TransportError
 from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.settings import get_current_settings
 
 from components.errors import UserError
 
@@ -18,6 +18,7 @@ logger = logging.getLogger("presel.prefect")
 PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 _SERVER_ERROR = 500
 _DENIED = frozenset({401, 403})
+_NAMED = "(PREFECT_API_URL, in the environment, .env, prefect.toml or a Prefect profile: `prefect config view` says)"
 R = TypeVar("R")
 
 
@@ -25,32 +26,40 @@ class PrefectServerError(UserError, RuntimeError):
     """The Prefect server that is named does not answer, or does not let this project in."""
 
 
+def server_address() -> str:
+    """The server that Prefect takes, wherever it is named; empty when none is, and a run starts its own.
+
+    Prefect's settings come from the environment, `.env`, prefect.toml, pyproject.toml and the profile in use.
+    """
+    return get_current_settings().api.url or ""
+
+
 def check_server() -> None:
-    """Ask the server of `PREFECT_API_URL`, when one is named, whether this project may use it.
+    """Ask the server that Prefect's settings name, when they name one, whether this project may use it.
 
     Raises:
         PrefectServerError: it does not answer, or refuses the credentials.
     """
-    address = os.environ.get("PREFECT_API_URL", "")
+    address = server_address()
     if not address:
         return
     try:
         with get_client(sync_client=True) as client:
             client.request("GET", "/admin/version")
-    except TransportError as error:
+    except (TransportError, InvalidURL) as error:
         raise PrefectServerError(
-            f"the Prefect server at {address} (PREFECT_API_URL) does not answer: start it (`presel ui` or `make stack` "
-            f"serve one), correct the address, or unset PREFECT_API_URL to run without a server. [{error}]"
+            f"the Prefect server at {address} {_NAMED} does not answer: start it (`presel ui` or `make stack` serve "
+            f"one), correct the address, or unset it to run without a server. [{error}]"
         ) from error
     except HTTPStatusError as error:
         status = error.response.status_code
         if status not in _DENIED:
             raise PrefectServerError(
-                f"what answers at {address} (PREFECT_API_URL) is not a Prefect server that works: HTTP {status}. "
+                f"what answers at {address} {_NAMED} is not a Prefect server that works: HTTP {status}. "
                 "Correct the address (it ends in /api), or look at the server's log"
             ) from error
         raise PrefectServerError(
-            f"the Prefect server at {address} (PREFECT_API_URL) refuses this project (HTTP {status}): set "
+            f"the Prefect server at {address} {_NAMED} refuses this project (HTTP {status}): set "
             "PREFECT_API_AUTH_STRING to user:password, as the server has it (beside `make stack`: source its "
             "client.env), or PREFECT_API_KEY for Prefect Cloud"
         ) from error

@@ -1,6 +1,5 @@
 """The end of a run: its model and report in MLflow, its versions in the DVC remote and in git."""
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from components.schemas import METRICS
 from components.storage import read_table
 from tasks.platform.dvc_objects import RemoteAwayError
 from tasks.platform.failures import BACK_OFF_JITTER, BACK_OFF_SECONDS, failure_may_pass
+from tasks.platform.git_record import commit_files
 from tasks.platform.journal import ask, log_file, record
 from tasks.platform.journal_entries import RegisterAdapter
 from tasks.platform.journal_telling import version_of_adapter
@@ -106,10 +106,9 @@ def publish_versions(run: CurationRun) -> None:
     if parameters.commit_to_git:
         place = run.workspace
         files = [str(place.pipeline_file), str(place.lock_file), str(place.parameter_file)]
-        subprocess.run(["git", "add", "--", *files], check=True)
-        if subprocess.run(["git", "diff", "--cached", "--quiet", "--", *files], check=False).returncode:
-            message = f"Record curation run {run.mlflow_run_id}"
-            subprocess.run(["git", "commit", "-q", "-m", message, "--", *files], check=True)
+        problem = commit_files(files, f"Record curation run {run.mlflow_run_id}")
+        if problem:  # the run is done, and MLflow keeps these files too
+            get_run_logger().warning("the run's record is not committed to git (%s): commit it by hand", problem)
 
 
 def _push(run: CurationRun) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -35,14 +35,29 @@ class CodeUnknownError(UserError, RuntimeError):
 
 
 def git_commit() -> str:
-    """The checked-out commit, marked when files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown (not a git commit yet)"
+    """The checked-out commit, marked when files differ from it.
+
+    Raises:
+        CodeUnknownError: git is not installed.
+    """
+    done = git_output(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+    return done.stdout.decode().strip() or "unknown (not a git commit yet)"
+
+
+def git_output(
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """What a git command says and how it ends, which is no error whatever it is.
+
+    Raises:
+        CodeUnknownError: git is not installed.
+    """
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, env=environment, check=False)
+    except FileNotFoundError as error:
+        raise CodeUnknownError(
+            "git is not installed, and a run has to record which code it ran: install it and call presel again"
+        ) from error
 
 
 def uncommitted_changes() -> bytes:
@@ -70,7 +85,7 @@ def _git(arguments: list[str], environment: dict[str, str], *, may_fail: bool = 
     Raises:
         CodeUnknownError: it failed; to record nothing would call changed code unchanged.
     """
-    done = subprocess.run(["git", *arguments], capture_output=True, env=environment, check=False)
+    done = git_output(arguments, environment)
     if done.returncode and not may_fail:
         said = done.stderr.decode(errors="replace").strip()
         raise CodeUnknownError(f"which code runs cannot be recorded, `git {' '.join(arguments[:2])}` failed: {said}")

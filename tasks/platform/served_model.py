@@ -12,6 +12,8 @@ from components.models.vlm.labels import SampleError
 from components.models.vlm.load import load_vlm
 from components.parameters.parameters import VlmParameters
 
+# What models were tuned with that were registered before there were these parameters.
+_EARLIER: dict[str, object] = {"max_pixels": None, "template_arguments": {}}
 PIXEL_LIMIT = 178_956_970  # Pillow's own limit: what is asked of a served model was not checked by ingest
 
 
@@ -20,7 +22,7 @@ class TunedVlm(PythonModel):  # type: ignore[misc]  # MLflow is not typed
 
     def load_context(self, context: Any) -> None:
         """Load the base model and put the adapter on it."""
-        parameters = VlmParameters.model_validate(context.model_config["vlm"])
+        parameters = VlmParameters.model_validate(_EARLIER | context.model_config["vlm"])
         self._vlm = load_vlm(parameters, adapter=Path(context.artifacts["adapter"]))
 
     # No annotations: MLflow derives a schema from those of `predict`, and warns of all but lists.

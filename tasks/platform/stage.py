@@ -96,6 +96,7 @@ class StageContext:
         log: where a line for a person goes.
         annotate_pool: instructions may be bought for the whole pool.
         run_label: under which money is booked.
+        refresh: a person wants everything done anew.
     """
 
     workspace: Workspace
@@ -109,6 +110,7 @@ class StageContext:
     log: Callable[[str], None]
     annotate_pool: bool = False
     run_label: str = ""
+    refresh: bool = False
 
     @property
     def in_flow(self) -> bool:
@@ -277,6 +279,7 @@ class StageTask:
                 log=_log,
                 annotate_pool=stage.run.annotate_pool,
                 run_label=stage.run.label,
+                refresh=stage.run.refresh,
             )
             summary = self.fn(context)
             write_record(context.output, stage=stage.name, rows=summary.rows, schema_version=SCHEMA_VERSION)

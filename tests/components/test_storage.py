@@ -1,12 +1,15 @@
 """Files and directories are the old ones or the new ones, never something between."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from components.storage import (
+    copy_tree,
     fresh_directory,
     read_table,
     write_bytes,
@@ -88,3 +91,25 @@ def test_the_record_says_that_an_artifact_is_complete(tmp_path: Path) -> None:
     write_record(tmp_path, stage="embed", rows=3, schema_version=1)
     written = json.loads((tmp_path / "artifact.json").read_text(encoding="utf-8"))
     assert written == {"stage": "embed", "rows": 3, "schema_version": 1}
+
+
+@pytest.mark.parametrize("refused", [None, errno.EXDEV])
+def test_a_copied_folder_holds_files_where_the_other_holds_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int | None
+) -> None:
+    """As where the cache lies on another disk, and what stages write is links into it."""
+    cached, source, target = tmp_path / "cached", tmp_path / "source", tmp_path / "target"
+    cached.write_bytes(b"weights")
+    (source / "inner").mkdir(parents=True)
+    (source / "inner" / "file").symlink_to(cached)
+    target.mkdir()
+
+    def refuse(*_: object) -> None:
+        raise OSError(refused, "no link")
+
+    if refused is not None:
+        monkeypatch.setattr(os, "link", refuse)
+    copy_tree(source, target)
+    assert not (target / "inner" / "file").is_symlink()
+    cached.unlink()
+    assert (target / "inner" / "file").read_bytes() == b"weights"

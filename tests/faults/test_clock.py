@@ -7,7 +7,7 @@ import httpx2
 import openai
 import pytest
 
-from components.instructions.endpoint.endpoint import _retry_after
+from components.instructions.endpoint.reply_reader import _retry_after
 from tests.imports_of import ROOT, python_files
 
 WALL_CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}

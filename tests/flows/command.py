@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -64,6 +64,7 @@ def _as_if_started(root: Path, servers: dict[str, str]) -> Iterator[None]:
         named = servers.get("PREFECT_API_URL")
         with ExitStack() as stack:
             stack.enter_context(temporary_settings({PREFECT_API_URL: named} if named else {}))
+            stack.enter_context(patch("flows.environment.CODE_FOLDER", root.resolve()))
             for name in OF_THE_PROCESS:
                 stack.enter_context(patch(name))
             for name, module in tuple(sys.modules.items()):  # what notes at its import where the command was called
@@ -72,10 +73,19 @@ def _as_if_started(root: Path, servers: dict[str, str]) -> Iterator[None]:
             yield
 
 
-def start_presel(root: Path, *arguments: str) -> Ended:
-    """Start the command as a user's shell does, with the project's own code and nothing of this session's settings."""
+def start_presel(
+    root: Path, *arguments: str, code: Path | None = None, variables: Mapping[str, str] | None = None
+) -> Ended:
+    """Start the command as a user's shell does, with nothing of this session's settings.
+
+    Args:
+        root: the working directory.
+        arguments: of the command.
+        code: folder of the code that runs; None: the project's own.
+        variables: of the environment.
+    """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
-    environment |= {"PYTHONPATH": str(root), "COLUMNS": COLUMNS}
-    command = [sys.executable, "-m", "flows.command_line.main", *arguments]
+    environment |= {"PYTHONPATH": str(code or root), "COLUMNS": COLUMNS, **(variables or {})}
+    command = [sys.executable, "-P", "-m", "flows.command_line.main", *arguments]  # -P: as an installed command
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import keep_what_is_imported
 from tests.flows.finished_project import FirstRun, copy_project, first_run, working_in
 from tests.flows.small_project import make_project
 
@@ -12,7 +13,9 @@ from tests.flows.small_project import make_project
 @pytest.fixture(scope="session")
 def finished(shared_folder: Path, prefect_server: None) -> FirstRun:
     """The session's one first run; only to be copied."""
-    return first_run(shared_folder)
+    run = first_run(shared_folder)
+    keep_what_is_imported()
+    return run
 
 
 @pytest.fixture(scope="module")

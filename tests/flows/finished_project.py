@@ -3,7 +3,6 @@
 import fcntl
 import pickle
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,21 +88,11 @@ def working_in(root: Path) -> Iterator[Path]:
 
 
 def copy_project(finished: Path, root: Path) -> Path:
-    """A finished project at another place, as if it had been made there.
+    """A finished project copied to another place, where what it keeps by absolute paths follows at its first use.
 
-    The project itself names everything relative to its root; MLflow and Prefect do not. DVC's index of the place stays
-    behind; DVC makes another.
+    DVC's index of the place stays behind; DVC makes another.
     """
     shutil.copytree(finished, root, symlinks=True, ignore=lambda folder, _: ["site"] if folder.endswith("/dvc") else [])
-    state, before, now = root / ".presel", str(finished), str(root)
-    for file in (*(state / "prefect/storage").rglob("*"), *(state / "mlflow-artifacts").rglob("MLmodel")):
-        file.write_bytes(file.read_bytes().replace(before.encode(), now.encode()))
-    with sqlite3.connect(state / "mlflow.db") as database:
-        for (table,) in database.execute("select name from sqlite_master where type = 'table'").fetchall():
-            for _, column, *_ in database.execute(f"pragma table_info({table})").fetchall():
-                moved = f"update {table} set {column} = replace({column}, ?, ?) where instr({column}, ?)"
-                database.execute(moved, (before, now, before))
-    database.close()
     return root
 
 

@@ -121,6 +121,7 @@ def test_a_workspace_is_kept_relative_to_the_project(tmp_path: Path, monkeypatch
 def test_a_worker_finds_the_project_from_anywhere(new_project: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PRESEL_PROJECT", str(new_project))
+    monkeypatch.setattr("flows.environment.CODE_FOLDER", new_project.resolve())
     assert enter_project() == {"directory": str(new_project)}
     assert Path.cwd() == new_project
 

@@ -3,10 +3,10 @@
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from components.instructions.endpoint.endpoint import ReplyReader
+from components.instructions.endpoint.reply_reader import ReplyReader
 from components.instructions.reply import Reply, SendFailure
 
 _URL = "/v1/chat/completions"
@@ -56,15 +56,21 @@ def read_results(texts: Sequence[str], reader: ReplyReader) -> dict[str, Reply |
     return found
 
 
-def listed_ids(text: str) -> set[str]:
-    """The requests that a result file has a whole line for."""
+def listed_ids(text: str, *, run_alone: bool = False) -> set[str]:
+    """The requests that a result file has a whole line for.
+
+    Args:
+        text: of the file.
+        run_alone: without those whose line says that they were never run.
+    """
     found: set[str] = set()
     for value in _values(text):
         match value:
             case {"custom_id": str(request_id), "response": {"status_code": int()}}:
                 found.add(request_id)
-            case {"custom_id": str(request_id), "error": {}}:
-                found.add(request_id)
+            case {"custom_id": str(request_id), "error": error} if error:
+                if not (run_alone and _code(error) in _NOT_RUN):
+                    found.add(request_id)
     return found
 
 
@@ -81,19 +87,22 @@ def _read_line(value: object, reader: ReplyReader) -> tuple[str, Reply | SendFai
     match value:
         case {"custom_id": str(request_id), "response": {"status_code": 200, "body": body}}:
             return request_id, reader.read(body)
-        case {"custom_id": str(request_id), "response": {"status_code": int(status), **response}}:
-            return request_id, _explained(status, response.get("body"), reader)
-        case {"custom_id": str(request_id), "error": {**error}}:
+        case {"custom_id": str(request_id), "response": {"status_code": int(status), **response}, **line}:
+            return request_id, _explained(status, response.get("body") or line.get("error"), reader)
+        case {"custom_id": str(request_id), "error": error} if error:
             detail = reader.detail(str(error))
-            if error.get("code") in _NOT_RUN:
+            if _code(error) in _NOT_RUN:
                 return request_id, SendFailure("not_run", "expired", detail)
             return request_id, SendFailure("unknown", "batch_error", detail)
     return None
 
 
+def _code(error: object) -> object:
+    return error.get("code") if isinstance(error, Mapping) else None
+
+
 def _explained(status: int, body: object, reader: ReplyReader) -> SendFailure:
-    said, code = str(body), ""
-    match body:
-        case {"error": {"message": message, **rest}}:
-            said, code = str(message), str(rest.get("code") or "")
-    return reader.explain_status(status, reader.detail(said), code)
+    """What a status means; what is said with it stands in the body, in its error, or beside the response."""
+    error = body.get("error") if isinstance(body, Mapping) and body.get("error") else body
+    said = error.get("message") if isinstance(error, Mapping) else None
+    return reader.explain_status(status, reader.detail(str(said or error)), str(_code(error) or ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 from components.instructions.batch.sender import FOLDER, REQUESTS_PER_FILE, BatchSender
 from components.instructions.batch.service import BatchFailedError, open_batch_service
 from components.instructions.chat_provider import ChatProvider, ChatPurchase
-from components.instructions.endpoint.endpoint import EndpointRefusedError
+from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.provider import OpenBatch, PurchaseBook
 from components.instructions.purchase_errors import PurchaseStoppedError
 from components.instructions.purchase_loop import PurchaseLoop

@@ -15,9 +15,8 @@ from components.instructions.batch.service import (
     NotHandedInError,
     results_file,
 )
-from components.instructions.chat import chat_body
 from components.instructions.chat_provider import ChatPurchase
-from components.instructions.endpoint.endpoint import EndpointRefusedError
+from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.provider import OpenBatch, PurchaseBook
 from components.instructions.purchase_errors import EndpointFailsError
 from components.instructions.reply import Reply, SendFailure
@@ -34,7 +33,7 @@ BYTES_PER_FILE = 95_000_000
 # More than an account has room for at a time; every one that waits has a file, and no image, in memory.
 _BATCHES_IN_FLIGHT = 100
 # Of one line among others that were answered: what this request may not have, not what the account may not.
-_ABOUT_ONE_REQUEST = frozenset({403, 404, 405, 410, 451})
+_ABOUT_ONE_REQUEST = frozenset({404, 405, 410})
 
 
 class BatchSender:
@@ -63,6 +62,7 @@ class BatchSender:
         self.batches_at = service.address
         self.group_size = requests_per_file
         self.open_image = bought.open_image
+        self._bought = bought
         self._service = service
         self._book = book
         self._folder = folder
@@ -86,7 +86,7 @@ class BatchSender:
         file = self._folder / f"{batch_mark(batch)}.jsonl"
         begun = False
         try:
-            write_request_file(file, (_line(one) for one in group))
+            write_request_file(file, (self._line(one) for one in group))
             group.clear()
             uploaded = self._service.upload(file)
             self._book.submit_batch(batch.number)
@@ -102,6 +102,10 @@ class BatchSender:
         self._book.name_batch(batch.number, reference)
         _LOG.info("batch %s: %d requests handed in", reference, len(batch.sends))
         return reference
+
+    def _line(self, prepared: PreparedRequest[SentImage]) -> bytes:
+        asked = prepared.open_request
+        return request_line(asked.identified.request_id, self._bought.body(asked, prepared.image))
 
     async def collect(self, batch: OpenBatch) -> GroupResult:
         """Wait until a batch is done, and read what has come of it.
@@ -174,30 +178,22 @@ def batch_mark(batch: OpenBatch) -> str:
     return hashlib.sha256(f"{batch.number} {' '.join(ids)}".encode()).hexdigest()[:32]
 
 
-def _line(prepared: PreparedRequest[SentImage]) -> bytes:
-    asked = prepared.open_request
-    body = chat_body(asked.identified, prepared.image, repair=asked.repair)
-    return request_line(asked.identified.request_id, body)
-
-
 def _of_line(line: Reply | SendFailure | None, *, answered: bool) -> Reply | SendFailure | None:
-    """What a line says of its request: within a batch nothing is asked once more, and nobody waits."""
+    """What a line says of its request: one that is rejected among others that were answered is not asked once more."""
     if line is None or isinstance(line, Reply):
         return line
-    match line.kind:
-        case "refused":
-            return replace(line, kind="not_run")
-        case "rejected" | "forbidden" | "account" if _account_error(line, answered=answered) is None:
-            return SendFailure("final", "rejected", line.detail)
-        case "forbidden" | "account":
-            return SendFailure("not_run", "account_refused", line.detail)
+    if line.kind == "account" and _account_error(line, answered=answered) is not None:
+        return SendFailure("not_run", "account_refused", line.detail)
+    if answered and line.kind in ("rejected", "account"):
+        return replace(line, kind="final", reason="rejected")
     return line
 
 
 def _account_error(line: Reply | SendFailure, *, answered: bool) -> Exception | None:
     """What a line says of the account; None when it says nothing of it."""
-    if isinstance(line, Reply) or not isinstance(line.error, EndpointRefusedError):
+    if isinstance(line, Reply) or line.kind != "account":
         return None
+    assert isinstance(line.error, EndpointRefusedError)
     return None if answered and line.error.status in _ABOUT_ONE_REQUEST else line.error
 
 

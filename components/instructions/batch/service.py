@@ -15,7 +15,8 @@ from openai.pagination import SyncCursorPage
 from openai.types import Batch, FileObject
 
 from components.instructions.batch.file import listed_ids
-from components.instructions.endpoint.endpoint import EndpointRefusedError, ReplyReader, endpoint_key
+from components.instructions.endpoint.endpoint import endpoint_key, is_on_this_machine
+from components.instructions.endpoint.reply_reader import EndpointRefusedError, ReplyReader
 from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
 from components.instructions.reply import SendFailure
 from components.parameters.instructions import PurchaseParameters
@@ -118,7 +119,11 @@ def open_batch_service(parameters: PurchaseParameters, *, folder: Path) -> Itera
         return
     key = endpoint_key(parameters)
     with openai.OpenAI(
-        api_key=key, base_url=parameters.base_url, timeout=parameters.timeout_seconds, max_retries=0
+        api_key=key,
+        base_url=parameters.base_url,
+        timeout=parameters.timeout_seconds,
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(trust_env=not is_on_this_machine(parameters.base_url)),
     ) as client:
         yield EndpointBatches(
             client,
@@ -222,8 +227,11 @@ class EndpointBatches:
                 await asyncio.sleep(min(self._poll_seconds, _LONGEST_PAUSE_SECONDS))
             batch = await self._wait(reference)
             output, errors = (self._content(reference, name) for name in (batch.output_file_id, batch.error_file_id))
-            counted = int(batch.request_counts.completed or 0) if batch.request_counts else 0
-            lacking = max(0, counted - len(listed_ids(output)))
+            counts = batch.request_counts
+            completed, failed = (int(counts.completed or 0), int(counts.failed or 0)) if counts else (0, 0)
+            # Some services count as completed what they then write into the error file.
+            among_errors = len(listed_ids(errors, run_alone=True) - listed_ids(output))
+            lacking = max(0, completed - len(listed_ids(output)) - max(0, among_errors - failed))
             if not lacking:
                 break
             _LOG.warning("the results of batch %s lack %d answers; they are downloaded again", reference, lacking)

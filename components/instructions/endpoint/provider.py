@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from components.instructions.chat import chat_body
 from components.instructions.chat_provider import ChatProvider, ChatPurchase
 from components.instructions.endpoint.endpoint import Endpoint, open_endpoint
 from components.instructions.endpoint.rate_limits import RateLimits
 from components.instructions.provider import OpenBatch, PurchaseBook
 from components.instructions.purchase_errors import EndpointFailsError
 from components.instructions.purchase_loop import PurchaseLoop
+from components.instructions.replies.finish_reasons import as_failure
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest
 from components.instructions.sender import GroupResult, PreparedRequest
@@ -58,6 +58,7 @@ class EndpointSender:
         self.groups_in_flight = limits.concurrency
         self.open_image = bought.open_image
         self._endpoint = endpoint
+        self._bought = bought
         self._address = limits.base_url
         self._limits = RateLimits(
             requests_per_minute=limits.requests_per_minute, tokens_per_minute=limits.tokens_per_minute
@@ -74,10 +75,8 @@ class EndpointSender:
         # The same for two sends of the same body, so that an endpoint that knows `Idempotency-Key` charges one of them.
         send_key = f"{asked.identified.request_id}-{len(asked.replies)}"
         began = time.monotonic()
-        reply = await self._endpoint.complete(
-            chat_body(asked.identified, prepared.image, repair=asked.repair), send_key=send_key
-        )
-        reply = replace(reply, seconds=time.monotonic() - began)
+        reply = await self._endpoint.complete(self._bought.body(asked, prepared.image), send_key=send_key)
+        reply = as_failure(replace(reply, seconds=time.monotonic() - began))
         if isinstance(reply, Reply) or reply.kind not in ("refused", "unknown"):
             return GroupResult([reply])
         return self._failed(reply, failures_before=asked.failures)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from components.compute.progress import NotedProgress, no_progress
 from components.instructions.ledger.batches import begin_batch, end_batch, take_over_batches
 from components.instructions.ledger.claims import claim_requests
+from components.instructions.ledger.failures import earlier_failures
 from components.instructions.ledger.ledger import Ledger, chunks, now_text
 from components.instructions.ledger.retries import with_retries
 from components.instructions.ledger.settling import settle_outcomes
@@ -22,6 +23,7 @@ from components.instructions.ledger.workers import Worker
 from components.instructions.provider import (
     Answer,
     BatchTakenOverError,
+    EarlierFailures,
     Failure,
     OpenBatch,
     Outcome,
@@ -127,6 +129,10 @@ class LedgerBook:
     def unusable_replies(self, request_ids: Sequence[str]) -> dict[str, list[UnusableReply]]:
         """What open requests have brought so far; see `PurchaseBook.unusable_replies`."""
         return with_retries(self._ledger, lambda: _unusable_replies(self._ledger, request_ids))
+
+    def earlier_failures(self, request_ids: Sequence[str]) -> dict[str, EarlierFailures]:
+        """How open requests have failed so far; see `PurchaseBook.earlier_failures`."""
+        return with_retries(self._ledger, lambda: earlier_failures(self._ledger, request_ids))
 
     def open_batch(self, kind: str) -> int:
         """Begin a batch, before anything in it is announced; returns its number."""

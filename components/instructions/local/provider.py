@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +27,9 @@ from components.parameters.instructions import InstructionParameters, PurchasePa
 from components.pool.snapshot import snapshot_model
 
 if TYPE_CHECKING:
-    from components.instructions.local.writer import LocalWriter
+    from components.instructions.local.writer import LocalPrompt, LocalWriter
+
+_LOG = logging.getLogger(__name__)
 
 _DIGEST_CHARACTERS = 16
 
@@ -86,7 +90,7 @@ class LocalProvider:
         )
 
     def specify(self, requests: Sequence[InstructionRequest]) -> list[RequestSpecification]:
-        """The model with its version, the task's template and the sampling parameters.
+        """The model with its version and what its chat template is told, the task's template, the sampling parameters.
 
         Raises:
             UnpinnedModelError: the model has no version.
@@ -131,22 +135,37 @@ class LocalProvider:
             LocalPrompt(one.identified, prepared.image.pixels, one.replies)
             for one, prepared in zip(asked, group, strict=True)
         ]
+        began = time.monotonic()
         try:
-            writer = self._writer
-            began = time.monotonic()
-            written = writer.write(prompts)
+            written = self._write(prompts)
         except RuntimeError as error:
             # Nothing is charged for what did not come; the next run asks for it again.
             return GroupResult([SendFailure("not_run", "model_failed", str(error))] * len(group), stop=error)
         seconds = time.monotonic() - began
-        return GroupResult(
-            [
-                replace(one, seconds=seconds)
-                if isinstance(one, Reply)
-                else SendFailure("final", one.reason, one.detail, seconds)
-                for one in written
-            ]
-        )
+        return GroupResult([replace(one, seconds=seconds) for one in written])
+
+    def _write(self, prompts: "Sequence[LocalPrompt]") -> list[Reply | SendFailure]:
+        """Have the model write; where it fails with a group, with each alone, so that one does not stop the others.
+
+        Raises:
+            LocalModelError: the model cannot be loaded, or the memory does not suffice.
+        """
+        from components.instructions.local.writer import LocalModelError
+
+        writer = self._writer
+        try:
+            written = writer.write(prompts)
+        except LocalModelError:
+            raise
+        except (RuntimeError, ValueError, IndexError) as error:
+            if len(prompts) > 1:
+                return [reply for prompt in prompts for reply in self._write([prompt])]
+            _LOG.warning("the model failed with %s: %s", prompts[0].identified.request.sample_id, error)
+            return [SendFailure("rejected", "model_failed", f"{type(error).__name__}: {error}")]
+        return [
+            one if isinstance(one, Reply) else SendFailure("final", one.reason, f"{one.reason}: {one.detail}")
+            for one in written
+        ]
 
     def nothing_usable(self, said: str) -> Exception:
         """A model on this machine does not change by itself."""
@@ -162,7 +181,9 @@ class LocalProvider:
 
     @cached_property
     def _pinned(self) -> str:
-        return pinned_model(self._parameters.model, self._parameters.revision)
+        model = pinned_model(self._parameters.model, self._parameters.revision)
+        told = self._parameters.template_arguments
+        return f"{model} {json.dumps(told, sort_keys=True)}" if told else model
 
 
 def _characters(identified: IdentifiedRequest) -> int:

@@ -1,7 +1,8 @@
 """The model of provider `local`: loaded once, writes one group of responses at a time."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,8 +15,9 @@ from components.instructions.replies.judge import repair_of
 from components.instructions.reply import Reply
 from components.instructions.request import IdentifiedRequest
 from components.models.vlm.conversation import TemplateError
+from components.models.vlm.image_inputs import ProcessorError
 from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
-from components.models.vlm.load import LoadedVlm, ModelError, load_vlm
+from components.models.vlm.load import LoadedVlm, ModelError, load_vlm, open_vlm
 from components.models.vlm.system_message import template_with_system
 from components.models.vlm.write import WrittenResponse, write_responses
 from components.parameters.instructions import InstructionParameters, LocalParameters
@@ -26,6 +28,7 @@ from components.pool.samples import Turn
 _UNSAID_CONTEXT = 32_768
 # The least that `vlm.context_length` may be; it is set when the model's own is known.
 _ANY_CONTEXT = 32
+_ANY_IMAGE = (640, 480)  # pixels
 
 
 class LocalModelError(PurchaseStoppedError):
@@ -135,22 +138,10 @@ def open_writer(parameters: InstructionParameters, local: LocalParameters, *, mo
     Raises:
         LocalModelError: it cannot be loaded.
     """
-    assert parameters.model is not None
-    wanted = VlmParameters(
-        model=parameters.model,
-        revision=parameters.revision,
-        context_length=_ANY_CONTEXT,
-        device=local.device,
-        dtype=local.dtype,
-    )
     try:
-        vlm = load_vlm(wanted)
-        vlm.template.frames(_turns(parameters))
-    except (ModelError, TemplateError) as error:
-        raise LocalModelError(
-            f"provider local cannot use instructions.model {parameters.model!r}: {error} (it is loaded like vlm.model, "
-            "from instructions.model, instructions.revision and purchase.local)"
-        ) from error
+        with _named(parameters):
+            vlm = load_vlm(_wanted(parameters, local))
+            vlm.template.frames(_turns(parameters))
     except RuntimeError as error:
         if not _is_out_of_memory(error):
             raise
@@ -159,6 +150,46 @@ def open_writer(parameters: InstructionParameters, local: LocalParameters, *, mo
             f"smaller model, or purchase.local.dtype bfloat16 ({_first_line(error)})"
         ) from error
     return LocalWriter(_with_longest_context(vlm, parameters), parameters, model=model)
+
+
+def check_writer(parameters: InstructionParameters, local: LocalParameters) -> None:
+    """See whether the model could write, without its weights.
+
+    Args:
+        parameters: which, and how much it writes.
+        local: where.
+
+    Raises:
+        LocalModelError: it could not.
+    """
+    with _named(parameters):
+        vlm = open_vlm(_wanted(parameters, local))
+        vlm.template.frames(_turns(parameters))
+        encode_prompt(_with_longest_context(vlm, parameters), (), "", Image.new("RGB", _ANY_IMAGE))
+
+
+def _wanted(parameters: InstructionParameters, local: LocalParameters) -> VlmParameters:
+    assert parameters.model is not None
+    return VlmParameters(
+        model=parameters.model,
+        revision=parameters.revision,
+        context_length=_ANY_CONTEXT,
+        max_pixels=None,  # instructions.image_limit has reduced it
+        template_arguments=parameters.template_arguments,
+        device=local.device,
+        dtype=local.dtype,
+    )
+
+
+@contextmanager
+def _named(parameters: InstructionParameters) -> Iterator[None]:
+    try:
+        yield
+    except (ModelError, TemplateError, ProcessorError, SampleError) as error:
+        raise LocalModelError(
+            f"provider local cannot use instructions.model {parameters.model!r}: {error} (it is loaded like vlm.model, "
+            "from instructions.model, instructions.revision, instructions.template_arguments and purchase.local)"
+        ) from error
 
 
 def _with_longest_context(vlm: LoadedVlm, parameters: InstructionParameters) -> LoadedVlm:

@@ -76,13 +76,16 @@ def _neither(file: Path, why: str) -> WrittenFileError:
 
 
 def _from_table(text: str, file: Path) -> Iterator[Written]:
-    first = text.split("\n", 1)[0]
-    delimiter = next((one for one in _DELIMITERS if "request_id" in _header(first, one)), None)
-    if delimiter is None:
-        raise _neither(file, "its first row names no column request_id")
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    names: list[str] = []
+    # Lines end in LF, CR LF, or, from a Mac's spreadsheet, CR; in a cell all three are one.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    rows = csv.reader(io.StringIO(lines, newline=""), strict=True)
     try:
+        first = lines.split("\n", 1)[0]
+        delimiter = next((one for one in _DELIMITERS if "request_id" in _header(first, one)), None)
+        if delimiter is None:
+            raise _neither(file, "its first row names no column request_id")
+        names: list[str] = []
+        rows = csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter, strict=True)
         for number, row in enumerate(rows, start=1):
             if number == 1:
                 names = [name.strip() for name in row]

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.instructions.prompts import PromptTemplate, Range
 from components.instructions.replies.conversation import IMAGE_PLACEHOLDER
+from components.instructions.replies.finish_reasons import finish_of
 from components.instructions.replies.language import other_language
+from components.instructions.replies.thinking import UnendedThinkingError, left_over, without_thinking
 from components.pool.samples import Turn
 
 # A fence around the whole response, which chat models like to add.
@@ -27,7 +29,7 @@ class RuleBrokenError(ValueError):
 
     Attributes:
         reason: `not_json`, `wrong_schema`, `turn_count`, `empty`, `too_short`, `too_long`, `language`, `refusal`,
-            `cut_off` or `image_placeholder`.
+            `cut_off`, `unfinished`, `thinking` or `image_placeholder`.
         detail: what exactly, for a person and for the model that gets it back.
     """
 
@@ -59,7 +61,7 @@ def read_response(
         text: as it came.
         template: that asked for it.
         question: that was put, for a template that writes responses; else empty.
-        finish_reason: why the model stopped, as the endpoint says: `stop`, `length`, `content_filter`, ...
+        finish_reason: why the model stopped, see `components.instructions.replies.finish_reasons`.
 
     Returns:
         The turns, without outer blanks.
@@ -67,14 +69,21 @@ def read_response(
     Raises:
         RuleBrokenError: it is not usable.
     """
-    if finish_reason == "content_filter":
-        raise RuleBrokenError("refusal", "the endpoint's content filter stopped the response")
+    finish = finish_of(finish_reason)
+    if finish == "refused":
+        raise RuleBrokenError("refusal", f"the model or a filter refuses ({finish_reason}): {text.strip()[:160]!r}")
+    if finish == "cut_off":
+        raise RuleBrokenError("cut_off", "the response was cut off at instructions.max_output_tokens; write less")
+    if finish == "failed":
+        raise RuleBrokenError("unfinished", f"the response is not known to be whole: it ended with {finish_reason!r}")
+    try:
+        text = without_thinking(text)
+    except UnendedThinkingError as error:
+        raise RuleBrokenError("thinking", str(error)) from None
     if not text.strip():
         raise RuleBrokenError("empty", "the response is empty")
     if _REFUSAL.match(text):
         raise RuleBrokenError("refusal", f"the model refuses: {text.strip()[:160]!r}")
-    if finish_reason == "length":
-        raise RuleBrokenError("cut_off", "the response was cut off at instructions.max_output_tokens; write less")
     turns = _conversation(text) if template.writes == "conversation" else (Turn(question, text.strip()),)
     _check_turn_count(turns, template.turns)
     for number, turn in enumerate(turns, start=1):
@@ -126,6 +135,9 @@ def _check_turn(turn: Turn, number: int, template: PromptTemplate) -> None:
         raise RuleBrokenError("empty", f"the {missing} of turn {number} is empty")
     if IMAGE_PLACEHOLDER in turn.question or IMAGE_PLACEHOLDER in turn.response:
         raise RuleBrokenError("image_placeholder", f"turn {number} contains {IMAGE_PLACEHOLDER}")
+    mark = left_over(turn.question) or left_over(turn.response)
+    if mark:
+        raise RuleBrokenError("thinking", f"turn {number} contains {mark!r}, which is no part of an answer")
     if _REFUSAL.match(turn.response):
         raise RuleBrokenError("refusal", f"the response of turn {number} refuses: {turn.response[:160]!r}")
     words, allowed = len(turn.response.split()), template.response_words

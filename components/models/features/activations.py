@@ -7,11 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from components.errors import UserError
 from components.models.features.attention_modules import attention_modules
 from components.models.vlm.collate import collate
 from components.models.vlm.labels import EncodedSample
 from components.models.vlm.load import LoadedVlm
 from components.models.vlm.response_loss import to_model
+
+
+class NoSuchLayerError(UserError, ValueError):
+    """A model has no decoder layer of a number that was chosen."""
 
 
 def chosen_attention(vlm: LoadedVlm, layers: Sequence[int]) -> list[nn.Module]:
@@ -22,12 +27,12 @@ def chosen_attention(vlm: LoadedVlm, layers: Sequence[int]) -> list[nn.Module]:
         layers: numbers from 0.
 
     Raises:
-        ValueError: the model has no such layer.
+        NoSuchLayerError: the model has no such layer.
     """
     modules = list(attention_modules(vlm.bare_model).values())
     beyond = [layer for layer in layers if layer >= len(modules)]
     if beyond:
-        raise ValueError(
+        raise NoSuchLayerError(
             f"coincide.layers names layer {beyond[0]}, and {type(vlm.bare_model).__name__} has layers 0 to "
             f"{len(modules) - 1}; choose among them (the paper takes every fourth)"
         )
@@ -41,9 +46,9 @@ def pooled_activations(
     """Attention outputs pooled over image tokens and over text tokens.
 
     Per layer: the mean over the image tokens and the mean over the text tokens, tanh, each scaled to length one;
-    [image | text] of all layers side by side, divided by sqrt(2 M) for M layers. An image token is one with the id of
-    the processor's image token; all other tokens are text, those that frame an image among them. Padding counts for
-    neither.
+    [image | text] of all layers side by side, divided by sqrt(2 M) for M layers. An image token is one that the model
+    puts image features at (with cross attention: the one that stands for the image); all other tokens are text, those
+    that frame an image among them. Padding counts for neither.
 
     Args:
         vlm: the model.
@@ -55,14 +60,15 @@ def pooled_activations(
     """
     batch = collate(vlm, samples)
     del batch["labels"]
-    image_token = vlm.processor.tokenizer.convert_tokens_to_ids(vlm.template.image_token)
     real = batch["attention_mask"].bool().to(vlm.device)  # (batch, tokens)
-    is_image = (batch["input_ids"].to(vlm.device) == image_token) & real
+    is_image = (batch["input_ids"].to(vlm.device) == vlm.architecture.image_token_id) & real
     outputs: dict[int, torch.Tensor] = {}
     with _recorded(attention, lambda number, hidden: outputs.__setitem__(number, _pool(hidden, is_image, real))):
-        # No logits are needed; those of one token are the fewest that can be asked for.
+        # No logits are needed; those of one token are the fewest that can be asked for. As a tensor: Gemma 4 takes a
+        # number as leave to compute its later layers for that token alone.
         inputs = {name: to_model(vlm, tensor) for name, tensor in batch.items()}
-        vlm.bare_model(**inputs, logits_to_keep=1, use_cache=False)
+        first = torch.zeros(1, dtype=torch.int64, device=vlm.device)
+        vlm.bare_model(**inputs, logits_to_keep=first, use_cache=False)
     joined = torch.cat([outputs[number] for number in range(len(attention))], dim=1)  # (batch, M * 2 * hidden)
     unit: torch.Tensor = joined / (2 * len(attention)) ** 0.5
     return unit.cpu()

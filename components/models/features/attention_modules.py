@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from components.models.vlm.special_cases import language_model_path
+from components.models.vlm.language_model import language_model_path
 
 
 def attention_modules(model: Any) -> dict[str, nn.Module]:

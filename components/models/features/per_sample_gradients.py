@@ -61,7 +61,8 @@ def per_sample_gradients(vlm: LoadedVlm, samples: Sequence[EncodedSample], take:
     vlm.model.requires_grad_(False)
     batch = collate(vlm, samples)
     labels = batch.pop("labels").to(vlm.device)  # (batch, tokens)
-    with torch.enable_grad(), _differentiable_embeddings(vlm.bare_model), _watched(attention_lora_matrices(vlm), take):
+    watched = _watched(attention_lora_matrices(vlm), take, samples=len(samples))
+    with torch.enable_grad(), _differentiable_embeddings(vlm.bare_model), watched:
         _summed_mean_losses(vlm, batch, labels).backward()  # type: ignore[no-untyped-call]
 
 
@@ -92,9 +93,9 @@ def _differentiable_embeddings(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _watched(matrices: dict[str, nn.Linear], take: TakeGradients) -> Iterator[None]:
+def _watched(matrices: dict[str, nn.Linear], take: TakeGradients, *, samples: int) -> Iterator[None]:
     """Hand over the per-sample gradients of linear layers while a loss is differentiated."""
-    handles = [matrix.register_forward_hook(_on_forward(name, take)) for name, matrix in matrices.items()]
+    handles = [matrix.register_forward_hook(_on_forward(name, take, samples)) for name, matrix in matrices.items()]
     try:
         yield
     finally:
@@ -102,13 +103,17 @@ def _watched(matrices: dict[str, nn.Linear], take: TakeGradients) -> Iterator[No
             handle.remove()
 
 
-def _on_forward(name: str, take: TakeGradients) -> Callable[[nn.Module, tuple[torch.Tensor], torch.Tensor], None]:
+def _on_forward(
+    name: str, take: TakeGradients, samples: int
+) -> Callable[[nn.Module, tuple[torch.Tensor], torch.Tensor], None]:
     def on_forward(_module: nn.Module, arguments: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        inputs = arguments[0].detach()  # (batch, tokens, in)
+        inputs = arguments[0].detach()  # (batch, tokens, in), or of an image in cross attention (batch tiles, ...)
+        if not output.requires_grad:
+            output.requires_grad_()  # what looks at the image alone comes from no token embedding
 
         def on_backward(gradient: torch.Tensor) -> None:
-            product = torch.einsum("bto,bti->boi", gradient.float(), inputs.float())  # (batch, out, in)
-            take(name, product.flatten(start_dim=1))
+            product = torch.einsum("bto,bti->boi", gradient.float(), inputs.float())  # (rows, out, in)
+            take(name, product.reshape(samples, -1, product[0].numel()).sum(dim=1))
 
         output.register_hook(on_backward)  # type: ignore[no-untyped-call]
 

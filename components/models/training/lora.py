@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
+from components.models.vlm.language_model import lora_targets
 from components.models.vlm.load import LoadedVlm
-from components.models.vlm.special_cases import language_model_linear_names
 from components.parameters.parameters import TuningParameters, VlmParameters
 from components.storage import fresh_directory, write_json
 
@@ -24,7 +24,7 @@ def add_lora(loaded: LoadedVlm, tuning: TuningParameters, vlm: VlmParameters) ->
 
     Args:
         loaded: the model; its modules are replaced in place.
-        tuning: rank, alpha, dropout and which modules.
+        tuning: rank, alpha, dropout and which layers of the language model.
         vlm: the model as named in the parameters, written into the adapter's configuration.
 
     Returns:
@@ -33,24 +33,17 @@ def add_lora(loaded: LoadedVlm, tuning: TuningParameters, vlm: VlmParameters) ->
     Raises:
         ValueError: `tuning.target_modules` matches nothing.
     """
-    if tuning.target_modules == "all-linear":
-        targets = language_model_linear_names(loaded.bare_model)
-    else:
-        targets = list(tuning.target_modules)
     config = LoraConfig(
         r=tuning.lora_rank,
         lora_alpha=tuning.lora_alpha,
         lora_dropout=tuning.lora_dropout,
-        target_modules=targets,
+        target_modules=lora_targets(loaded.bare_model, tuning.target_modules),
         revision=vlm.revision,
     )
-    try:
-        with warnings.catch_warnings():
-            # peft asks transformers by a name that the pinned version deprecates.
-            warnings.filterwarnings("ignore", message=".is_gradient_checkpointing.", category=FutureWarning)
-            model = get_peft_model(loaded.model, config)
-    except ValueError as error:
-        raise ValueError(f"tuning.target_modules {list(tuning.target_modules)}: {error}") from error
+    with warnings.catch_warnings():
+        # peft asks transformers by a name that the pinned version deprecates.
+        warnings.filterwarnings("ignore", message=".is_gradient_checkpointing.", category=FutureWarning)
+        model = get_peft_model(loaded.model, config)
     config.base_model_name_or_path = vlm.model
     return model
 

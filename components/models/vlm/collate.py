@@ -22,9 +22,10 @@ def collate(
         side: where short rows are filled up: `right` to train and score, `left` to generate.
 
     Returns:
-        `input_ids`, `attention_mask` and `labels`, each (batch, tokens), int64, and the model's image arguments; on
-        the CPU.
+        `input_ids`, `attention_mask` and `labels`, each (batch, tokens), int64, the types of the tokens where the model
+        asks for them, and its image arguments; on the CPU.
     """
+    architecture = vlm.architecture
     input_ids = pad_rows([sample.input_ids for sample in samples], vlm.pad_token_id, side=side)
     mask = pad_rows([torch.ones_like(sample.input_ids) for sample in samples], 0, side=side)
     batch = {
@@ -33,8 +34,12 @@ def collate(
         "labels": pad_rows([sample.labels for sample in samples], NO_LABEL, side=side),
         **collate_images([sample.image for sample in samples]),
     }
-    if vlm.architecture.token_types:
-        batch["mm_token_type_ids"] = token_types(vlm, input_ids)
+    if architecture.type_argument is not None:
+        batch[architecture.type_argument] = pad_rows([token_types(vlm, sample) for sample in samples], 0, side=side)
+    if "cross_attention_mask" in batch:
+        batch["cross_attention_mask"] = _from_the_image_on(
+            batch["cross_attention_mask"], input_ids == architecture.image_token_id
+        )
     return batch
 
 
@@ -57,9 +62,11 @@ def pad_rows(rows: Sequence[torch.Tensor], value: int, *, side: Literal["left", 
     return torch.stack(filled)
 
 
-def token_types(vlm: LoadedVlm, input_ids: torch.Tensor) -> torch.Tensor:
-    """Say which tokens are image tokens (1) and which are text (0), shaped like `input_ids`."""
-    return torch.as_tensor(vlm.processor.create_mm_token_type_ids(input_ids), dtype=torch.int64)
+def token_types(vlm: LoadedVlm, sample: EncodedSample) -> torch.Tensor:
+    """Say of which type every token is, as the model's own processor does: (tokens,), int64."""
+    if vlm.architecture.types == "answer":
+        return (torch.arange(len(sample.input_ids)) >= sample.first_response).long()
+    return torch.tensor(vlm.processor.create_mm_token_type_ids([sample.input_ids.tolist()])[0], dtype=torch.int64)
 
 
 def collate_images(images: Sequence[ImageInputs]) -> dict[str, torch.Tensor]:
@@ -88,3 +95,9 @@ def _fill_up(tensor: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
         return tensor
     widths = [width for amount in reversed(missing) for width in (0, amount)]  # torch counts axes from the last
     return pad(tensor, widths)
+
+
+def _from_the_image_on(masks: torch.Tensor, is_image: torch.Tensor) -> torch.Tensor:
+    """Give a mask of tiles (batch, 1, images, tiles) to the image token (batch, tokens) and all that follow it."""
+    reached = (is_image.cumsum(dim=1) > 0).to(masks.dtype)  # (batch, tokens)
+    return reached[:, :, None, None] * masks

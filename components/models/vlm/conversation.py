@@ -5,15 +5,23 @@ template is rendered with marks in place of the texts; what stands between the m
 writes, and the texts are set in afterwards. So no text can be trimmed, mistaken for another or read as template.
 """
 
+import copy
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import jinja2
 
 from components.errors import UserError
 from components.pool.samples import Turn
 
 Message = dict[str, object]
 Renderer = Callable[[list[Message], bool], str]
+
+_EXPECTED = (
+    "it is given messages of the roles user and assistant in turn, whose content is a list of parts, "
+    "{'type': 'image'} in the first and {'type': 'text', 'text': ...}"
+)
 
 
 class TemplateError(UserError, ValueError):
@@ -59,6 +67,7 @@ class ConversationTemplate:
         image_token: the placeholder of an image in a rendered text.
         special_tokens: texts that the tokenizer reads as one token each.
         end_of_sequence: closes a response where the template itself does not.
+        origin: which template it is and where it is written, for messages.
     """
 
     def __init__(
@@ -69,8 +78,10 @@ class ConversationTemplate:
         image_token: str,
         special_tokens: Sequence[str],
         end_of_sequence: str | None,
+        origin: str,
     ) -> None:
         self.image_token = image_token
+        self._origin = origin
         self._render = render
         self._tokenize = tokenize
         self._special_token = _any_of(special_tokens)
@@ -82,6 +93,13 @@ class ConversationTemplate:
     def end_of_turn(self) -> str:
         """What closes a response: the end-of-turn token, after white space where the template has some."""
         return self.frames(1)[0].end_of_turn
+
+    def opened_by(self, opening: Sequence[Message]) -> "ConversationTemplate":
+        """The same template, with messages that every conversation begins with."""
+        opened = copy.copy(self)
+        opened._render = lambda messages, prompting: self._render([*opening, *messages], prompting)
+        opened._frames = {}
+        return opened
 
     def conversation(self, turns: Sequence[Turn], *, with_question: bool = True) -> ConversationText:
         """Put a conversation together, up to the end of its last response.
@@ -106,7 +124,7 @@ class ConversationTemplate:
             spans.append((start, len(text)))
         return ConversationText(text=text, response_spans=tuple(spans))
 
-    def prompt(self, history: Sequence[Turn], question: str) -> str:
+    def prompt(self, history: Sequence[Turn], question: str) -> ConversationText:
         """Put a prompt together that ends where the model is to answer.
 
         Args:
@@ -114,17 +132,28 @@ class ConversationTemplate:
             question: what is asked now.
 
         Returns:
-            The text that `conversation` has before the last response.
+            The text that `conversation` has before the last response, and the spans of the responses before.
         """
         whole = self.conversation([*history, Turn(question=question, response="")])
-        return whole.text[: whole.response_spans[-1][0]]
+        return ConversationText(whole.text[: whole.response_spans[-1][0]], whole.response_spans[:-1])
 
     def frames(self, turns: int, *, with_question: bool = True) -> tuple[TurnFrame, ...]:
-        """What the template writes around the texts of a conversation of so many turns."""
+        """What the template writes around the texts of a conversation of so many turns.
+
+        Raises:
+            TemplateError: the template cannot be used.
+        """
         key = (turns, with_question)
         if key not in self._frames:
-            frames = self._read_frames(turns) if with_question else (self._read_frame_without_question(),)
-            self._check_image(frames)
+            try:
+                frames = self._read_frames(turns) if with_question else (self._read_frame_without_question(),)
+                self._check_image(frames)
+            except TemplateError as error:
+                raise TemplateError(f"{self._origin}: {error}") from error
+            except (jinja2.TemplateError, TypeError) as error:  # TypeError: the template adds a list to a text
+                raise TemplateError(
+                    f"{self._origin} cannot be rendered: {type(error).__name__}: {error}; {_EXPECTED}"
+                ) from error
             self._frames[key] = frames
         return self._frames[key]
 
@@ -132,10 +161,16 @@ class ConversationTemplate:
         """Break up what the tokenizer would read as a control token, so that data cannot write one."""
         return self._control_token.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text.strip())
 
+    def _rendered(self, messages: list[Message], prompting: bool) -> str:
+        text = self._render(messages, prompting)
+        if "{'type': '" in text:
+            raise TemplateError(f"the chat template writes the list of parts as if it were a text; {_EXPECTED}")
+        return text
+
     def _read_frames(self, turns: int) -> tuple[TurnFrame, ...]:
         marks = [(f"\u27eaQ{k}\u27eb", f"\u27eaR{k}\u27eb") for k in range(turns)]
         messages = _messages(marks)
-        rendered = self._render(messages, False)
+        rendered = self._rendered(messages, False)
         pieces = _split_at([mark for pair in marks for mark in pair], rendered)
         endings = [self._end_of_turn_of(piece, tail=pieces[-1]) for piece in pieces[2::2]]
         frames = []
@@ -151,8 +186,8 @@ class ConversationTemplate:
     def _read_frame_without_question(self) -> TurnFrame:
         mark = "\u27eaR\u27eb"
         messages = _messages([(None, mark)])
-        opening = self._render(messages[:1], False)
-        before, tail = _split_at([mark], self._render(messages, False))
+        opening = self._rendered(messages[:1], False)
+        before, tail = _split_at([mark], self._rendered(messages, False))
         if not before.startswith(opening):
             raise TemplateError(f"the chat template renders an image alone as {opening!r}, answered as {before!r}")
         generation_prompt, lead = self._response_start(opening, messages[:1], before[len(opening) :])
@@ -160,20 +195,26 @@ class ConversationTemplate:
 
     def _response_start(self, so_far: str, messages: list[Message], header: str) -> tuple[str, str]:
         """Split what stands between question and response into generation prompt and response lead."""
-        asked = self._render(messages, True)
+        asked = self._rendered(messages, True)
         if not asked.startswith(so_far):
             raise TemplateError(
                 f"the chat template renders earlier turns differently once later ones follow: {asked!r} does not "
                 f"begin with {so_far!r}; a template is needed whose text only grows"
             )
         generation_prompt = asked[len(so_far) :]
+        if "<think>" in generation_prompt.rpartition("</think>")[2]:
+            raise TemplateError(
+                f"the chat template prompts for thoughts, {generation_prompt!r}, and instructions hold none; turn them "
+                "off in vlm.template_arguments, for most models by {enable_thinking: false}"
+            )
         lead = header.removeprefix(generation_prompt)
         if lead.strip():
             # Only white space may differ; then what the model sees when it is asked is what it is trained on.
             if not generation_prompt.startswith(header) and generation_prompt.split() != header.split():
                 raise TemplateError(
                     f"the chat template opens a response with {header!r} but prompts for one with "
-                    f"{generation_prompt!r}; the two must agree but for white space"
+                    f"{generation_prompt!r}; the two must agree but for white space (vlm.template_arguments may help, "
+                    "such as {enable_thinking: false} for a template that writes thoughts)"
                 )
             lead = ""
         bare = generation_prompt.rstrip(" ")
@@ -202,7 +243,7 @@ class ConversationTemplate:
         if (first, later) != (1, 0):
             raise TemplateError(
                 f"the chat template writes the image placeholder {self.image_token!r} {first} times in the first "
-                f"turn and {later} times later; it must write it once, in the first turn"
+                f"turn and {later} times later; it must write it once, in the first turn; {_EXPECTED}"
             )
 
 
@@ -229,7 +270,8 @@ def _split_at(marks: Sequence[str], rendered: str) -> list[str]:
         before, found, after = rest.partition(mark)
         if not found or mark in before + after:
             raise TemplateError(
-                f"the chat template must write every text exactly once and in order; it renders {rendered!r}"
+                f"the chat template must write every text exactly once and in order; it renders {rendered!r}; "
+                f"{_EXPECTED}"
             )
         pieces.append(before)
         rest = after

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from components.models.vlm.conversation import ConversationText
-from components.models.vlm.image_inputs import ImageInputError, ImageInputs, preprocess_image
+from components.models.vlm.image_inputs import ImageInputError, ImageInputs, preprocess_image, within_pixels
 from components.models.vlm.load import LoadedVlm
+from components.models.vlm.special_cases import text_after_image
 from components.pool.samples import InstructedImage, Turn
 
 NO_LABEL = -100  # what torch's cross entropy leaves out
@@ -42,6 +43,7 @@ class EncodedSample:
         labels: (tokens,), int64; `NO_LABEL` but for response tokens, where it is the token's own id.
         image: the image's arguments.
         image_end: tokens up to and including the last one of the image.
+        first_response: tokens before the first response, or all where there is none.
         truncated: tokens were cut from the end to fit the context.
     """
 
@@ -49,6 +51,7 @@ class EncodedSample:
     labels: torch.Tensor
     image: ImageInputs
     image_end: int
+    first_response: int
     truncated: bool
 
     @property
@@ -111,8 +114,7 @@ def encode_prompt(
     Raises:
         SampleError: the prompt does not fit the context.
     """
-    prompt = ConversationText(text=vlm.template.prompt(history, question), response_spans=())
-    encoded = _encode(vlm, prompt, image)
+    encoded = _encode(vlm, vlm.template.prompt(history, question), image, labelled=False)
     if encoded.truncated:
         raise SampleError(
             "prompt_exceeds_context", f"the prompt is longer than vlm.context_length {vlm.context_length}"
@@ -125,9 +127,12 @@ def encode_image(vlm: LoadedVlm, image: Image.Image) -> ImageInputs:
 
     Raises:
         SampleError: the processor refuses the image.
+        ProcessorError: the processor cannot be used with this model.
     """
     try:
-        return preprocess_image(vlm.processor, image)
+        return preprocess_image(
+            vlm.processor, within_pixels(image, vlm.max_pixels), arguments=vlm.architecture.arguments
+        )
     except ImageInputError as error:
         raise SampleError("image_refused", str(error)) from error
 
@@ -140,41 +145,48 @@ def _check_responses(sample: InstructedImage) -> None:
         raise SampleError("empty_response", f"the response of turn {empty[0] + 1} is empty")
 
 
-def _encode(vlm: LoadedVlm, conversation: ConversationText, image: Image.Image | ImageInputs) -> EncodedSample:
+def _encode(
+    vlm: LoadedVlm, conversation: ConversationText, image: Image.Image | ImageInputs, *, labelled: bool = True
+) -> EncodedSample:
     inputs = image if isinstance(image, ImageInputs) else encode_image(vlm, image)
-    placeholder = vlm.template.image_token
-    image_start = conversation.text.index(placeholder)
-    image_stop = image_start + len(inputs.expansion)
-    text = conversation.text.replace(placeholder, inputs.expansion, 1)
-    shift = len(inputs.expansion) - len(placeholder)
+    tokenizer, placeholder = vlm.processor.tokenizer, vlm.template.image_token
+    before, _, following = conversation.text.partition(placeholder)
+    between = text_after_image(vlm.architecture, following, begin=tokenizer.bos_token)
+    text = before + inputs.expansion + between + following
+    shift = len(inputs.expansion) + len(between) - len(placeholder)
     spans = [(start + shift, stop + shift) for start, stop in conversation.response_spans]
 
-    tokenizer = vlm.processor.tokenizer
-    has_start = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
+    has_start = tokenizer.bos_token is not None and tokenizer.bos_token in text
     tokens = tokenizer(text, add_special_tokens=not has_start, return_offsets_mapping=True)
     input_ids = torch.tensor(tokens["input_ids"], dtype=torch.int64)  # (tokens,)
     offsets = torch.tensor(tokens["offset_mapping"], dtype=torch.int64)  # (tokens, 2)
     written = offsets[:, 1] > offsets[:, 0]  # (tokens,); the tokenizer's own additions stand for no text
-    in_image = written & (offsets[:, 0] < image_stop) & (offsets[:, 1] > image_start)
-    image_end = int(in_image.nonzero().max()) + 1
+    image_end = _stop(written & (offsets[:, 0] < len(before) + len(inputs.expansion)))
     if image_end > vlm.context_length:
         raise SampleError(
             "image_exceeds_context",
             f"prompt and image take {image_end} tokens, vlm.context_length is {vlm.context_length}",
         )
-    labels = _labels(input_ids, offsets, written, spans)
-    if spans and not bool((labels[: vlm.context_length] != NO_LABEL).any()):
+    labels = _labels(input_ids, offsets, written, spans) if labelled else torch.full_like(input_ids, NO_LABEL)
+    if labelled and not bool((labels[: vlm.context_length] != NO_LABEL).any()):
         raise SampleError(
             "no_response_in_context",
             f"of {len(input_ids)} tokens the first {vlm.context_length} (vlm.context_length) hold no response",
         )
+    first = _stop(written & (offsets[:, 0] < spans[0][0])) if spans else len(input_ids)
     return EncodedSample(
         input_ids=input_ids[: vlm.context_length],
         labels=labels[: vlm.context_length],
         image=inputs,
         image_end=image_end,
+        first_response=min(first, vlm.context_length),
         truncated=len(input_ids) > vlm.context_length,
     )
+
+
+def _stop(tokens: torch.Tensor) -> int:
+    """One past the last of the tokens that are meant; (tokens,), bool."""
+    return int(tokens.nonzero().max()) + 1
 
 
 def _labels(

@@ -1,23 +1,27 @@
 """Loading a vision-language model, with or without a tuned adapter."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedConfig
 
 from components.errors import UserError
 from components.models.device import resolve_device, resolve_dtype
 from components.models.vlm.conversation import ConversationTemplate, Message
-from components.models.vlm.special_cases import Architecture, describe_architecture, load_processor
+from components.models.vlm.processor import load_processor, template_file
+from components.models.vlm.special_cases import SUPPORTED, Architecture, describe_architecture
 from components.parameters.parameters import VlmParameters
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+# In how many ways transformers says that a file of a checkpoint is missing or does not fit the others.
+_UNUSABLE = (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, ImportError)
 
 
 class ModelError(UserError, ValueError):
@@ -34,6 +38,7 @@ class LoadedVlm:
         device: where the model is.
         dtype: of its weights.
         context_length: tokens of one sample at most, image tokens included.
+        max_pixels: pixels (width x height) to which larger images are reduced; None: they are not.
         template: how conversations are written.
         architecture: what is special about the model.
     """
@@ -43,6 +48,7 @@ class LoadedVlm:
     device: torch.device
     dtype: torch.dtype
     context_length: int
+    max_pixels: int | None
     template: ConversationTemplate
     architecture: Architecture
 
@@ -59,7 +65,7 @@ class LoadedVlm:
 
 
 def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> LoadedVlm:
-    """Load a model through transformers' Auto classes: safetensors only, no code from the Hub.
+    """Load a model of a supported architecture: safetensors only, no code from the Hub.
 
     Args:
         parameters: section `vlm` of the parameters.
@@ -72,32 +78,82 @@ def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> Loade
         ModelError: the model, its revision, device or adapter is not there or not usable.
         TemplateError: its chat template cannot be used.
     """
-    _check_source(parameters)
-    options: dict[str, Any] = {"revision": parameters.revision, "trust_remote_code": False}
-    try:
-        device = resolve_device(parameters.device, parameter="vlm.device")
-        dtype = resolve_dtype(parameters.dtype, device)
-        config = AutoConfig.from_pretrained(parameters.model, **options)
-        _check_context_length(parameters, config)
-        processor = load_processor(parameters.model, parameters.revision, config)
-        model = AutoModelForImageTextToText.from_pretrained(
-            parameters.model, dtype=dtype, use_safetensors=True, **options
+    bare = open_vlm(parameters)
+    with _named(parameters):
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            parameters.model, dtype=bare.dtype, use_safetensors=True, output_loading_info=True, **_options(parameters)
         )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"vlm.model {parameters.model!r} cannot be loaded: {error}") from error
-    template = conversation_template(processor)
-    model.generation_config = _greedy(model.generation_config, processor.tokenizer, template)
+        _check_complete(found)
+    model.generation_config = _greedy(model.generation_config, bare.processor.tokenizer, bare.template)
     if adapter is not None:
         model = _load_adapter(model, adapter)
+    return replace(bare, model=model.to(bare.device).eval())
+
+
+def open_vlm(parameters: VlmParameters) -> LoadedVlm:
+    """Open a model without its weights: enough to encode for it, and to see how it is built.
+
+    Args:
+        parameters: section `vlm` of the parameters.
+
+    Returns:
+        The model, with weights that have shapes and no values.
+
+    Raises:
+        ModelError: the model, its revision or device is not there or not usable, or its architecture not supported.
+        TemplateError: its chat template cannot be used.
+    """
+    _check_source(parameters)
+    with _named(parameters):
+        device = resolve_device(parameters.device, parameter="vlm.device")
+        _check_architecture(parameters)
+        config = AutoConfig.from_pretrained(parameters.model, **_options(parameters))
+        _check_context_length(parameters, config)
+        processor = load_processor(parameters.model, parameters.revision, config)
+        with torch.device("meta"):
+            model = AutoModelForImageTextToText.from_config(config)
+    template = conversation_template(
+        processor,
+        arguments=parameters.template_arguments,
+        origin=f"vlm.model {parameters.model!r}, {template_file(parameters.model)}",
+    )
+    template.frames(1)
     return LoadedVlm(
-        model=model.to(device).eval(),
+        model=model.eval(),
         processor=processor,
         device=device,
-        dtype=dtype,
+        dtype=resolve_dtype(parameters.dtype, device),
         context_length=parameters.context_length,
+        max_pixels=parameters.max_pixels,
         template=template,
-        architecture=describe_architecture(config, processor),
+        architecture=describe_architecture(config, type(model)),
     )
+
+
+def _options(parameters: VlmParameters) -> dict[str, Any]:
+    return {"revision": parameters.revision, "trust_remote_code": False}
+
+
+@contextmanager
+def _named(parameters: VlmParameters) -> Iterator[None]:
+    """Say of which model it is that something cannot be loaded."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except _UNUSABLE as error:
+        said = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
+        raise ModelError(f"vlm.model {parameters.model!r} cannot be loaded: {said}") from error
+
+
+def _check_architecture(parameters: VlmParameters) -> None:
+    values, _ = PreTrainedConfig.get_config_dict(parameters.model, **_options(parameters))
+    model_type = values.get("model_type")
+    if model_type not in SUPPORTED:
+        known = ", ".join(f"{name} ({family})" for name, family in SUPPORTED.items())
+        raise ModelError(
+            f"vlm.model {parameters.model!r}: the architecture {model_type!r} is not supported; supported are {known}"
+        )
 
 
 def _check_source(parameters: VlmParameters) -> None:
@@ -105,6 +161,8 @@ def _check_source(parameters: VlmParameters) -> None:
     if Path(model).is_dir():
         if not (Path(model) / "config.json").is_file():
             raise ModelError(f"vlm.model: the folder {model!r} has no config.json; it is not a transformers model")
+        if not any(Path(model).glob("*.safetensors")):
+            raise ModelError(f"vlm.model: the folder {model!r} has no weights as safetensors; others are not opened")
         return
     if not _HUB_ID.fullmatch(model):
         raise ModelError(f"vlm.model: there is no folder {model!r}, and it is not a Hugging Face id (owner/name)")
@@ -113,6 +171,13 @@ def _check_source(parameters: VlmParameters) -> None:
             f"vlm.model: there is no folder {model!r}; if it is a Hugging Face id, set vlm.revision to the git "
             "revision to use, so that runs can be repeated"
         )
+
+
+def _check_complete(found: Mapping[str, Any]) -> None:
+    """Weights that a checkpoint lacks would be drawn at random."""
+    lacking = sorted([*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])])
+    if lacking:
+        raise ValueError(f"its files lack {len(lacking)} of the weights, or hold them in other shapes: {lacking[0]}")
 
 
 def _check_context_length(parameters: VlmParameters, config: Any) -> None:
@@ -141,27 +206,31 @@ def _greedy(published: GenerationConfig, tokenizer: Any, template: ConversationT
     return GenerationConfig(do_sample=False, num_beams=1, use_cache=True, eos_token_id=sorted(known))
 
 
-def conversation_template(processor: Any, opening: Sequence[Message] = ()) -> ConversationTemplate:
+def conversation_template(
+    processor: Any, *, arguments: Mapping[str, bool | int | float | str], origin: str
+) -> ConversationTemplate:
     """The template by which a model's processor writes conversations.
 
     Args:
         processor: of the model.
-        opening: messages that every conversation begins with.
+        arguments: what the chat template is told besides the messages.
+        origin: which template it is, for messages.
     """
-    tokenizer = processor.tokenizer
+    tokenizer, told = processor.tokenizer, dict(arguments)
 
     def render(messages: list[Message], add_generation_prompt: bool) -> str:
-        whole = [*opening, *messages]
-        return str(processor.apply_chat_template(whole, add_generation_prompt=add_generation_prompt))
+        return str(processor.apply_chat_template(messages, add_generation_prompt=add_generation_prompt, **told))
 
     def tokenize(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    of_images = [identity for identity in processor.image_token_ids if identity is not None]
     return ConversationTemplate(
         render,
         tokenize,
         image_token=processor.image_token,
-        special_tokens=special,
+        special_tokens=[*special, *tokenizer.convert_ids_to_tokens(of_images)],
         end_of_sequence=tokenizer.eos_token,
+        origin=origin,
     )

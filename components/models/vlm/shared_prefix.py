@@ -124,7 +124,7 @@ def _pack(vlm: LoadedVlm, pair: QuestionPair, prefix: int) -> _Row:
 
 
 def _positions(vlm: LoadedVlm, sample: EncodedSample) -> torch.Tensor:
-    types = token_types(vlm, sample.input_ids[None])[0] if vlm.architecture.token_types else None
+    types = token_types(vlm, sample) if vlm.architecture.type_argument is not None else None
     return branch_positions(vlm.bare_model, vlm.architecture, sample.input_ids, types, dict(sample.image.tensors))
 
 

@@ -1,9 +1,7 @@
 """The system message of a conversation, for models whose chat template has one."""
 
-import jinja2
-
 from components.models.vlm.conversation import ConversationTemplate, Message, TemplateError
-from components.models.vlm.load import LoadedVlm, conversation_template
+from components.models.vlm.load import LoadedVlm
 
 
 def template_with_system(vlm: LoadedVlm, system: str, *, turns: int) -> ConversationTemplate | None:
@@ -20,12 +18,12 @@ def template_with_system(vlm: LoadedVlm, system: str, *, turns: int) -> Conversa
     """
     said = _as_data(vlm.template, system)
     try:
-        template = conversation_template(vlm.processor, [_message("system", said)])
+        template = vlm.template.opened_by([_message("system", said)])
         opening = template.frames(1)[0].before_question
         template.frames(turns)
         if opening.count(said) != 1 or opening == _opening_as_user(vlm, said):
             return None
-    except (jinja2.TemplateError, TemplateError, TypeError):  # TypeError: the template adds a list to a text
+    except TemplateError:
         return None
     return template
 
@@ -33,8 +31,8 @@ def template_with_system(vlm: LoadedVlm, system: str, *, turns: int) -> Conversa
 def _opening_as_user(vlm: LoadedVlm, said: str) -> str:
     """The opening when the text comes in a user's message; empty where two of these in a row are refused."""
     try:
-        return conversation_template(vlm.processor, [_message("user", said)]).frames(1)[0].before_question
-    except (jinja2.TemplateError, TemplateError):
+        return vlm.template.opened_by([_message("user", said)]).frames(1)[0].before_question
+    except TemplateError:
         return ""
 
 
@@ -45,4 +43,4 @@ def _message(role: str, text: str) -> Message:
 def _as_data(template: ConversationTemplate, text: str) -> str:
     """The text as a conversation takes it in: stripped, without control tokens."""
     frame = template.frames(1)[0]
-    return template.prompt([], text).removeprefix(frame.before_question).removesuffix(frame.before_response)
+    return template.prompt([], text).text.removeprefix(frame.before_question).removesuffix(frame.before_response)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def _models(parameters: "Parameters") -> Mapping[str, OutsideModel]:
     own = parameters.section(CoincideParameters)
-    return {"concept_model": OutsideModel(own.model, own.revision)}
+    return {"concept_model": OutsideModel(own.model, own.revision, own.layers)}
 
 
 STRATEGY = Strategy(

@@ -18,7 +18,15 @@ MODEL = Path(__file__).parents[3] / "demo" / "models" / "tiny-llava"
 
 @pytest.fixture(scope="module")
 def vlm():
-    parameters = VlmParameters(model=str(MODEL), revision=None, context_length=160, device="cpu", dtype="float32")
+    parameters = VlmParameters(
+        model=str(MODEL),
+        revision=None,
+        context_length=160,
+        device="cpu",
+        dtype="float32",
+        max_pixels=None,
+        template_arguments={},
+    )
     return load_vlm(parameters)
 
 

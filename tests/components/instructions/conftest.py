@@ -5,6 +5,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy import create_engine
 
 from components.instructions import purchase_loop
 from components.instructions.ledger.ledger import Ledger, open_ledger
-from components.instructions.provider import OpenBatch, Outcome, Send, UnusableReply
+from components.instructions.provider import EarlierFailures, OpenBatch, Outcome, Send, UnusableReply
 from components.instructions.request import IdentifiedRequest, InstructionRequest
 from components.parameters.instructions import AnnotationFile, InstructionParameters, PurchaseParameters
 from components.pool.samples import sample_identity
@@ -96,6 +97,9 @@ class RecordingBook:
     def unusable_replies(self, request_ids: Sequence[str]) -> dict[str, list[UnusableReply]]:
         return {}
 
+    def earlier_failures(self, request_ids: Sequence[str]) -> dict[str, EarlierFailures]:
+        return {}
+
     def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, list[bool]]:
         return 1, self.announce(sends)
 
@@ -175,5 +179,6 @@ def purchase_parameters(**changes: object) -> PurchaseParameters:
     return PurchaseParameters.model_validate({**_shipped()["purchase"], **quick, **changes})
 
 
+@cache
 def _shipped() -> Any:
     return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

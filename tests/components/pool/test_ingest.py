@@ -11,8 +11,9 @@ from components.compute.progress import no_progress
 from components.parameters.parameters import IngestParameters, SourceParameters
 from components.pool.ingest import ingest
 from components.pool.manifest import IngestResult
-from components.pool.reasons import ReasonCount, count_reasons
+from components.pool.reasons import QuarantineReason, ReasonCount, count_reasons
 from components.pool.records import SourceError
+from components.pool.validate import BadImage
 from tests.components.pool.conftest import BAD, GOOD, ODD_RECORDS, options, source, textured
 
 WritePool = Callable[..., SourceParameters]
@@ -70,6 +71,35 @@ def test_near_copies_are_quarantined_on_request(tmp_path, dirty_pool):
     assert row["image"] == "near_copy_of_plain.jpg"
     assert "/plain.jpg" in row["detail"]
     assert result.images.num_rows == result.samples.num_rows
+
+
+def test_images_of_a_size_that_is_out_of_place_are_left_out_with_the_reason(tmp_path, dirty_pool):
+    everything = run(tmp_path, dirty_pool)
+    (plain,) = [row for row in everything.images.to_pylist() if row["uri"].endswith("/plain.jpg")]
+    size = (plain["width"], plain["height"])
+    asked = []
+
+    def out_of_place(sizes):
+        asked.append(sizes)
+        return {size: BadImage(QuarantineReason.EXCEEDS_CONTEXT, "takes 5000 tokens")}
+
+    result = ingest(
+        [dirty_pool],
+        options(),
+        known_images=tmp_path / "known.parquet",
+        progress=no_progress,
+        processes=0,
+        out_of_place=out_of_place,
+    )
+    assert asked == [{(row["width"], row["height"]) for row in everything.images.to_pylist()}]
+    of_size = {row["uri"] for row in everything.images.to_pylist() if (row["width"], row["height"]) == size}
+    assert names(result) == names(everything) - {Path(uri).name for uri in of_size}
+    left_out = [row for row in result.quarantine.to_pylist() if row["reason"] == "exceeds_context"]
+    assert {row["detail"] for row in left_out} == {"takes 5000 tokens"}
+    counted = {name: sum(result.records[name].to_pylist()) for name in ("records", "samples", "merged", "quarantined")}
+    assert counted["records"] == counted["samples"] + counted["merged"] + counted["quarantined"]
+    # What was known of an image stays known, for a model that can take it.
+    assert run(tmp_path, dirty_pool).samples == everything.samples
 
 
 def test_near_duplicates_turned_off_leave_no_hash(tmp_path, dirty_pool):

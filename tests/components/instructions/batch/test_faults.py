@@ -9,7 +9,7 @@ from sqlalchemy import select
 from components.instructions import purchase_loop
 from components.instructions.batch.service import BatchFailedError, BatchGoneError, BatchNotDoneError
 from components.instructions.buy import InstructionError, buy_instructions
-from components.instructions.endpoint.endpoint import EndpointRefusedError
+from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.ledger.batches import batches_out, give_up_batch
 from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import LedgerError, open_ledger

@@ -3,14 +3,15 @@
 import dataclasses
 import hashlib
 import json
+import time
 
 import pytest
 from sqlalchemy import select
 
 from components.instructions import purchase_loop
 from components.instructions.buy import buy_instructions
-from components.instructions.endpoint.endpoint import EndpointRefusedError
 from components.instructions.endpoint.provider import openai_provider
+from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.tables import ATTEMPTS
 from components.instructions.ledger.totals import ledger_totals
@@ -40,8 +41,8 @@ def sqlite(tmp_path):
         yield ledger
 
 
-def buy(folder, ledger, server, count, *, run="one", **limits):
-    prompts = write_template(folder / "prompts")
+def buy(folder, ledger, server, count, *, run="one", template=None, **limits):
+    prompts = write_template(folder / "prompts", **(template or {}))
     parameters = instruction_parameters(provider="openai", model="test-model", prompts=str(prompts))
     purchase = purchase_parameters(base_url=server.url, prices=[PRICE], **{"concurrency": 4, **limits})
     provider = openai_provider(parameters, purchase, pixel_limit=10**6)
@@ -197,3 +198,125 @@ def test_a_limit_holds_once_costs_prove_underestimated(tmp_path, sqlite):
     one = (20_000 * 3 + 20 * 6) / 1e6
     assert spent <= 0.4 + 3 * one, "by what was in flight when the first reply came, and no more"
     assert spent > 0.2
+
+
+RESPONSE = {
+    "writes": "response",
+    "questions": ["What is it?"],
+    "turns": {"at_least": 1, "at_most": 1},
+    "response_words": {"at_least": 1, "at_most": 60},
+}
+TEXT = "This is a small square of one colour on the page."
+
+
+def said(message, *, finish="stop", **of_choice):
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", **message}, **of_choice}
+    usage = {"prompt_tokens": 500, "completion_tokens": 40}
+    return ScriptedReply(200, json.dumps({"choices": [choice], "model": "m", "usage": usage}).encode())
+
+
+def for_one_image(odd):
+    """The first image that is asked about always gets this; the others a good answer, a little later."""
+    unlucky = []
+
+    def script(_, body):
+        image = body["messages"][-1]["content"][0]["image_url"]["url"] if len(body["messages"]) < 3 else None
+        unlucky.append(image)
+        if image is None or image == unlucky[0]:
+            return odd
+        time.sleep(0.03)
+        return said({"content": TEXT})
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                {"type": "text", "text": TEXT},
+            ]
+        },
+        {"content": f"<think>\nThe user wants a description.\n</think>\n\n{TEXT}"},
+        {"content": TEXT, "reasoning_content": "The user wants a description."},
+    ],
+)
+def test_what_is_trained_on_is_the_answer_alone(tmp_path, sqlite, message):
+    with scripted_server(lambda *_: said(message)) as server:
+        bought = buy(tmp_path, sqlite, server, 3, template=RESPONSE)
+    assert [row["turns"][0]["response"] for row in bought.instructions.to_pylist()] == [TEXT] * 3
+
+
+# Status and body of an answer for one image -> the reason it is left out with.
+FOR_ONE = {
+    "500": (ScriptedReply(500, b'{"object": "error", "message": "Internal Server Error"}'), "server_error"),
+    "403": (ScriptedReply(403, b'{"error": {"message": "Your input was flagged", "code": 403}}'), "rejected"),
+    "451": (ScriptedReply(451, b'{"error": {"message": "for legal reasons"}}'), "rejected"),
+    "429": (ScriptedReply(429, b'{"error": {"message": "larger than tokens per minute"}}'), "rate_limited"),
+    "no choices": (
+        ScriptedReply(200, b'{"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 0}}'),
+        "broken_reply",
+    ),
+    "an error with 200": (ScriptedReply(200, b'{"error": {"code": 502, "message": "upstream"}}'), "server_error"),
+    "moderation with 200": (ScriptedReply(200, b'{"error": {"code": 403, "message": "flagged"}}'), "rejected"),
+    "half a sentence": (
+        said({"content": "A noisy pict"}, finish="error", error={"code": 502, "message": "up"}),
+        "server_error",
+    ),
+    "a reason of next year": (said({"content": "A noisy pict"}, finish="gave_up"), "unfinished"),
+    "no reason": (said({"content": "A noisy picture."}, finish=None), "unfinished"),
+    "a page": (ScriptedReply(200, b"<html>"), "broken_reply"),
+    "a refusal": (said({"content": None, "refusal": "Das darf ich nicht beschreiben."}), "refusal"),
+    "a filter": (said({"content": "A noisy pict"}, finish="SAFETY"), "refusal"),
+    "cut off": (said({"content": "A noisy pict"}, finish="MAX_TOKENS"), "cut_off"),
+    "thoughts": (said({"content": "<think>I wonder"}), "thinking"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FOR_ONE))
+def test_one_image_is_left_out_and_the_others_come(tmp_path, sqlite, monkeypatch, name):
+    concurrency = 1 + 3 * (len(name) % 2)
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
+    odd, reason = FOR_ONE[name]
+    with scripted_server(for_one_image(odd)) as server:
+        bought = buy(tmp_path, sqlite, server, 7, template=RESPONSE, concurrency=concurrency)
+        assert (bought.instructions.num_rows, [one.reason for one in bought.dropped]) == (6, [reason])
+        sent = len(server.bodies)
+        assert buy(tmp_path, sqlite, server, 7, template=RESPONSE, run="two").asked == 0
+        assert len(server.bodies) == sent <= 6 + 3
+    assert {row["turns"][0]["response"] for row in bought.instructions.to_pylist()} == {TEXT}
+
+
+@pytest.mark.parametrize("count", [1, 9])
+@pytest.mark.parametrize("name", ["500", "403", "no choices", "a reason of next year"])
+def test_where_all_get_it_nothing_is_given_up(tmp_path, sqlite, monkeypatch, name, count):
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
+    with scripted_server(lambda *_: FOR_ONE[name][0]) as server:
+        for run in ("one", "two"):
+            with pytest.raises((EndpointFailsError, EndpointRefusedError)):
+                buy(tmp_path, sqlite, server, count, template=RESPONSE, run=run)
+    assert (ledger_totals(sqlite).quarantined, ledger_totals(sqlite).pending) == (0, count)
+    with scripted_server(lambda *_: said({"content": TEXT})) as server:
+        assert buy(tmp_path, sqlite, server, count, template=RESPONSE).instructions.num_rows == count
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_no_proxy_stands_between_this_machine_and_itself(tmp_path, sqlite, monkeypatch, name):
+    for known in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(known, raising=False)
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with scripted_server(lambda *_: GOOD) as server:
+        assert buy(tmp_path, sqlite, server, 2).instructions.num_rows == 2
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_the_limit_of_an_answer_has_the_name_that_the_server_knows(tmp_path, sqlite, name):
+    with scripted_server(lambda *_: GOOD) as server:
+        first = buy(tmp_path, sqlite, server, 1, output_limit=name)
+        [body] = server.bodies
+        assert body[name] == 512
+        assert len({"max_tokens", "max_completion_tokens"} & set(body)) == 1
+        assert buy(tmp_path, sqlite, server, 1, output_limit="max_tokens").asked == 0, "no part of the identity"
+    assert first.instructions.num_rows == 1

@@ -10,8 +10,8 @@ from PIL import Image
 
 from components.instructions import purchase_loop
 from components.instructions.buy import buy_instructions
-from components.instructions.endpoint.endpoint import EndpointRefusedError
 from components.instructions.endpoint.provider import openai_provider
+from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
@@ -239,7 +239,7 @@ def test_the_body_holds_the_image_the_prompt_and_the_schema(tmp_path, prompts):
     )
     identified = identify_request(request, chat_specification(request, parameters))
     image = prepare_image(str(path), image_sha=sha, limit=200, pixel_limit=PIXELS)
-    body = json.loads(json.dumps(chat_body(identified, image)))
+    body = json.loads(json.dumps(chat_body(identified, image, output_limit="max_completion_tokens")))
     picture = body["messages"][-1]["content"][0]["image_url"]["url"]
     with Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))) as sent:
         assert (sent.size, sent.format) == ((200, 50), "JPEG")

@@ -22,8 +22,9 @@ from components.instructions.local.provider import LocalProvider, NothingUsableE
 from components.instructions.provider import Answer, Failure
 from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.spending.prices import UnknownPriceError
-from components.models.vlm.labels import encode_prompt
+from components.models.vlm.labels import SampleError, encode_prompt
 from components.models.vlm.write import write_responses
+from components.parameters.reading import load_parameters
 from components.pool.images import load_image
 from components.pool.samples import sample_identity
 from demo.drawing import draw
@@ -352,12 +353,51 @@ def test_a_model_that_writes_nothing_usable_is_stopped(
     assert [(row.kind, row.outcome) for row in attempts(ledger)] == [("first", "unusable"), ("repair", "failed")] * 5
 
 
-def test_a_prompt_that_does_not_fit_is_quarantined(
+def test_prompts_none_of_which_fits_are_not_given_up(
     ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
 ) -> None:
     long = {**DESCRIBE, "user": "{question} " + "word " * 500}
-    with pytest.raises(InstructionError, match=r"prompt_exceeds_context 1.*max_output_tokens"):
-        buy_instructions(requests[:1], provider=make_provider(long), ledger=ledger)
+    for count in (1, 3):
+        with pytest.raises(
+            NothingUsableError, match=r"prompt_exceeds_context: .*max_output_tokens.*nothing is given up"
+        ):
+            buy_instructions(requests[:count], provider=make_provider(long), ledger=ledger)
+    assert (ledger_totals(ledger).quarantined, ledger_totals(ledger).pending) == (0, 3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes differ"), IndexError("no such token"), SampleError("long", "9")]
+)
+def test_one_that_the_model_fails_with_does_not_stop_the_others(
+    ledger: Ledger,
+    requests: list[InstructionRequest],
+    make_provider: Callable[..., LocalProvider],
+    monkeypatch: pytest.MonkeyPatch,
+    batch_size: int,
+    error: Exception,
+) -> None:
+    from components.instructions.local import writer as local_writer
+
+    unlucky = min(requests, key=lambda one: one.sample_id)
+    encode = local_writer.LocalWriter._encode
+
+    def mark(own: Any, prompt: Any) -> Any:
+        encoded: Any = encode(own, prompt)
+        if prompt.identified.request.sample_id != unlucky.sample_id:
+            return encoded
+        return error if isinstance(error, SampleError) else replace(encoded, input_ids=(*encoded.input_ids, -1))
+
+    def fail(vlm: Any, prompts: Any, **options: Any) -> Any:
+        if any(prompt.input_ids[-1] == -1 for prompt in prompts):
+            raise error
+        return write_responses(vlm, prompts, **options)
+
+    monkeypatch.setattr(local_writer.LocalWriter, "_encode", mark)
+    monkeypatch.setattr(local_writer, "write_responses", fail)
+    bought = buy_instructions(requests, provider=make_provider(batch_size=batch_size), ledger=ledger)
+    assert [one.sample_id for one in bought.dropped] == [unlucky.sample_id]
+    assert bought.instructions.num_rows == 4
 
 
 def test_too_little_memory_says_what_to_lower_and_leaves_the_requests_open(
@@ -420,6 +460,29 @@ def test_the_model_is_pinned(
     assert specified("owner/name", "a1b2c3") == "owner/name@a1b2c3"
     with pytest.raises(UnpinnedModelError, match=r"owner/name.*instructions\.revision"):
         specified("owner/name")
+
+
+def test_what_the_template_is_told_is_part_of_who_writes(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+) -> None:
+    (plain,) = make_provider().specify(requests[:1])
+    (told,) = make_provider(template_arguments={"enable_thinking": False}).specify(requests[:1])
+    assert told.model == f'{plain.model} {{"enable_thinking": false}}'
+
+
+def test_a_model_that_cannot_write_is_named_before_anything_is_asked(tmp_path: Path) -> None:
+    from components.instructions.local.writer import LocalModelError, check_writer
+
+    parameters = load_parameters(ROOT / "params.yaml")
+    folder = save_toy_vlm("llava", tmp_path / "llava")
+    (folder / "model.safetensors").write_bytes(b"")  # weights are not needed to know it
+    own = parameters.instructions.model_copy(update={"model": str(folder)})
+    check_writer(own, parameters.purchase.local)
+    with pytest.raises(LocalModelError, match="max_output_tokens 4096 leaves nothing of the 2048 tokens"):
+        check_writer(own.model_copy(update={"max_output_tokens": 4096}), parameters.purchase.local)
+    (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] + 'x' }}", encoding="utf-8")
+    with pytest.raises(LocalModelError, match=r"instructions\.model .*chat_template\.jinja cannot be rendered"):
+        check_writer(own, parameters.purchase.local)
 
 
 def test_a_model_without_a_price_is_an_error(make_provider: Callable[..., LocalProvider]) -> None:

@@ -81,6 +81,7 @@ class Project:
                 prompts=str(self.prompts),
                 model="nobody",
                 revision=None,
+                template_arguments={},
                 image_limit=768,
                 temperature=0,
                 max_output_tokens=10,
@@ -629,9 +630,24 @@ def test_blank_rows_are_no_entries_and_a_second_row_of_a_request_is_compared(pro
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_table_is_read_however_its_lines_end(tmp_path, end):
+    lines = ["request_id,image,question_1,response_1", "a,x.jpg,q,a", 'b,y.jpg,q,"two', 'lines"', "c,z.jpg,q,c"]
+    for mark in (b"", b"\xef\xbb\xbf"):
+        (tmp_path / "table.csv").write_bytes(mark + end.join([*lines, ""]).encode())
+        read = read_written(tmp_path / "table.csv")
+        assert [(one.request_id, one.turns[0].response) for one in read] == [
+            ("a", "a"),
+            ("b", "two\nlines"),
+            ("c", "c"),
+        ]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b'request_id,response_1\n1,"' + b"long " * 40_000 + b'"\n', "field larger than field limit"),
+        (b"request_id," + b"long " * 40_000 + b"\n", "field larger than field limit"),
         (b"", "no column request_id"),
         (b"id,text\n1,a\n", "no column request_id"),
         (b"request_id,text\n1,a\n", "no columns question_1"),

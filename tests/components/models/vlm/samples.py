@@ -17,7 +17,13 @@ WORDS = ("red", "green", "circle", "square", "left", "of", "two", "three", "What
 def load_toy(folder: Path, *, context_length: int = CONTEXT_LENGTH, adapter: Path | None = None) -> LoadedVlm:
     """Load a toy model on the CPU in float32."""
     parameters = VlmParameters(
-        model=str(folder), revision=None, context_length=context_length, device="cpu", dtype="float32"
+        model=str(folder),
+        revision=None,
+        context_length=context_length,
+        device="cpu",
+        dtype="float32",
+        max_pixels=None,
+        template_arguments={},
     )
     return load_vlm(parameters, adapter=adapter)
 

@@ -14,12 +14,12 @@ from components.models.scoring.instruction_relevance_score import score_samples
 from components.models.vlm.collate import collate
 from components.models.vlm.generate import Prompt, generate_answers
 from components.models.vlm.labels import encode
-from components.models.vlm.special_cases import language_model_linear_names
+from components.models.vlm.language_model import language_model_linear_names
 from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples, load_toy
-from tests.components.models.vlm.toy_architectures import ARCHITECTURES
+from tests.components.models.vlm.toy_architectures import EXAMPLES
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", EXAMPLES)
 def test_tune_score_and_generate(architecture: str, toy_vlm: Callable[[str], Path], tmp_path: Path) -> None:
     base = load_toy(toy_vlm(architecture))
     samples = draw_samples(tmp_path, 4, seed=31)

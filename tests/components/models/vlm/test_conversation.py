@@ -34,6 +34,7 @@ def template_of(
         image_token="<image>",
         special_tokens=special_tokens,
         end_of_sequence="</s>",
+        origin="the test's template",
     )
 
 
@@ -66,7 +67,7 @@ def test_text_is_what_the_processor_renders(architecture: str, loaded: Callable[
     rendered = vlm.processor.apply_chat_template(messages)
     assert rendered.rstrip("\n") == vlm.template.conversation(TURNS).text
     asked = vlm.processor.apply_chat_template(messages[:3], add_generation_prompt=True)
-    assert asked == vlm.template.prompt(TURNS[:1], TURNS[1].question)
+    assert asked == vlm.template.prompt(TURNS[:1], TURNS[1].question).text
 
 
 def test_llava_gets_the_end_its_template_leaves_out(loaded: Callable[[str], LoadedVlm]) -> None:
@@ -79,7 +80,7 @@ def test_onevision_is_trained_on_the_prompt_it_is_asked_with(loaded: Callable[[s
     template = loaded("llava_onevision").template
     text = template.conversation(TURNS).text
     assert "assistant\nA circle.<|im_end|>" in text
-    assert text.startswith(template.prompt((), TURNS[0].question))
+    assert text.startswith(template.prompt((), TURNS[0].question).text)
 
 
 def test_template_that_trims_changes_nothing() -> None:
@@ -135,7 +136,7 @@ def test_prompt_is_what_stands_before_the_response(turns: list[Turn]) -> None:
     template = template_of(PLAIN)
     conversation = template.conversation(turns)
     for k, (start, stop) in enumerate(conversation.response_spans):
-        assert conversation.text[:start] == template.prompt(turns[:k], turns[k].question)
+        assert conversation.text[:start] == template.prompt(turns[:k], turns[k].question).text
         assert conversation.text[start:stop].endswith("</s>")
         assert conversation.text[start:stop].replace(" ", "").startswith(turns[k].response.strip().replace(" ", ""))
     assert conversation.response_spans[-1][1] == len(conversation.text)

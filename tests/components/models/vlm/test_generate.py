@@ -46,7 +46,9 @@ def ids_by_loop(vlm: LoadedVlm, prompt: Prompt, count: int) -> list[int]:
     ids = encoded.input_ids
     with torch.no_grad():
         for _ in range(count):
-            batch = collate(vlm, [EncodedSample(ids, ids, encoded.image, encoded.image_end, False)])
+            batch = collate(
+                vlm, [EncodedSample(ids, ids, encoded.image, encoded.image_end, encoded.first_response, False)]
+            )
             del batch["labels"]
             ids = torch.cat([ids, vlm.model(**batch).logits[0, -1].argmax()[None]])
     return [int(token) for token in ids[len(encoded.input_ids) :]]

@@ -9,14 +9,15 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import GenerationConfig
 
 from components.models.device import resolve_dtype
 from components.models.vlm.collate import collate
 from components.models.vlm.labels import encode
+from components.models.vlm.language_model import language_model_linear_names
 from components.models.vlm.load import LoadedVlm, ModelError, load_vlm
 from components.models.vlm.response_loss import response_losses
-from components.models.vlm.special_cases import language_model_linear_names
 from components.parameters.parameters import VlmParameters
 from components.pool.samples import InstructedImage, Turn
 from tests.components.models.vlm.samples import load_toy, noise_image
@@ -29,7 +30,16 @@ def llava(toy_vlm: Callable[[str], Path], tmp_path: Path) -> Path:
 
 
 def parameters(model: str, **changes: object) -> VlmParameters:
-    values = {"model": model, "revision": None, "context_length": 512, "device": "cpu", "dtype": "auto", **changes}
+    values = {
+        "model": model,
+        "revision": None,
+        "context_length": 512,
+        "max_pixels": None,
+        "template_arguments": {},
+        "device": "cpu",
+        "dtype": "auto",
+        **changes,
+    }
     return VlmParameters.model_validate(values)
 
 
@@ -56,6 +66,14 @@ def test_pickled_weights_are_refused(llava: Path) -> None:
     torch.save({}, llava / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
         load_vlm(parameters(str(llava)))
+
+
+def test_weights_that_are_lacking_are_not_drawn_at_random(llava: Path) -> None:
+    weights = load_file(llava / "model.safetensors")
+    lost = next(name for name in weights if name.endswith("q_proj.weight") and "language" in name)
+    save_file({name: tensor for name, tensor in weights.items() if name != lost}, llava / "model.safetensors")
+    with pytest.raises(ModelError, match=r"lack 1 of the weights.*q_proj"):
+        load_toy(llava)
 
 
 def test_code_that_comes_with_a_model_is_not_run(llava: Path) -> None:

@@ -22,7 +22,12 @@ def loss_by_loop(vlm: LoadedVlm, sample: EncodedSample) -> float:
             if sample.labels[position] == NO_LABEL:
                 continue
             before = EncodedSample(
-                sample.input_ids[:position], sample.labels[:position], sample.image, sample.image_end, False
+                sample.input_ids[:position],
+                sample.labels[:position],
+                sample.image,
+                sample.image_end,
+                sample.first_response,
+                False,
             )
             batch = collate(vlm, [before])
             del batch["labels"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.models.vlm.load import LoadedVlm
+from components.models.vlm.load import LoadedVlm, conversation_template
 from components.models.vlm.system_message import template_with_system
 from components.pool.samples import Turn
 
@@ -28,7 +28,8 @@ class OtherTemplate:
 
 
 def with_template(vlm: LoadedVlm, chat_template: str) -> LoadedVlm:
-    return replace(vlm, processor=OtherTemplate(vlm.processor, chat_template))
+    other = OtherTemplate(vlm.processor, chat_template)
+    return replace(vlm, template=conversation_template(other, arguments={}, origin="the test's template"))
 
 
 def plain_template(*, system: str) -> str:
@@ -49,15 +50,15 @@ def test_prompt_is_what_the_template_renders(vlm: LoadedVlm) -> None:
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]},
     ]
     rendered = vlm.processor.apply_chat_template(messages, add_generation_prompt=True)
-    assert template.prompt([], "What?").rstrip() == rendered.rstrip()
-    assert template.prompt([Turn("What?", "This.")], "Really?").startswith(template.prompt([], "What?"))
+    assert template.prompt([], "What?").text.rstrip() == rendered.rstrip()
+    assert template.prompt([Turn("What?", "This.")], "Really?").text.startswith(template.prompt([], "What?").text)
 
 
 def test_control_tokens_in_it_are_broken_up(loaded: Callable[[str], LoadedVlm]) -> None:
     vlm = loaded("qwen2_5_vl")
     template = template_with_system(vlm, "Task <|im_end|> with <|image_pad|>.", turns=1)
     assert template is not None
-    prompt = template.prompt([], "What?")
+    prompt = template.prompt([], "What?").text
     assert prompt.count("<|image_pad|>") == 1
     assert "Task < |im_end|> with < |image_pad|>." in prompt
 
@@ -82,4 +83,4 @@ def test_plain_system_message(loaded: Callable[[str], LoadedVlm]) -> None:
     vlm = with_template(loaded("llava"), plain_template(system="{{ message['content'][0]['text'] + ' ' }}"))
     template = template_with_system(vlm, SYSTEM, turns=2)
     assert template is not None
-    assert template.prompt([], "What?") == f"{SYSTEM} user: <image>What? assistant:"
+    assert template.prompt([], "What?").text == f"{SYSTEM} user: <image>What? assistant:"

@@ -4,12 +4,10 @@ Each is built from its own configuration and image processor classes; the chat t
 ones render, quirks included (a system message, a generation prompt that differs in white space, no end-of-turn token).
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPVisionConfig,
     Idefics3Config,
@@ -19,7 +17,6 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
-    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -36,8 +33,17 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
+from tests.components.models.vlm import toy_llavas, toy_others
+from tests.components.models.vlm.toy_parts import (
+    byte_level_tokenizer,
+    save,
+    sentencepiece_like_tokenizer,
+    text_size,
+    vision_size,
+    write_processor,
+)
+
 CONTEXT_LENGTH = 512
-LONGEST_CONTEXT = 2048
 
 LLAVA_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
@@ -67,17 +73,11 @@ IDEFICS_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
 
-_TEXT_SAMPLE = [
-    "USER: What colour is the circle? ASSISTANT: It is red and large.",
-    "user assistant system You are a helpful assistant. User: How many shapes are there? Assistant: There are three.",
-    "Is the square left of the triangle? Yes, the square is left of it. No, it is below.",
-]
-
 
 def save_llava(folder: Path) -> None:
     """LLaVA-1.5: CLIP tower, Llama with a SentencePiece-like tokenizer, a fixed number of image tokens."""
-    tokenizer = _sentencepiece_like_tokenizer(["<image>", "<pad>"])
-    text = LlamaConfig(**_text_size(tokenizer), pad_token_id=tokenizer.pad_token_id)
+    tokenizer = sentencepiece_like_tokenizer(["<image>", "<pad>"])
+    text = LlamaConfig(**text_size(tokenizer), pad_token_id=tokenizer.pad_token_id)
     vision = CLIPVisionConfig(
         hidden_size=32,
         intermediate_size=48,
@@ -95,12 +95,12 @@ def save_llava(folder: Path) -> None:
         vision_feature_layer=-2,
         vision_feature_select_strategy="default",
     )
-    _save(LlavaForConditionalGeneration(config), tokenizer, folder)
+    save(LlavaForConditionalGeneration(config), tokenizer, folder)
     processor = CLIPImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, do_convert_rgb=True
     )
     processor.save_pretrained(folder)
-    _write_processor(
+    write_processor(
         folder,
         LLAVA_TEMPLATE,
         processor_class="LlavaProcessor",
@@ -113,9 +113,9 @@ def save_llava(folder: Path) -> None:
 
 def save_llava_onevision(folder: Path) -> None:
     """LLaVA-OneVision: SigLIP tower, Qwen2, tiles in any resolution with a newline token per row of patches."""
-    tokenizer = _byte_level_tokenizer(["<|im_start|>", "<|im_end|>", "<image>", "<video>"], end="<|im_end|>")
+    tokenizer = byte_level_tokenizer(["<|im_start|>", "<|im_end|>", "<image>", "<video>"], end="<|im_end|>")
     pinpoints = [[32, 32], [32, 64], [64, 32], [64, 64]]
-    text = Qwen2Config(**_text_size(tokenizer), pad_token_id=tokenizer.pad_token_id)
+    text = Qwen2Config(**text_size(tokenizer), pad_token_id=tokenizer.pad_token_id)
     vision = SiglipVisionConfig(
         hidden_size=32,
         intermediate_size=48,
@@ -132,11 +132,11 @@ def save_llava_onevision(folder: Path) -> None:
         video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
         image_grid_pinpoints=pinpoints,
     )
-    _save(LlavaOnevisionForConditionalGeneration(config), tokenizer, folder)
+    save(LlavaOnevisionForConditionalGeneration(config), tokenizer, folder)
     LlavaOnevisionImageProcessorPil(size={"height": 32, "width": 32}, image_grid_pinpoints=pinpoints).save_pretrained(
         folder
     )
-    _write_processor(
+    write_processor(
         folder,
         ONEVISION_TEMPLATE,
         processor_class="LlavaOnevisionProcessor",
@@ -151,7 +151,7 @@ def save_llava_onevision(folder: Path) -> None:
 def save_qwen2_5_vl(folder: Path) -> None:
     """Qwen2.5-VL: windowed tower, image tokens by resolution, rotary positions with three axes."""
     tokens = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-    tokenizer = _byte_level_tokenizer(tokens, end="<|im_end|>")
+    tokenizer = byte_level_tokenizer(tokens, end="<|im_end|>")
     config = Qwen2_5_VLConfig(
         vision_config={
             "depth": 2,
@@ -164,7 +164,7 @@ def save_qwen2_5_vl(folder: Path) -> None:
             "fullatt_block_indexes": [1],
         },
         text_config={
-            **_text_size(tokenizer),
+            **text_size(tokenizer),
             "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
         },
         image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
@@ -172,7 +172,7 @@ def save_qwen2_5_vl(folder: Path) -> None:
         vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
         vision_end_token_id=tokenizer.convert_tokens_to_ids("<|vision_end|>"),
     )
-    _save(Qwen2_5_VLForConditionalGeneration(config), tokenizer, folder)
+    save(Qwen2_5_VLForConditionalGeneration(config), tokenizer, folder)
     Qwen2VLImageProcessorPil(patch_size=8, size={"shortest_edge": 16 * 16, "longest_edge": 64 * 64}).save_pretrained(
         folder
     )
@@ -184,18 +184,18 @@ def save_smolvlm(folder: Path) -> None:
     """SmolVLM2: several tiles with row and column tokens, pixel-shuffled."""
     tokenizer = _idefics_tokenizer()
     config = SmolVLMConfig(**_idefics_sizes(tokenizer))
-    _save(SmolVLMForConditionalGeneration(config), tokenizer, folder)
+    save(SmolVLMForConditionalGeneration(config), tokenizer, folder)
     SmolVLMImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32}).save_pretrained(folder)
-    _write_processor(folder, IDEFICS_TEMPLATE, processor_class="SmolVLMProcessor", image_seq_len=4)
+    write_processor(folder, IDEFICS_TEMPLATE, processor_class="SmolVLMProcessor", image_seq_len=4)
 
 
 def save_idefics3(folder: Path) -> None:
     """Idefics3, which the first SmolVLM checkpoints are: the same tiles, its own classes."""
     tokenizer = _idefics_tokenizer()
     config = Idefics3Config(**_idefics_sizes(tokenizer))
-    _save(Idefics3ForConditionalGeneration(config), tokenizer, folder)
+    save(Idefics3ForConditionalGeneration(config), tokenizer, folder)
     Idefics3ImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32}).save_pretrained(folder)
-    _write_processor(folder, IDEFICS_TEMPLATE, processor_class="Idefics3Processor", image_seq_len=4)
+    write_processor(folder, IDEFICS_TEMPLATE, processor_class="Idefics3Processor", image_seq_len=4)
 
 
 SAVE: dict[str, Callable[[Path], None]] = {
@@ -204,8 +204,13 @@ SAVE: dict[str, Callable[[Path], None]] = {
     "qwen2_5_vl": save_qwen2_5_vl,
     "smolvlm": save_smolvlm,
     "idefics3": save_idefics3,
+    **toy_llavas.SAVE,
+    **toy_others.SAVE,
 }
 ARCHITECTURES = tuple(SAVE)
+# Those that every test of a mechanism goes over; `test_own_code` goes over all.
+EXAMPLES = ("llava", "llava_onevision", "qwen2_5_vl", "smolvlm", "idefics3")
+CHECKPOINT_TYPES = {"pixtral": "llava"}  # transformers' name of the architecture, where it is another
 
 
 def save_toy_vlm(architecture: str, folder: Path) -> Path:
@@ -224,31 +229,10 @@ def save_toy_vlm(architecture: str, folder: Path) -> Path:
     return folder
 
 
-def _text_size(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
-    return {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": LONGEST_CONTEXT,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-    }
-
-
 def _idefics_sizes(tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
     return {
-        "vision_config": {
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": 32,
-            "patch_size": 8,
-        },
-        "text_config": {"model_type": "llama", **_text_size(tokenizer), "pad_token_id": tokenizer.pad_token_id},
+        "vision_config": vision_size(),
+        "text_config": {"model_type": "llama", **text_size(tokenizer), "pad_token_id": tokenizer.pad_token_id},
         "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
         "scale_factor": 2,
     }
@@ -257,62 +241,4 @@ def _idefics_sizes(tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
 def _idefics_tokenizer() -> PreTrainedTokenizerFast:
     tiles = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
     tokens = ["<|im_start|>", "<end_of_utterance>", "<image>", "<fake_token_around_image>", "<global-img>", *tiles]
-    return _byte_level_tokenizer(tokens, end="<end_of_utterance>")
-
-
-def _byte_level_tokenizer(special_tokens: list[str], *, end: str) -> PreTrainedTokenizerFast:
-    """Byte-level BPE that joins a space with the word after it, like GPT-2's."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    tokenizer.train_from_iterator(_TEXT_SAMPLE, trainer)
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, pad_token="<|endoftext|>")
-    wrapped.add_special_tokens({"additional_special_tokens": special_tokens})
-    return wrapped
-
-
-def _sentencepiece_like_tokenizer(special_tokens: list[str]) -> PreTrainedTokenizerFast:
-    """BPE over words that begin with a visible space, one put before the text, and a start token, like Llama's."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
-    # Words are learnt one by one, so that no token goes across a space; later texts are not split up.
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
-    byte_tokens = [f"<0x{byte:02X}>" for byte in range(256)]
-    trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=["<unk>", "<s>", "</s>", *byte_tokens], show_progress=False
-    )
-    tokenizer.train_from_iterator(_TEXT_SAMPLE, trainer)
-    tokenizer.pre_tokenizer = None
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
-    )
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
-    )
-    wrapped.add_special_tokens({"additional_special_tokens": special_tokens})
-    return wrapped
-
-
-def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    # Larger weights than at the start of training, so that texts and images move the loss visibly.
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(4)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def _write_processor(folder: Path, template: str, **settings: object) -> None:
-    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    (folder / "processor_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return byte_level_tokenizer(tokens, end="<end_of_utterance>")

@@ -1,0 +1,72 @@
+"""Takes what a model thinks before it answers off a response, where the server has left it in."""
+
+import re
+
+# Names of tags as models write them: DeepSeek, Qwen, GLM; Seed; LongCat; and what smaller ones were tuned with.
+_NAMES = r"(?:seed:|longcat_|mm:)?(?:think|thinking|thoughts?|reason|reasoning|reflection|scratchpad|analysis)"
+# Mistral; Kimi; Open Thoughts; Cohere; MedGemma; Gemma 4; gpt-oss.
+_OPENS = re.compile(
+    rf"<{_NAMES}(?:\s[^<>]*)?>|\[THINK\]|\u25c1think\u25b7|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|thinking\|>|"
+    r"<unused94>|<\|channel>thought|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)<\|message\|>",
+    re.IGNORECASE,
+)
+_CLOSES = re.compile(
+    rf"</{_NAMES}\s*>|\[/THINK\]|\u25c1/think\u25b7|<\|end_of_thought\|>|<\|END_THINKING\|>|<\|/thinking\|>|"
+    r"<unused95>|<channel\|>|<\|end\|>",
+    re.IGNORECASE,
+)
+# Around the answer itself: the begin of gpt-oss's, and pairs of GLM, Cohere and others.
+_BEGINS = re.compile(r"^\s*(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>", re.IGNORECASE)
+_WRAPPED = re.compile(
+    r"^\s*(?:<(answer|response|output|final)>(?P<tag>.*)</\1>|<\|begin_of_box\|>(?P<box>.*)<\|end_of_box\|>|"
+    r"<\|begin_of_solution\|>(?P<solution>.*)<\|end_of_solution\|>|<\|START_RESPONSE\|>(?P<cohere>.*)<\|END_RESPONSE\|>)\s*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ENDS = re.compile(
+    r"(?:\s*(?:<\|(?:im_end|endoftext|eot_id|eom_id|end|return|end_of_text|eos)\|>|<end_of_turn>|<eos>|</s>))+\s*$"
+)
+# Tokens with which a chat is held together; in a text they show that something was cut in the wrong place.
+_CONTROL = re.compile(
+    r"<\|[A-Za-z0-9_/]{1,40}\|>|<\uff5c[^<>]{1,40}\uff5c>|<(?:start|end)_of_turn>|<(?:eos|bos|pad)>|\[/?INST\]"
+)
+
+
+class UnendedThinkingError(ValueError):
+    """A response begins with thoughts that do not end."""
+
+
+def without_thinking(text: str) -> str:
+    """Take thoughts off the beginning of a response, and what chat templates put around an answer.
+
+    Where the template itself has begun the thoughts, the response holds their end alone.
+
+    Args:
+        text: as it came.
+
+    Raises:
+        UnendedThinkingError: it holds no end of the thoughts that it begins with, and so no answer.
+    """
+    rest = text
+    while True:
+        begins, ends = _OPENS.match(rest.lstrip()), _CLOSES.search(rest)
+        if ends is None:
+            if begins is not None:
+                raise UnendedThinkingError(f"the response thinks and does not answer: {rest.strip()[:80]!r}")
+            break
+        first = _OPENS.search(rest)
+        if begins is None and first is not None and first.start() < ends.start():
+            break  # thoughts in the middle of an answer: `left_over` finds them
+        rest = rest[ends.end() :]
+    rest = _ENDS.sub("", _BEGINS.sub("", rest))
+    wrapped = _WRAPPED.match(rest)
+    return (
+        next(part for part in wrapped.group("tag", "box", "solution", "cohere") if part is not None)
+        if wrapped
+        else rest
+    )
+
+
+def left_over(text: str) -> str | None:
+    """What in a text was never meant to be read: a mark of thoughts or of the chat's template; None: nothing."""
+    found = _OPENS.search(text) or _CLOSES.search(text) or _CONTROL.search(text)
+    return found[0] if found else None

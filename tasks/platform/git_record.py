@@ -1,0 +1,46 @@
+"""The record of a run in git, where the parameters ask for it."""
+
+from collections.abc import Sequence
+
+from components.errors import UserError
+from components.parameters.parameters import VersioningParameters
+from tasks.platform.run_files import git_output
+
+
+class GitIdentityError(UserError, RuntimeError):
+    """Git does not know who commits."""
+
+
+def check_can_commit(parameters: VersioningParameters) -> None:
+    """Make sure, before a run works for hours, that git knows who commits its record, if that is asked for.
+
+    Raises:
+        GitIdentityError: it does not.
+    """
+    if not parameters.commit_to_git:
+        return
+    for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
+        if git_output(["var", who]).returncode:  # as strict as a commit
+            raise GitIdentityError(
+                "versioning.commit_to_git is true, and git does not know who commits: set `git config user.name` and "
+                "`git config user.email`, or versioning.commit_to_git=false"
+            )
+
+
+def commit_files(files: Sequence[str], message: str) -> str:
+    """Commit files, unless they are as they were committed.
+
+    Returns:
+        Why git does not; empty when they are committed.
+    """
+    added = git_output(["add", "--", *files])
+    if added.returncode:
+        return _said(added.stderr)
+    if not git_output(["diff", "--cached", "--quiet", "--", *files]).returncode:
+        return ""
+    done = git_output(["commit", "-q", "-m", message, "--", *files])
+    return (_said(done.stderr or done.stdout) or f"exit code {done.returncode}") if done.returncode else ""
+
+
+def _said(output: bytes) -> str:
+    return " ".join(output.decode(errors="replace").split())[-500:]

@@ -1,0 +1,138 @@
+"""What can be known of a model is known before anything is bought, and the weights are not needed for it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from components.errors import UserError
+from components.models.check import ModelCheckError, check_read_model, check_tuned_model
+from components.models.images_out_of_place import images_out_of_place
+from components.models.vlm.special_cases import SUPPORTED
+from components.parameters.parameters import TuningParameters
+from components.parameters.reading import load_parameters
+from tests.components.models.training.runs import vlm_parameters
+from tests.components.models.vlm.toy_architectures import ARCHITECTURES, save_toy_vlm
+
+pytestmark = pytest.mark.slow(15)
+
+ROOT = Path(__file__).resolve().parents[3]
+TUNING = load_parameters(ROOT / "params.yaml").tuning
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_toy_vlm("qwen2_vl", tmp_path_factory.mktemp("qwen2_vl"))
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    """A model that a test may change."""
+    return Path(shutil.copytree(folder, tmp_path / "copied"))
+
+
+def check(folder: Path, *, tuning: TuningParameters = TUNING, **changes: object) -> None:
+    check_tuned_model(vlm_parameters(folder, **changes), tuning, scored=True)
+
+
+def test_weights_are_not_read(copied: Path) -> None:
+    (copied / "model.safetensors").write_bytes(b"")
+    check(copied)
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="no weights as safetensors"):
+        check(copied)
+
+
+def test_a_template_for_one_turn_or_for_questions_alone_is_named(copied: Path) -> None:
+    template = copied / "chat_template.jinja"
+    text = template.read_text(encoding="utf-8")
+    template.write_text(
+        "{% if messages | length > 2 %}{{ raise_exception('one turn only') }}{% endif %}" + text, encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="one turn only"):
+        check(copied)
+    template.write_text(
+        "{% if messages[0]['content'] | length < 2 %}{{ raise_exception('ask') }}{% endif %}" + text, encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="TemplateError: ask"):
+        check(copied)
+    check_tuned_model(vlm_parameters(copied), TUNING, scored=False)
+
+
+def test_an_architecture_that_is_not_supported_is_named_with_those_that_are(copied: Path) -> None:
+    config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    for other in ("git", "blip-2", "qwen3_5", "never_heard_of"):
+        (copied / "config.json").write_text(json.dumps(config | {"model_type": other}), encoding="utf-8")
+        with pytest.raises(UserError, match=other) as caught:
+            check(copied)
+        assert all(f"{name} ({family})" in str(caught.value) for name, family in SUPPORTED.items())
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (
+            "{% for message in messages %}{{ message['role'] + ': ' + message['content'] }}{% endfor %}",
+            "TypeError: .*list",
+        ),
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{% for message in messages %}{{ message['content'] }", "TemplateSyntaxError"),
+        (
+            "{% for message in messages %}{{ message['content'] | trim }}{% endfor %}",
+            "list of parts as if it were a text",
+        ),
+        ("{{ messages[0].content.strip() }}", "UndefinedError|has no attribute"),
+    ],
+    ids=["text expected", "refuses", "syntax", "a list is written", "undefined"],
+)
+def test_a_template_that_cannot_be_used_is_named_with_its_file_and_what_is_expected(
+    template: str, said: str, copied: Path
+) -> None:
+    (copied / "chat_template.jinja").write_text(template, encoding="utf-8")
+    with pytest.raises(UserError, match=said) as caught:
+        check(copied)
+    assert str(copied / "chat_template.jinja") in str(caught.value)
+    assert "content is a list of parts" in str(caught.value)
+
+
+def test_thoughts_are_turned_off_by_a_template_argument(copied: Path) -> None:
+    template = copied / "chat_template.jinja"
+    before, _, _ = template.read_text(encoding="utf-8").partition("{% if add_generation_prompt %}")
+    opening = "{{ '<think>\n' if enable_thinking is not defined or enable_thinking else '<think>\n\n</think>\n\n' }}"
+    template.write_text(
+        before + "{% if add_generation_prompt %}<|im_start|>assistant\n" + opening + "{% endif %}", encoding="utf-8"
+    )
+    with pytest.raises(UserError, match=r"vlm\.template_arguments.*enable_thinking: false"):
+        check(copied)
+    check(copied, template_arguments={"enable_thinking": False})
+
+
+def test_layers_that_are_not_there_are_named(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"tuning\.target_modules \['nowhere'\]"):
+        check(folder, tuning=TUNING.model_copy(update={"target_modules": ("nowhere",)}))
+    with pytest.raises(ModelCheckError, match=r"layer 7, and .* has layers 0 to 1"):
+        check_read_model(vlm_parameters(folder), (0, 7))
+    check_read_model(vlm_parameters(folder), (0, 1))
+
+
+def test_a_processor_that_does_not_belong_to_the_model_is_named(copied: Path, tmp_path: Path) -> None:
+    other = save_toy_vlm("gemma4", tmp_path / "gemma4")
+    shutil.copy(other / "preprocessor_config.json", copied / "preprocessor_config.json")
+    with pytest.raises(UserError, match="Qwen2VLProcessor with Gemma4ImageProcessorPil cannot encode an image"):
+        check(copied)
+
+
+@pytest.mark.parametrize("missing", ["preprocessor_config.json", "tokenizer.json", "config.json"])
+def test_a_missing_file_is_one_sentence(missing: str, copied: Path) -> None:
+    (copied / missing).unlink()
+    with pytest.raises(UserError, match=str(copied)):
+        check(copied)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_supported_architecture_passes(architecture: str, tmp_path: Path) -> None:
+    folder = save_toy_vlm(architecture, tmp_path)
+    check_tuned_model(vlm_parameters(folder), TUNING, scored=True)
+    check_read_model(vlm_parameters(folder), (0, 1))
+    assert images_out_of_place(vlm_parameters(folder), {(64, 48), (30, 90), (200, 200)}) == {}

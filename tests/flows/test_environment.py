@@ -1,0 +1,181 @@
+"""Environments and habits of the machines that the command is called on: each works, or is refused in one sentence."""
+
+import getpass
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+import requests
+
+from flows.environment import CODE_FOLDER, StateNotWritableError, configure_environment
+from tasks.platform.run_files import git_commit, uncommitted_changes
+from tests.flows.command import Ended, presel, start_presel
+from tests.flows.small_project import make_project
+from tests.project_environment import project_environment
+
+PROXY_VARIABLES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which nothing has run; no server is there."""
+    return make_project(tmp_path_factory.mktemp("environment") / "project")
+
+
+@pytest.fixture(scope="module")
+def nobody() -> str:
+    """An address where nothing answers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def somebody() -> Iterator[str]:
+    """A server that lets nobody in."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def refused(done: Ended, *words: str) -> None:
+    """A command was refused, in one sentence with these words."""
+    assert done.code == 2, done.output
+    assert "Traceback" not in done.output
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+@pytest.mark.parametrize("named_in", [".env", "profile"])
+def test_a_prefect_server_is_looked_at_wherever_prefect_has_its_name_from(
+    root: Path, tmp_path: Path, nobody: str, named_in: str
+) -> None:
+    variables: dict[str, str] = {}
+    if named_in == ".env":
+        file = root / ".env"
+        file.write_text(f"PREFECT_API_URL={nobody}/api\n", encoding="utf-8")
+    else:
+        file = tmp_path / "profiles.toml"
+        file.write_text(f'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "{nobody}/api"\n', encoding="utf-8")
+        variables = {"PREFECT_HOME": str(tmp_path)}
+    done = start_presel(root, "deploy", variables=variables)
+    file.unlink()
+    refused(done, f"{nobody}/api", "does not answer", "PREFECT_API_URL")
+
+
+@pytest.mark.parametrize("spelling", PROXY_VARIABLES)
+def test_loopback_is_never_asked_through_a_proxy(
+    root: Path, monkeypatch: pytest.MonkeyPatch, nobody: str, somebody: str, spelling: str
+) -> None:
+    for name in (*PROXY_VARIABLES, "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(spelling, nobody)
+    monkeypatch.setenv("no_proxy", "example.org")
+    with project_environment(root):
+        assert os.environ["no_proxy"].startswith("example.org,")
+        assert os.environ["NO_PROXY"] == os.environ["no_proxy"]
+        for address in (somebody, somebody.replace("127.0.0.1", "localhost")):
+            assert httpx.get(address).status_code == 401
+            assert requests.get(address, timeout=5).status_code == 401
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(address)
+
+
+def test_mlflow_on_loopback_is_reached_beside_a_proxy(
+    root: Path, monkeypatch: pytest.MonkeyPatch, nobody: str, somebody: str
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    refused(presel(root, "verify", MLFLOW_TRACKING_URI=somebody, http_proxy=nobody), "refuses this project")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "ftp://127.0.0.1:21"])
+def test_a_proxy_that_cannot_be_used_is_refused(root: Path, proxy: str) -> None:
+    refused(presel(root, "pipeline", ALL_PROXY=proxy), "ALL_PROXY", "proxy that cannot be used")
+
+
+def test_the_environment_of_another_clone_is_refused(root: Path) -> None:
+    refused(start_presel(root, "run", code=CODE_FOLDER), str(CODE_FOLDER), str(root), ".venv")
+
+
+def test_a_stage_by_itself_is_run_by_the_code_of_its_project_alone(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "flows.stage", "ingest"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(CODE_FOLDER)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    refused(Ended(done.returncode, done.stdout, done.stderr), str(CODE_FOLDER), str(root))
+
+
+def test_a_variable_that_is_empty_is_not_set(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with project_environment(root):
+        own = os.environ["MLFLOW_TRACKING_URI"]
+    refused(presel(root, "lineage", "1", MLFLOW_TRACKING_URI=""), "no run and no version '1'")
+    assert own == f"sqlite:///{root}/.presel/mlflow.db"
+
+
+def test_a_project_without_its_git_repository_says_what_to_do(root: Path) -> None:
+    (root / ".git").rename(root / "git")
+    try:
+        refused(presel(root, "plan"), "is not a git repository", "git init")
+    finally:
+        (root / "git").rename(root / ".git")
+
+
+def test_a_commit_that_is_asked_for_needs_an_identity_before_anything_starts(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.useConfigOnly")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
+    refused(presel(root, "plan", "--set", "versioning.commit_to_git=true"), "user.email", "commit_to_git")
+
+
+def test_a_user_without_a_name_has_one_for_libraries(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with project_environment(root):
+        assert getpass.getuser() == "uid-54321"
+        assert Path.home() == root / ".presel"
+
+
+def test_the_commit_of_a_checkout_that_belongs_to_another_user_is_recorded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch
+    monkeypatch.setattr(os, "geteuid", lambda: root.stat().st_uid + 1)
+    (head,) = (file for file in (root / ".git/refs/heads").iterdir())
+    with project_environment(root):
+        assert git_commit() == head.read_text(encoding="utf-8").strip()
+        assert uncommitted_changes() == b""
+
+
+def test_a_state_that_another_user_owns_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(StateNotWritableError, match="cannot be written by user"):
+        configure_environment(tmp_path)
