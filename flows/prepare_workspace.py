@@ -14,7 +14,7 @@ from components.parameters.parameters import ParameterError, Parameters
 from components.parameters.reading import merge_overlays, parse_parameters
 from components.storage import write_text
 from flows.pipeline import pipeline_text
-from tasks.platform.versioning import PlannedFiles
+from tasks.platform.planned_stages import PlannedFiles
 from tasks.platform.workspace import Workspace
 
 RUNS = Path("runs")

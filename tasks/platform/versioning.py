@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,12 @@ from pydantic import BaseModel, ConfigDict
 from components.errors import UserError
 from components.storage import write_text
 from tasks.platform.dvc_objects import fetch_artifact, open_repository
+from tasks.platform.planned_stages import PlannedFiles, planned_stages
 from tasks.platform.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 # DVC's words for what became of a file or a parameter, in ours.
 _CHANGED = {"modified": "changed", "new": "is new", "deleted": "is gone", "not in cache": "is not in the DVC cache"}
-_ABSENT = object()
 _NEVER_RAN = "has not run here yet"
 _CODE_NAMED = 3  # files that a reason names
 
@@ -258,14 +257,6 @@ def outdated_stages(workspace: Workspace, *, changed: Sequence[Path] = ()) -> tu
     return tuple(outdated.stage for outdated in explain_outdated(workspace, changed=changed))
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedFiles:
-    """The dvc.yaml and params.yaml that a run would lay out first, which are not written yet."""
-
-    pipeline: str
-    parameters: str
-
-
 def explain_outdated(
     workspace: Workspace, *, changed: Sequence[Path] = (), planned: PlannedFiles | None = None
 ) -> tuple[OutdatedStage, ...]:
@@ -281,7 +272,7 @@ def explain_outdated(
     with open_repository() as repo, repo.lock:
         inputs = {str(Path(repo.root_dir, path)): path.name for path in changed}
         path = str(workspace.pipeline_file)
-        for stage in repo.stage.load_all(path=path) if planned is None else _planned_stages(repo, path, planned):
+        for stage in repo.stage.load_all(path=path) if planned is None else planned_stages(repo, path, planned):
             paths = [dependency.fs_path for dependency in stage.deps]
             news = [name for path, name in inputs.items() if any(_overlap(path, read) for read in paths)]
             upstream = [name for path, name in written.items() if any(_overlap(path, read) for read in paths)]
@@ -293,41 +284,6 @@ def explain_outdated(
                 outdated.append(OutdatedStage(stage.name, tuple(reasons)))
                 written[_single_output(stage).fs_path] = stage.name
     return tuple(outdated)
-
-
-def _planned_stages(repo: Any, path: str, planned: PlannedFiles) -> Iterator[Any]:
-    """The stages of a dvc.yaml that is not written, with what dvc.lock knows of them."""
-    from dvc.dependency.param import ParamsDependency
-    from dvc.dvcfile import load_file
-    from dvc.stage.loader import StageLoader
-    from dvc.utils.serialize import load_yaml, parse_yaml
-
-    file, lock = load_file(repo, path), Path(path).with_suffix(".lock")
-    known = load_yaml(str(lock))["stages"] if lock.exists() else {}
-    # As DVC reads them: its numbers are not PyYAML's.
-    values = parse_yaml(planned.parameters, path)
-    for name, entry in parse_yaml(planned.pipeline, path)["stages"].items():
-        items = values[entry["foreach"].strip("${}")] if "foreach" in entry else [None]
-        for item in items:
-            text = json.dumps(entry if item is None else entry["do"]).replace("${item}", str(item))
-            full_name = name if item is None else f"{name}@{item}"
-            stage = StageLoader.load_stage(file, full_name, json.loads(text), known.get(full_name))
-            for dependency in stage.deps:
-                if isinstance(dependency, ParamsDependency):
-                    dependency.read_params = partial(_values_of, values, tuple(dependency.params))
-            yield stage
-
-
-def _values_of(values: Any, names: Sequence[str], **_options: Any) -> dict[str, Any]:
-    """The values of parameters by their dotted names; those that are not there are left out."""
-    found = {}
-    for name in names:
-        value = values
-        for part in name.split("."):
-            value = value.get(part, _ABSENT) if isinstance(value, dict) else _ABSENT
-        if value is not _ABSENT:
-            found[name] = value
-    return found
 
 
 def _changes(stage: Any) -> Iterator[str]:
