@@ -1,4 +1,4 @@
-"""Parameters of earlier versions that are none any more, so that the files of an older project are still read."""
+"""Parameters of earlier versions that are none any more, and those that came later: how an older file is read."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -23,6 +23,14 @@ FIXED: Mapping[str, object] = {
     "recurate.drift_significance": 0.01,
     "report.grid_clusters": 6,
     "report.map_points": 3000,
+}
+
+# Key that files of earlier versions lack -> the value, as YAML, with which a run does what it did before.
+ADDED: Mapping[str, str] = {
+    "instructions.template_arguments": "{}",
+    "purchase.output_limit": "max_completion_tokens",
+    "vlm.max_pixels": "null",
+    "vlm.template_arguments": "{}",
 }
 
 

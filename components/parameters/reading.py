@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from components.parameters.fixed import without_fixed
+from components.parameters.fixed import ADDED, without_fixed
 from components.parameters.parameters import ParameterError, Parameters, TaskRule
 from components.strategies.load import load_sections
 from components.strategies.names import STRATEGY_NAMES
@@ -56,7 +56,7 @@ def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters
             )
             shown = item["type"] != "missing" and not secret
             given = f" (got {item['input']!r})" if shown and where else ""
-            lines.append(f"  {where or 'all'}: {item['msg']}{given}{_meant(item)}")
+            lines.append(f"  {where or 'all'}: {item['msg']}{given}{_meant(item, where)}")
         raise ParameterError("\n".join(lines)) from None
 
 
@@ -72,8 +72,10 @@ def parse_task_rule(text: str) -> TaskRule:
         raise ParameterError(f"{text!r} is no task rule such as {{field: task}} or {{prefix: true}}: {error}") from None
 
 
-def _meant(problem: ErrorDetails) -> str:
-    """The key that an unknown one may be a slip of the pen for."""
+def _meant(problem: ErrorDetails, where: str) -> str:
+    """What a missing key was before it was one, or which key an unknown one may be a slip of the pen for."""
+    if problem["type"] == "missing" and where in ADDED:
+        return f"; earlier versions did what {where.rpartition('.')[2]}: {ADDED[where]} says"
     if problem["type"] != "extra_forbidden":
         return ""
     section: Any = _with_sections(STRATEGY_NAMES)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from components.parameters.fixed import ANY, FIXED, without_fixed
+from components.parameters.fixed import ADDED, ANY, FIXED, without_fixed
 from components.parameters.parameters import ParameterError
 from components.parameters.reading import load_parameters, merge_overlays
 
@@ -43,6 +44,23 @@ def test_what_is_given_stays_as_it_was() -> None:
     given = {"cluster": {"iterations": 100, "images_per_cluster": 50}}
     assert without_fixed(given) == ({"cluster": {"images_per_cluster": 50}}, ())
     assert given == {"cluster": {"iterations": 100, "images_per_cluster": 50}}
+
+
+def test_a_file_that_lacks_what_came_later_is_told_how_to_stay_as_it_was(tmp_path: Path) -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    older = tmp_path / "params.yaml"
+    for key in ADDED:
+        section, name = key.split(".")
+        del values[section][name]
+    older.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(ParameterError) as refused:
+        load_parameters(older)
+    for key, value in ADDED.items():
+        section, name = key.split(".")
+        assert f"{key}: Field required; earlier versions did what {name}: {value} says" in str(refused.value)
+        values[section][name] = yaml.safe_load(value)
+    older.write_text(yaml.safe_dump(values), encoding="utf-8")
+    load_parameters(older)
 
 
 def test_the_shipped_file_names_none() -> None:
