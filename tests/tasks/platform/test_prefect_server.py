@@ -3,9 +3,10 @@
 import httpx
 import pytest
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tasks.platform import prefect_server
-from tasks.platform.prefect_server import when_it_is_there
+from tasks.platform.prefect_server import PrefectServerError, check_server, when_it_is_there
 
 REQUEST = httpx.Request("POST", "http://127.0.0.1:9/")
 
@@ -53,3 +54,10 @@ def test_what_the_task_itself_raises_is_not_tried_again(monkeypatch: pytest.Monk
     with pytest.raises(httpx.ConnectError):
         when_it_is_there(submit)
     assert len(tried) == 1
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/api", "127.0.0.1:9/api"])
+def test_the_server_that_prefect_s_settings_name_is_asked(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with temporary_settings({PREFECT_API_URL: address}), pytest.raises(PrefectServerError, match="does not answer"):
+        check_server()
