@@ -15,6 +15,7 @@ from tests.project_environment import project_environment
 # machine cost a great deal.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # as `presel` sets it
 
 # `make soak` asks for the thorough one. No deadlines: how long an example takes is the machine's business.
 settings.register_profile("quick", max_examples=40, deadline=None)
