@@ -39,7 +39,7 @@ def follow_move(project_root: Path, state: Path) -> None:
     with (state / _PLACE).open("a+", encoding="utf-8") as record:
         fcntl.flock(record, fcntl.LOCK_EX)
         record.seek(0)
-        before = record.read() or _place_that_mlflow_names(state)
+        before = record.read() or _named_place(state)
         if before == now:
             return
         if before:
@@ -47,6 +47,16 @@ def follow_move(project_root: Path, state: Path) -> None:
             _rewrite(before, now, state)
         record.truncate(0)
         record.write(now)
+
+
+def _named_place(state: Path) -> str:
+    try:
+        return _place_that_mlflow_names(state)
+    except sqlite3.Error as error:
+        raise MovedProjectError(
+            f"MLflow's database {state / _MLFLOW} cannot be read ({error}); restore it from a backup, or move it away: "
+            "then the runs that it knows are lost, and a run makes a new one"
+        ) from error
 
 
 def _place_that_mlflow_names(state: Path) -> str:

@@ -75,7 +75,10 @@ class SendJudge:
         known = [(asked, bill, as_failure(reply)) for asked, bill, reply in sent]
         # First, so that those that were answered speak for the endpoint to those that were not.
         self._replies += sum(isinstance(reply, Reply) for _, _, reply in known)
-        verdicts = [self._judge(*one, replies_before=replies_before) for one in known]
+        # One that failed alone is passed by what is answered from now on: what was answered while it was on its way may
+        # have been before the endpoint went away. Those of a group are passed by the others of it.
+        since = replies_before if len(known) > 1 else self._replies
+        verdicts = [self._judge(*one, replies_before=since) for one in known]
         if any(isinstance(verdict.outcome, Answer) for verdict in verdicts):
             self._in_a_row = 0
             return verdicts

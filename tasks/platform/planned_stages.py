@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from components.errors import UserError
+
 _ABSENT = object()
 
 
@@ -18,15 +20,25 @@ class PlannedFiles:
     parameters: str
 
 
+class DamagedLockFileError(UserError, ValueError):
+    """A dvc.lock is no YAML, for example because git left two versions in it."""
+
+
 def planned_stages(repo: Any, path: str, planned: PlannedFiles) -> Iterator[Any]:
     """The stages of a dvc.yaml that is not written, with what dvc.lock knows of them."""
     from dvc.dependency.param import ParamsDependency
     from dvc.dvcfile import load_file
+    from dvc.exceptions import DvcException
     from dvc.stage.loader import StageLoader
     from dvc.utils.serialize import load_yaml, parse_yaml
 
     file, lock = load_file(repo, path), Path(path).with_suffix(".lock")
-    known = load_yaml(str(lock))["stages"] if lock.exists() else {}
+    try:
+        known = (load_yaml(str(lock)).get("stages") if lock.exists() else None) or {}
+    except DvcException as error:
+        raise DamagedLockFileError(
+            f"{lock} cannot be read ({error}); bring it back from git, or delete it: what it named is found by a run"
+        ) from error
     # As DVC reads them: its numbers are not PyYAML's.
     values = parse_yaml(planned.parameters, path)
     for name, entry in parse_yaml(planned.pipeline, path)["stages"].items():

@@ -76,7 +76,7 @@ class MissingInputError(UserError, FileNotFoundError):
 class _ReadFiles:
     """A workspace's dvc.yaml and dvc.lock as DVC has read and checked them, and when they were written."""
 
-    stamps: tuple[tuple[int, int] | None, ...]
+    stamps: tuple[tuple[int, ...] | None, ...]
     pipeline: Any
     lock: Any
 
@@ -108,11 +108,11 @@ def _pipeline_file(repo: Any, workspace: Workspace) -> Any:
     return file
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, ...] | None:
     if not path.exists():
         return None
     status = path.stat()
-    return status.st_mtime_ns, status.st_size
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def stage_key(stage: Any, workspace: Workspace) -> str:

@@ -90,3 +90,10 @@ def test_a_run_under_the_other_path_is_waited_for(original: tuple[Path, str], tm
     with sqlite3.connect(root / ".presel/mlflow.db") as database:
         locations = [location for (location,) in database.execute("select artifact_uri from runs")]
     assert all(location.startswith(root.as_uri()) for location in locations)
+
+
+def test_a_database_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / ".presel").mkdir()
+    (tmp_path / ".presel/mlflow.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(MovedProjectError, match=r"mlflow.db cannot be read .*restore it from a backup"):
+        follow_move(tmp_path, tmp_path / ".presel")

@@ -135,3 +135,17 @@ def test_a_plan_leaves_another_runs_folder_alone(project: Path) -> None:
     assert ended.code == 0, ended.output
     assert states(project) == before
     shutil.rmtree(project / "runs")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("", 0), ("schema: '2.0'\n", 0), ("stages:\n", 0), ("<<<<<<< ours\nstages: {}\n=======\n>>>>>>> theirs\n", 2)],
+)
+def test_a_lock_file_that_names_no_stage_or_is_broken(project: Path, text: str, code: int) -> None:
+    lock = project / "dvc.lock"
+    lock.write_text(text, encoding="utf-8")
+    done = presel(project, "plan")
+    lock.unlink()
+    assert done.code == code, done.output
+    assert "Traceback" not in done.output
+    assert code == 0 or "dvc.lock cannot be read" in done.stderr

@@ -33,7 +33,13 @@ def earlier_failures(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, Ea
             failed = ATTEMPTS.c.request_id.in_(some) & ATTEMPTS.c.outcome.in_(_FAILED) & ATTEMPTS.c.error.is_not(None)
             for reason in _SAYS_NOTHING:
                 failed &= ~ATTEMPTS.c.error.startswith(f"{reason}:", autoescape=True)
-            columns = (ATTEMPTS.c.request_id, ATTEMPTS.c.worker, ATTEMPTS.c.batch, ATTEMPTS.c.asked_at)
+            columns = (
+                ATTEMPTS.c.request_id,
+                ATTEMPTS.c.worker,
+                ATTEMPTS.c.batch,
+                ATTEMPTS.c.asked_at,
+                ATTEMPTS.c.finished_at,
+            )
             rows = connection.execute(select(*columns).where(failed).order_by(ATTEMPTS.c.number)).all()
             workers = sorted({row.worker for row in rows if row.worker is not None})
             answered = select(ATTEMPTS.c.worker, ATTEMPTS.c.batch, func.max(ATTEMPTS.c.finished_at)).where(
@@ -47,7 +53,8 @@ def earlier_failures(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, Ea
                 if known is None and row.worker not in with_answers:
                     continue
                 last = latest.get((row.worker, row.batch))
-                meanwhile = last is not None and (row.batch is not None or last > row.asked_at)
+                # What was answered before it failed may have been before an outage.
+                meanwhile = last is not None and (row.batch is not None or last > (row.finished_at or row.asked_at))
                 known = known or EarlierFailures(0, meanwhile=False)
                 found[row.request_id] = EarlierFailures(known.sends + 1, meanwhile=known.meanwhile or meanwhile)
     return found

@@ -1,6 +1,7 @@
 """The rules of a purchase, against a sender whose replies are scripted: they hold for every provider that is paid."""
 
 import asyncio
+import itertools
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from components.instructions.ledger.tables import ATTEMPTS
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.purchase_errors import BudgetSpentError, EndpointFailsError, PurchaseStoppedError
 from components.instructions.reply import Reply, SendFailure
+from components.instructions.sender import GroupResult
 from tests.components.instructions.conftest import instruction_parameters
 from tests.components.instructions.purchases import draw_requests, write_template
 from tests.components.instructions.scripted_sender import BROKEN, GOOD, REFUSED, REJECTED, ScriptedSender
@@ -69,6 +71,28 @@ def test_everything_is_bought_once(
     assert max(len(group) for group in sender.groups) == way.get("group_size", 1)
     assert buy(sender, 10).asked == 0
     assert sends(ledger) == [[("first", "answered")]] * 10
+
+
+def test_what_was_answered_before_an_outage_does_not_speak_for_it(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger
+) -> None:
+    """Three are in flight, one is answered, then nobody is any more, in this purchase nor in the next."""
+    sent = itertools.count()
+    sender = make(lambda *_: REFUSED, groups_in_flight=3)
+    scripted = sender.send
+
+    async def send(group: Any, batch: Any) -> GroupResult:
+        number = next(sent)
+        if number < 3:
+            await asyncio.sleep(0.05 if number == 0 else 0.5)
+        return GroupResult([GOOD]) if number == 0 else await scripted(group, batch)
+
+    sender.send = send  # type: ignore[method-assign]
+    for run in ("one", "two"):
+        with pytest.raises((EndpointFailsError, InstructionError)):
+            buy(sender, 3, run=run)
+        totals = ledger_totals(ledger)
+        assert (totals.answered, totals.quarantined) == (1, 0)
 
 
 def test_a_broken_reply_is_sent_back_until_repairs_are_used_up(
