@@ -34,9 +34,13 @@ def finish_of(reason: str) -> Finish:
     """What a finish reason means; one that nobody has heard of means that the answer is not known to be whole.
 
     Args:
-        reason: as it came, in any case; Gemini's and some gateways' have a prefix or more after a colon.
+        reason: as it came, in any case; Gemini's and some gateways' have a prefix or more after a colon, of which the
+            worst that is known counts.
     """
-    return _MEANING.get(_plain(reason), "failed")
+    first, *more = reason.split(":")
+    meanings = [_MEANING.get(_plain(first), "failed")]
+    meanings += [_MEANING[_plain(part)] for part in more if _plain(part) in _MEANING]
+    return min(meanings, key=_WORST.index)
 
 
 def as_failure(reply: Reply | SendFailure) -> Reply | SendFailure:
@@ -60,10 +64,10 @@ def decisive_reason(reason: str, others: tuple[str, ...]) -> str:
         reason: the finish reason itself.
         others: what stands beside it, such as the upstream's own reason; what is not in the table says nothing.
     """
-    known = [other for other in others if _plain(other) in _MEANING]
+    known = [other for other in others if _plain(other.partition(":")[0]) in _MEANING]
     return min([reason, *known], key=lambda one: _WORST.index(finish_of(one)))
 
 
 def _plain(reason: str) -> str:
-    name = reason.partition(":")[0].strip().lower().replace("-", "_").replace(" ", "_")
+    name = reason.strip().lower().replace("-", "_").replace(" ", "_")
     return name.removeprefix("finishreason.").removeprefix("finish_reason_")

@@ -15,10 +15,10 @@ _CLOSES = re.compile(
     r"<unused95>|<channel\|>|<\|end\|>(?=\s*<\|start\|>assistant)",
     re.IGNORECASE,
 )
-# Of these the beginning may stand in the chat template; other tags may be what an image shows.
+# Of these the beginning may stand in the chat template; others, and one within a line, may be what an image shows.
 _CLOSES_ALONE = re.compile(
-    r"</(?:seed:|longcat_|mm:)?(?:think|thinking|thought)\s*>|\[/THINK\]|\u25c1/think\u25b7|<\|end_of_thought\|>|"
-    r"<\|END_THINKING\|>|<unused95>|<channel\|>|<\|end\|>(?=\s*<\|start\|>assistant)",
+    r"</(?:seed:|longcat_|mm:)?(?:think|thinking|thought)\s*>(?=[ \t]*(?:\n|$))|"
+    r"\[/THINK\]|\u25c1/think\u25b7|<\|end_of_thought\|>|<\|END_THINKING\|>|<unused95>|<channel\|>|<\|end\|>(?=\s*<\|start\|>assistant)",
     re.IGNORECASE,
 )
 # Around the answer itself: the begin of gpt-oss's, and pairs of GLM, Cohere and others.

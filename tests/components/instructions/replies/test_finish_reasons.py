@@ -38,3 +38,16 @@ def test_a_reply_that_is_not_known_to_be_whole_is_a_failed_attempt_with_its_toke
     assert isinstance(broken, SendFailure)
     assert (broken.kind, broken.reason, broken.input_tokens, broken.output_tokens) == ("unknown", "unfinished", 10, 2)
     assert "A squ" in broken.detail
+
+
+@pytest.mark.parametrize(
+    ("reason", "meaning"),
+    [
+        ("stop: length", "cut_off"),
+        ("stop:max_tokens", "cut_off"),
+        ("stop:content_filter", "refused"),
+        ("stop:x", "finished"),
+    ],
+)
+def test_of_several_parts_the_worst_that_is_known_counts(reason: str, meaning: str) -> None:
+    assert finish_of(reason) == meaning

@@ -56,6 +56,7 @@ def test_thoughts_that_do_not_end_are_no_answer(text: str) -> None:
         "A red <reason>x</reason> square.",
         "no beginning</analysis> A square.",
         "A square. <think>Is it?</think> It is red.",
+        "The sign says </think> in red.",
         "Red <|im_start|>user",
         "It is <|begin_of_box|>3<|end_of_box|>.",
     ],
