@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from components.pool.foreign_bytes import LONGEST_START, foreign_bytes
 
 _BLANK = re.compile(rb"[ \t\r\n]*")
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# Without possessive quantifiers, which Python 3.11.2 (Debian 12) gets wrong. No part of these can match in two ways, so
+# a search that fails costs no more than its length.
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SCALAR = re.compile(rb"[-+.\w]+")
 # All that does not change the nesting: strings are swallowed whole, so brackets inside them do not count.
-_LEVEL = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_LEVEL = re.compile(rb'[^"{}\[\]]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"{}\[\]]*)*', re.DOTALL)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LONGEST_ENTRY = 64 << 20  # bytes; a longer one is taken for a quote or bracket that is never closed
 

@@ -165,26 +165,30 @@ class _FileLock:
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._stream: IO[str] | None = None
+        # Of the file that is locked: another thread may be about to change the stream.
+        self._locked: os.stat_result | None = None
 
     def is_held(self, connection: Connection) -> bool:  # noqa: ARG002 -- as the protocol has it
         """See `HeldLock`."""
-        if self._file is None or self._stream is None:
+        locked = self._locked
+        if self._file is None or locked is None:
             return True
         try:
             found = self._file.stat()
         except FileNotFoundError:  # somebody tidied up
             return False
-        return os.path.samestat(found, os.fstat(self._stream.fileno()))
+        return os.path.samestat(found, locked)
 
     def take(self) -> None:
         """See `HeldLock`."""
         if self._file is None:
             return
-        if self._stream is not None:
-            self._stream.close()
         self._file.parent.mkdir(exist_ok=True)
-        self._stream = self._file.open("w")
+        before, self._stream = self._stream, self._file.open("w")
         fcntl.flock(self._stream, fcntl.LOCK_EX)
+        self._locked = os.fstat(self._stream.fileno())
+        if before is not None:  # closed last, so that the new file cannot have its inode
+            before.close()
 
     def drop(self) -> None:
         """See `HeldLock`."""

@@ -46,6 +46,13 @@ def test_finds_what_the_json_module_finds(records, indent, ascii_only, chunk_byt
         assert all(json.loads(raw) == record[key] for key, raw in one.fields.items())
 
 
+def test_a_buffer_that_ends_behind_an_escape():
+    values = [None, {"": None, '0"\x0b': None, "0": "\r"}, ["\\", '"']]
+    data = json.dumps(values).encode()
+    for step in range(1, len(data)):
+        assert [json.loads(one.raw) for one in scan_json_array(Dribble(data, step).read)] == values
+
+
 @given(st.lists(VALUES, max_size=5), st.integers(1, 7), st.sampled_from([None, 1]), st.booleans())
 def test_entries_may_be_any_values(values, step, indent, ascii_only):
     data = json.dumps(values, indent=indent, ensure_ascii=ascii_only).encode()
