@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -218,16 +219,29 @@ def commit_stage(workspace: Workspace, name: str, key: str) -> None:
 
 
 def _write_lock(stage: Any, workspace: Workspace) -> None:
-    """Write a stage down in dvc.lock as DVC does, but at once and whole.
+    """Write a stage down in dvc.lock as DVC does, but at once, and the other stages as they were written before.
 
-    `stage.dump()` first parses the file for comments that somebody may have put into it, which takes most of a second.
+    `stage.dump()` first parses the file for comments that somebody may have put into it, and then writes all of it
+    anew, which takes most of a second.
     """
     from dvc.stage.serialize import to_lockfile
+
+    place = workspace.pipeline_file.absolute()
+    known = _read_files[place]
+    recorded = json.loads(json.dumps(to_lockfile(stage)))
+    stages = {**known.lock.get("stages", {}), **recorded}
+    texts = (_lock_text(json.dumps({name: entry})) for name, entry in stages.items())
+    write_text(workspace.lock_file, "schema: '2.0'\nstages:\n" + "".join(texts))
+    stamps = (known.stamps[0], _stamp(workspace.lock_file))
+    _read_files[place] = _ReadFiles(stamps, known.pipeline, {"schema": "2.0", "stages": stages})
+
+
+@lru_cache(maxsize=512)
+def _lock_text(entry: str) -> str:
+    """A stage's lines in dvc.lock, of its entry as JSON."""
     from dvc.utils.serialize import dumps_yaml
 
-    before = stage.dvcfile.lockfile_contents
-    stages = {**before.get("stages", {}), **to_lockfile(stage)}
-    write_text(workspace.lock_file, dumps_yaml({"schema": "2.0", **before, "stages": stages}))
+    return str(dumps_yaml({"stages": json.loads(entry)})).removeprefix("stages:\n")
 
 
 def _overlap(path: str, other: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.command import presel, start_presel
+from tests.flows.command import presel
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_all_bad_parameters_are_reported_together(root: Path) -> None:
 
 
 def test_plan_says_what_a_run_would_buy(root: Path) -> None:
-    done = start_presel(root, "plan")
+    done = presel(root, "plan")
     assert done.code == 0, done.stderr
     assert "36 of 120 images may carry an instruction" in done.stdout
     assert "color" in done.stdout

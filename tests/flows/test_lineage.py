@@ -264,7 +264,6 @@ def test_collecting_leaves_every_registered_model_whole(project: Path, second: C
     assert mismatches(kept.mlflow_run_id) == []
     assert _dump(project / ".presel/ledger.sqlite") == ledger
     assert "nothing to delete" in presel("gc").output
-    assert run(project, register=False).instructions == second.instructions, "the newest run is in the cache as before"
 
 
 def _runs() -> list:  # type: ignore[type-arg]  # of mlflow.entities.Run, which is slow to import
