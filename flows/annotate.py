@@ -12,7 +12,7 @@ from components.parameters.parameters import ParameterError
 from components.pool.manifest import read_samples
 from components.strategies.load import load_strategy
 from tasks.platform.declaration import makers
-from tasks.platform.versioning import outdated_stages
+from tasks.platform.outdated_stages import outdated_stages
 from tasks.platform.workspace import Workspace
 from tasks.stages import declarations_of
 

@@ -16,7 +16,7 @@ from tasks.platform.finished import record_finished
 from tasks.platform.promotion import judge_registered
 from tasks.platform.publish import publish_report, publish_versions, register_model
 from tasks.platform.snapshot import check_annotated
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.report import report
 from tasks.tune import baseline_tune, tune

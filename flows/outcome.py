@@ -16,7 +16,7 @@ from components.schemas import ATTEMPT_ROWS, DROPPED, INSTRUCTIONS, METRICS, SEL
 from components.storage import read_table
 from components.strategies.load import load_strategy
 from tasks.platform.publish import RegisteredVersion
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ from tasks.ingest import ingest as ingest_stage
 from tasks.ingest import out_of_place
 from tasks.platform.finished import last_finished
 from tasks.platform.git_record import check_can_commit
+from tasks.platform.outdated_stages import OutdatedStage, explain_outdated
 from tasks.platform.snapshot import changed_inputs, snapshot_file, take_snapshots
-from tasks.platform.versioning import OutdatedStage, explain_outdated
 from tasks.platform.workspace import STATE, Workspace
 
 

@@ -21,7 +21,8 @@ from components.instructions.spending.approval import Outlook, outlook_text
 from components.text import dollars
 from tasks.bodies.buying import ApprovalUsedUpError
 from tasks.platform.approval import PurchaseDeclinedError, decide, look_ahead
-from tasks.platform.stage import CurationRun, StageTask
+from tasks.platform.stage import StageTask
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.versioning import Artifact
 
 _LOOK_SECONDS = 2

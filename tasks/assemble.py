@@ -9,7 +9,8 @@ from components.schemas import INSTRUCTIONS, SELECTION, TRAINING_SAMPLES
 from components.storage import fresh_directory, read_table
 from components.strategies.strategy import Strategy
 from components.training_set.assemble import assemble_training_set, write_training_set
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import StageTable, count_table
 
 

@@ -10,7 +10,8 @@ from components.schemas import CHOSEN, TRAINING_SAMPLES
 from components.selection.drawn_selection import draw
 from components.storage import fresh_directory, read_table, write_table
 from components.strategies.control_size import control_size
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import StageTable, count_table
 
 

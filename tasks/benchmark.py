@@ -10,7 +10,8 @@ from components.compute.progress import Progress
 from components.pool.manifest import read_samples
 from components.storage import fresh_directory, write_table
 from tasks.bodies.tables import write_dropped
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import benchmark_tables
 from tasks.platform.workspace import Workspace
 

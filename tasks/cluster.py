@@ -21,7 +21,8 @@ from components.recuration.grown_clusters import (
 from components.schemas import CLUSTERS
 from components.storage import fresh_directory, read_table
 from tasks.bodies.encoder import ENCODER_PARAMETERS, vectors_key
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import StageTable
 
 

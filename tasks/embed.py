@@ -4,7 +4,8 @@ from components.models.embedding.embed import embed_images
 from components.pool.manifest import read_samples
 from tasks.bodies.encoder import ENCODER_PARAMETERS
 from tasks.bodies.tables import write_dropped
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 
 
 @stage(

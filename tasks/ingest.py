@@ -11,7 +11,8 @@ from components.pool.manifest import write_manifest
 from components.pool.validate import BadImage
 from components.schemas import QUARANTINE, SAMPLES
 from components.storage import read_table, write_table
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import StageTable, count_table
 from tasks.platform.workspace import STATE
 

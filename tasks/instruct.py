@@ -6,7 +6,8 @@ from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, SELECTION
 from components.storage import read_table
 from tasks.bodies.buying import BUYING_MEMORY, INSTRUCTION_PARAMETERS, asked_resource, buy_for_samples, refuse_to_buy
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import purchase_tables
 from tasks.platform.workspace import Workspace
 

@@ -8,7 +8,8 @@ from components.storage import fresh_directory, write_text
 from components.strategies.strategy import Strategy
 from tasks.bodies.encoder import ENCODER_PARAMETERS
 from tasks.bodies.report_inputs import load_report_inputs
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 
 _OF_EVERY_STRATEGY = (
     "manifest",

@@ -11,7 +11,7 @@ from components.report.comparison import conclusion
 from components.report.filters import duration
 from flows.comparison import ComparisonOutcome
 from flows.outcome import CurationOutcome
-from tasks.platform.versioning import OutdatedStage
+from tasks.platform.outdated_stages import OutdatedStage
 
 TABLE_WIDTH = 100  # columns that the table of a comparison needs; a narrower terminal wraps it itself
 

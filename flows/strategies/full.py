@@ -3,7 +3,7 @@
 from flows.purchase import buy
 from flows.strategies.chosen import Chosen
 from tasks.instruct import instruct_pool
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.strategies.full import full_select
 

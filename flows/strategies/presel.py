@@ -4,7 +4,7 @@ from flows.purchase import buy
 from flows.strategies.chosen import Chosen
 from tasks.cluster import cluster
 from tasks.embed import embed
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.strategies.presel.allocate import allocate
 from tasks.strategies.presel.instruct_reference import instruct_reference

@@ -1,7 +1,7 @@
 """Control: uniformly from the pool."""
 
 from flows.strategies.chosen import Chosen
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.strategies.random import random_select
 

@@ -1,7 +1,7 @@
 """Control: the same number from every task, at random."""
 
 from flows.strategies.chosen import Chosen
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.strategies.uniform_task import uniform_task_select
 

@@ -13,7 +13,7 @@ from components.schemas import ALLOCATION
 from components.selection.allocation import allocate as allocate_budget
 from components.selection.cluster_cells import count_cluster_cells
 from components.storage import fresh_directory, read_table, write_table
-from tasks.platform.stage import StageContext, StageSummary
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import StageTable
 
 

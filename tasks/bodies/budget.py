@@ -2,7 +2,7 @@
 
 from components.pool.manifest import read_samples
 from components.selection.budget import parse_budget, resolve_budget
-from tasks.platform.stage import StageContext
+from tasks.platform.stage_context import StageContext
 
 # What the stages that ask for it depend on; beside these, the manifest's samples.
 BUDGET_PARAMETERS = ("budget", "instructions.price_per_instruction_usd")

@@ -19,7 +19,7 @@ from components.storage import fresh_directory, write_table
 from components.text import dollars
 from tasks.bodies.tables import write_dropped
 from tasks.platform.declaration import Resource
-from tasks.platform.stage import StageContext, StageRefusedError, StageSummary
+from tasks.platform.stage_context import StageContext, StageRefusedError, StageSummary
 
 INSTRUCTION_PARAMETERS = ("instructions", "sources", "ingest.pixel_limit")
 BUYING_MEMORY = ("purchase.local.batch_size",)

@@ -12,7 +12,7 @@ from components.selection.cluster_cells import ClusterCells
 from components.selection.select_pool import KEPT, fill_at_random, select_pool
 from components.storage import fresh_directory, read_table, write_table
 from tasks.bodies.encoder import ENCODER_PARAMETERS, vectors_key
-from tasks.platform.stage import StageContext, StageSummary
+from tasks.platform.stage_context import StageContext, StageSummary
 
 CENTRALITY_PARAMETERS = ("allocate", "select", *ENCODER_PARAMETERS, "seed")
 

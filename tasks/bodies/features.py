@@ -12,7 +12,7 @@ from components.storage import copy_tree, fresh_directory, read_table
 from components.training_set.assemble import assemble_training_set
 from components.training_set.formats import training_samples
 from tasks.bodies.tables import write_dropped
-from tasks.platform.stage import StageContext, StageSummary
+from tasks.platform.stage_context import StageContext, StageSummary
 
 
 class FeatureCounts(Protocol):

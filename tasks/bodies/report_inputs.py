@@ -41,7 +41,7 @@ from components.strategies.load import load_strategy
 from components.strategies.run_files import RunFiles
 from tasks.platform.journal import run_page
 from tasks.platform.run_files import git_commit
-from tasks.platform.stage import StageContext
+from tasks.platform.stage_context import StageContext
 
 LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")
 ARTIFACTS = (

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from components.pool.samples import Dropped
 from components.schemas import DROPPED
 from components.storage import fresh_directory, write_table
-from tasks.platform.stage import StageContext, StageSummary
+from tasks.platform.stage_context import StageContext, StageSummary
 
 
 def write_dropped(directory: Path, dropped: Sequence[Dropped]) -> None:

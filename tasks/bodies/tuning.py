@@ -12,7 +12,7 @@ from components.storage import fresh_directory, read_table, write_table
 from components.training_set.assemble import assemble_training_set
 from components.training_set.formats import training_samples
 from tasks.bodies.tables import write_dropped
-from tasks.platform.stage import StageContext, StageSummary
+from tasks.platform.stage_context import StageContext, StageSummary
 
 # What every tune depends on, beside how long it lasts; with these the model's snapshot, `inputs/vlm.json`.
 TUNING_PARAMETERS = ("vlm", "tuning", "seed", "ingest.pixel_limit")

@@ -7,7 +7,7 @@ from components.instructions.open_provider import open_provider
 from components.instructions.request import requests_for_samples
 from components.instructions.spending.approval import Outlook, purchase_outlook, record_decision
 from components.pool.manifest import read_images, read_samples
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.stages import find_stage
 
 

@@ -28,7 +28,7 @@ from tasks.platform.journal import (
 )
 from tasks.platform.journal_entries import LogDataset, RunStatus
 from tasks.platform.run_files import RunningCode, code_file, git_commit, run_files, running_code
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.tag_names import (
     CODE_TAG,
     COMMIT_TAG,

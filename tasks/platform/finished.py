@@ -16,10 +16,10 @@ from components.strategies.load import load_strategy, strategies_that
 from tasks.platform.declaration import StageDeclaration, earlier_reads, goes_on, makers, stages_behind
 from tasks.platform.dvc_objects import open_objects, open_repository
 from tasks.platform.journal import log_values
+from tasks.platform.outdated_stages import outdated_stages
 from tasks.platform.run_archive import curation_runs, open_archive
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.tag_names import GOES_ON_FROM_TAG, STRATEGY_TAG, WORKSPACE_TAG
-from tasks.platform.versioning import outdated_stages
 from tasks.platform.workspace import Workspace
 from tasks.stages import declarations_of
 

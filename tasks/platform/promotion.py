@@ -20,7 +20,7 @@ from components.storage import read_table
 from tasks.platform.dvc_objects import open_objects
 from tasks.platform.model_versions import CHAMPION, ModelVersion, champion_of, find_version
 from tasks.platform.publish import RegisteredVersion
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.tag_names import BENCHMARK_TAG, DECIDED_AT_TAG, DECIDED_BY_TAG, DECISION_TAG, REPLACED_TAG
 from tasks.platform.tracking import TrackingAwayError, mlflow_errors, tracking_client
 from tasks.platform.versioning import Artifact

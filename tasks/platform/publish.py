@@ -16,7 +16,7 @@ from tasks.platform.git_record import commit_files
 from tasks.platform.journal import ask, log_file, record
 from tasks.platform.journal_entries import RegisterAdapter
 from tasks.platform.journal_telling import version_of_adapter
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.tag_names import BENCHMARK_TAG, WORKSPACE_TAG
 from tasks.platform.tracking import tracking_client
 from tasks.platform.unpushed import push_run, remember_run

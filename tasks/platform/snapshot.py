@@ -16,7 +16,7 @@ from components.pool.sources import snapshot_sources
 from components.storage import write_text
 from components.strategies.load import load_strategy
 from tasks.platform.finished import ensure_earlier
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.workspace import Workspace
 
 

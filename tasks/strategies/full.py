@@ -4,7 +4,8 @@ from components.pool.manifest import read_samples
 from components.strategies.full.select import select_everything
 from tasks.bodies.tables import save_selection
 from tasks.instruct import instruct_pool
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import selection_tables
 
 

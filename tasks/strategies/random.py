@@ -6,7 +6,8 @@ from components.pool.manifest import read_samples
 from components.strategies.random.select import select_uniformly
 from tasks.bodies.budget import BUDGET_PARAMETERS, budget_of
 from tasks.bodies.tables import save_selection
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import selection_tables
 
 

@@ -4,7 +4,8 @@ from components.pool.manifest import read_samples
 from components.strategies.uniform_task.select import select_uniform_task
 from tasks.bodies.budget import BUDGET_PARAMETERS, budget_of
 from tasks.bodies.tables import save_selection
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import selection_tables
 
 

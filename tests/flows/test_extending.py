@@ -101,7 +101,8 @@ from components.strategies.first_by_name.parameters import FirstByNameParameters
 from components.strategies.first_by_name.select import select_first
 from tasks.bodies.budget import BUDGET_PARAMETERS, budget_of
 from tasks.bodies.tables import save_selection
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage_context import (StageContext, StageSummary)
+from tasks.platform.stage import stage
 from tasks.platform.stage_tables import selection_tables
 
 
@@ -125,7 +126,7 @@ STAGES = (first_by_name_select,)
 """The first samples by their id."""
 
 from flows.strategies.chosen import Chosen
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.strategies.first_by_name import first_by_name_select
 

@@ -29,7 +29,7 @@ from flows.outcome import CurationOutcome
 from flows.plan import plan_workspace
 from flows.recurate import UNCHANGED, check_recuration, recurate
 from tasks.platform.finished import last_finished, reads_alike
-from tasks.platform.stage import StageContext, StageSummary
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.tracking import experiment_id, tracking_client
 from tasks.platform.workspace import STATE, Workspace
 from tasks.tune import tune

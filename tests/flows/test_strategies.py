@@ -20,8 +20,8 @@ from flows.explain import explain_in_workspace
 from flows.outcome import CurationOutcome
 from flows.plan import plan_workspace
 from flows.prepare_workspace import prepare_workspace
+from tasks.platform.outdated_stages import outdated_stages
 from tasks.platform.tracking import tracking_client
-from tasks.platform.versioning import outdated_stages
 from tasks.platform.workspace import Workspace
 from tasks.stages import stages_of
 

@@ -6,7 +6,8 @@ from components.storage import read_table
 from components.strategies.coincide.parameters import CoincideParameters
 from components.strategies.coincide.select import select_by_concept
 from tasks.bodies.tables import save_selection
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import selection_tables
 
 

@@ -8,7 +8,8 @@ from components.storage import fresh_directory, read_table, write_table
 from components.strategies.coincide.parameters import CoincideParameters
 from components.strategies.coincide.select import concept_share_table
 from tasks.bodies.budget import BUDGET_PARAMETERS, budget_of
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 
 
 @stage(

@@ -9,7 +9,8 @@ from components.storage import fresh_directory, write_table
 from components.strategies.coincide.parameters import CoincideParameters
 from components.strategies.coincide.select import cluster_concepts
 from components.strategies.coincide.spherical_k_means import ITERATIONS, concept_count
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 
 
 @stage(

@@ -9,7 +9,8 @@ from components.selection.budget import images_to_select
 from components.storage import read_table
 from tasks.bodies.allocation import allocate_images, allocation_tables
 from tasks.bodies.budget import BUDGET_PARAMETERS, budget_of
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 
 
 @stage(

@@ -5,7 +5,8 @@ from pathlib import Path
 from components.schemas import CHOSEN, INSTRUCTIONS
 from components.storage import read_table, write_table
 from tasks.bodies.buying import BUYING_MEMORY, INSTRUCTION_PARAMETERS, asked_resource, buy_for_samples
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import purchase_tables
 from tasks.platform.workspace import Workspace
 

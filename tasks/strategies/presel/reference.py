@@ -8,7 +8,8 @@ from components.pool.manifest import read_samples
 from components.schemas import CHOSEN
 from components.selection.reference_set import choose_reference_set
 from components.storage import fresh_directory, read_table, write_table
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import StageTable, count_table
 
 

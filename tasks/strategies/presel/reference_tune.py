@@ -13,7 +13,8 @@ from components.strategies.presel.reference_model import (
     write_tuned_model,
 )
 from tasks.bodies.tuning import TUNING_MEMORY, TUNING_PARAMETERS, instructed_samples, tune_samples
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import training_tables
 
 

@@ -14,7 +14,8 @@ from components.strategies.presel.task_importance import task_importance
 from components.training_set.assemble import assemble_training_set
 from components.training_set.formats import training_samples
 from tasks.bodies.tables import write_dropped
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import StageTable
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from components.recuration.kept_quotas import kept_ids
 from components.schemas import CHOSEN, SELECTION
 from components.storage import read_table, write_table
 from tasks.bodies.central_images import CENTRALITY_PARAMETERS, select_central_images
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import selection_tables
 
 

@@ -3,7 +3,8 @@
 import pyarrow as pa
 
 from tasks.bodies.central_images import CENTRALITY_PARAMETERS, select_central_images
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import selection_tables
 
 

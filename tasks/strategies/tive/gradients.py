@@ -2,7 +2,8 @@
 
 from components.strategies.tive.parameters import TiveParameters
 from tasks.bodies.features import pool_samples, save_features
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 
 
 @stage(

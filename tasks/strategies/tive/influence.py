@@ -15,7 +15,8 @@ from components.strategies.tive.influence import instance_influence
 from components.strategies.tive.parameters import TiveParameters
 from components.strategies.tive.select import influence_tables
 from tasks.bodies.budget import BUDGET_PARAMETERS, budget_of
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import StageTable
 
 

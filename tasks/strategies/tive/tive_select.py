@@ -4,7 +4,8 @@ from components.schemas import DIFFICULTY, INFLUENCE
 from components.storage import read_table
 from components.strategies.tive.select import select_by_influence
 from tasks.bodies.tables import save_selection
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import selection_tables
 
 

@@ -6,7 +6,8 @@ from components.schemas import CHOSEN, INSTRUCTIONS
 from components.storage import fresh_directory, read_table, write_table
 from components.strategies.tive.parameters import TiveParameters
 from components.strategies.tive.warm_up_set import choose_warm_up_set
-from tasks.platform.stage import StageContext, StageSummary, stage
+from tasks.platform.stage import stage
+from tasks.platform.stage_context import StageContext, StageSummary
 
 
 @stage(

@@ -9,7 +9,7 @@ from components.lineage.lock_file import LineageError
 from tasks.platform import promotion
 from tasks.platform.promotion import judge_registered
 from tasks.platform.publish import RegisteredVersion
-from tasks.platform.stage import CurationRun
+from tasks.platform.stage_context import CurationRun
 from tasks.platform.versioning import Artifact
 from tasks.platform.workspace import Workspace
 

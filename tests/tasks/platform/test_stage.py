@@ -24,14 +24,8 @@ from flows.deploy import set_limit
 from tasks.platform.declaration import Resource
 from tasks.platform.dvc_objects import open_repository
 from tasks.platform.failures import StageFailedError
-from tasks.platform.stage import (
-    CurationRun,
-    StageContext,
-    StageRefusedError,
-    StageSummary,
-    StageTask,
-    stage,
-)
+from tasks.platform.stage import StageTask, stage
+from tasks.platform.stage_context import CurationRun, StageContext, StageRefusedError, StageSummary
 from tasks.platform.versioning import Artifact, MissingInputError, StageChangedError
 from tasks.platform.workspace import Workspace
 
