@@ -5,10 +5,8 @@ import pyarrow.compute as pc
 from components.pool.manifest import read_samples
 from components.schemas import CHOSEN, SELECTION
 from components.storage import read_table
-from tasks.bodies.buying import BUYING_MEMORY, INSTRUCTION_PARAMETERS, asked_resource, buy_for_samples, refuse_to_buy
-from tasks.platform.stage import stage
+from tasks.bodies.buying import buy_for_samples, buying_stage, refuse_to_buy
 from tasks.platform.stage_context import StageContext, StageSummary
-from tasks.platform.stage_tables import purchase_tables
 from tasks.platform.workspace import Workspace
 
 
@@ -17,15 +15,11 @@ def _of_selection(workspace: Workspace, _item: str) -> list[str]:
     return list(selection.filter(pc.field("picked"))["sample_id"].to_pylist())
 
 
-@stage(
+@buying_stage(
     "instructions of the selected images",
     reads=("inputs/instructions.json", "manifest/samples.parquet", "selection"),
-    parameters=INSTRUCTION_PARAMETERS,
     writes="instructions/selection",
-    uses=asked_resource,
-    memory=BUYING_MEMORY,
     buys=_of_selection,
-    tables=purchase_tables,
 )
 def instruct_selection(context: StageContext) -> StageSummary:
     """Buy those of the picked images."""
@@ -36,16 +30,12 @@ def _of_pool(workspace: Workspace, _item: str) -> list[str]:
     return list(read_samples(workspace.artifact("manifest"))["sample_id"].to_pylist())
 
 
-@stage(
+@buying_stage(
     "instructions of the whole pool",
     reads=("inputs/instructions.json", "manifest/images", "manifest/samples.parquet"),
-    parameters=INSTRUCTION_PARAMETERS,
     writes="instructions/pool",
-    uses=asked_resource,
-    memory=BUYING_MEMORY,
     buys=_of_pool,
     buys_when_told=True,
-    tables=purchase_tables,
 )
 def instruct_pool(context: StageContext) -> StageSummary:
     """Buy those of the pool, where a person said that it may."""
@@ -59,16 +49,12 @@ def _of_control(workspace: Workspace, item: str) -> list[str]:
     return list(chosen["sample_id"].to_pylist())
 
 
-@stage(
+@buying_stage(
     "instructions of a control",
     reads=("baseline_selection/${item}", "inputs/instructions.json", "manifest/samples.parquet"),
-    parameters=INSTRUCTION_PARAMETERS,
     writes="instructions/${item}",
     each_baseline=True,
-    uses=asked_resource,
-    memory=BUYING_MEMORY,
     buys=_of_control,
-    tables=purchase_tables,
 )
 def baseline_instruct(context: StageContext) -> StageSummary:
     """Buy those of the control."""

@@ -1,6 +1,7 @@
 """Buying instructions for chosen samples, and for no other: what the stages that buy have in common."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pyarrow.compute as pc
 
@@ -19,15 +20,26 @@ from components.storage import fresh_directory, write_table
 from components.text import dollars
 from tasks.bodies.tables import write_dropped
 from tasks.platform.declaration import Resource
+from tasks.platform.stage import stage
 from tasks.platform.stage_context import StageContext, StageRefusedError, StageSummary
+from tasks.platform.stage_tables import purchase_tables
 
 INSTRUCTION_PARAMETERS = ("instructions", "sources", "ingest.pixel_limit")
-BUYING_MEMORY = ("purchase.local.batch_size",)
 
 
 def asked_resource(parameters: Parameters) -> Resource | None:
     """What buying instructions takes a share of."""
     return PROVIDERS[parameters.instructions.provider].takes
+
+
+# What every stage that buys declares; reads, writes and whose instructions it buys are its own.
+buying_stage = partial(
+    stage,
+    parameters=INSTRUCTION_PARAMETERS,
+    uses=asked_resource,
+    memory=("purchase.local.batch_size",),
+    tables=purchase_tables,
+)
 
 
 class ApprovalUsedUpError(StageRefusedError):

@@ -4,10 +4,8 @@ from pathlib import Path
 
 from components.schemas import CHOSEN, INSTRUCTIONS
 from components.storage import read_table, write_table
-from tasks.bodies.buying import BUYING_MEMORY, INSTRUCTION_PARAMETERS, asked_resource, buy_for_samples
-from tasks.platform.stage import stage
+from tasks.bodies.buying import buy_for_samples, buying_stage
 from tasks.platform.stage_context import StageContext, StageSummary
-from tasks.platform.stage_tables import purchase_tables
 from tasks.platform.workspace import Workspace
 
 
@@ -20,16 +18,12 @@ def _wanted(workspace: Workspace, _item: str) -> list[str]:
     return list(reference["sample_id"].to_pylist())
 
 
-@stage(
+@buying_stage(
     "instructions of the reference set",
     reads=("inputs/instructions.json", "manifest/samples.parquet", "reference"),
-    parameters=INSTRUCTION_PARAMETERS,
     writes="instructions/reference",
-    uses=asked_resource,
-    memory=BUYING_MEMORY,
     buys=_wanted,
     nothing=_nothing,
-    tables=purchase_tables,
 )
 def instruct_reference(context: StageContext) -> StageSummary:
     """Buy those of the reference set."""
