@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedConfig
 
 from components.errors import UserError
@@ -55,6 +54,8 @@ class LoadedVlm:
     @property
     def bare_model(self) -> Any:
         """The transformers model; adapter layers, if any, sit inside it and are active."""
+        from peft import PeftModel  # it takes seconds to import, and who only opens a model needs none
+
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
     @property
@@ -187,6 +188,8 @@ def _check_context_length(parameters: VlmParameters, config: Any) -> None:
 
 
 def _load_adapter(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
     if not (adapter / ADAPTER_WEIGHTS).is_file():
         raise ModelError(f"there is no adapter in {adapter}: {ADAPTER_WEIGHTS} is missing")
     try:
