@@ -5,7 +5,6 @@ those of another width than the first.
 """
 
 import fcntl
-import itertools
 import logging
 import os
 import warnings
@@ -22,15 +21,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.errors import UserError
+from components.models.lance_recovery import connect, go_back_to_whole, listed, manifests
 
 if TYPE_CHECKING:
-    from lancedb.db import LanceDBConnection
     from lancedb.query import LanceQueryBuilder
     from lancedb.table import LanceTable
 
 BYTES_PER_BLOCK = 2**28  # of vectors read at a time; bounds memory beside the result
 FRAGMENTS_BEFORE_COMPACTION = 100  # compaction rewrites the table, so it waits until it is worth it
-_ENDING = b"LANC"  # of manifests and data files that are whole
 _LOG = logging.getLogger(__name__)
 
 
@@ -78,7 +76,7 @@ class LanceStore:
                     f"another process writes vectors to {self.directory}; wait for it to end or stop it"
                 ) from None
             for folder in self._folders():
-                self._go_back_to_whole(folder)
+                go_back_to_whole(folder, key=self.key)
             yield
         finally:
             os.close(descriptor)
@@ -105,7 +103,7 @@ class LanceStore:
             if _width(table) == width:
                 table.add(rows)
                 return
-        _connect(self.directory).create_table(f"{self.name}_{width}" if tables else self.name, rows)
+        connect(self.directory).create_table(f"{self.name}_{width}" if tables else self.name, rows)
 
     def names(self) -> pa.Array:
         """List what has a vector.
@@ -205,12 +203,12 @@ class LanceStore:
 
     def _tables(self) -> "list[LanceTable]":
         """The tables by name. A writer that was killed before its first commit leaves none."""
-        names = [folder.stem for folder in self._folders() if _manifests(folder)]
-        return [_connect(self.directory).open_table(name) for name in names]
+        names = [folder.stem for folder in self._folders() if manifests(folder)]
+        return [connect(self.directory).open_table(name) for name in names]
 
     def _folders(self) -> list[Path]:
         """Unlike `glob`, raises when the folder cannot be looked into."""
-        found = _listed(self.directory)
+        found = listed(self.directory)
         return [path for path in found if path.suffix == ".lance" and path.name.startswith(self.name)]
 
     def _search(self, table: "LanceTable", columns: list[str]) -> "LanceQueryBuilder":
@@ -250,64 +248,6 @@ class LanceStore:
             ]
         )
 
-    def _go_back_to_whole(self, folder: Path) -> None:
-        """Take a table back to its newest version that can be read.
-
-        LanceDB does not wait for the disk: after a power cut, or on a disk that was full, a version's manifest or data
-        may be gone, empty or cut short. What only the versions taken back held is missing afterwards, and is computed
-        again. Without proof of that, whatever stands in the way (no permission, too many open files, a disk that is
-        away, a newer format) is raised and changes nothing. Nothing is deleted.
-        """
-        manifests = _manifests(folder)
-        cut = list(itertools.takewhile(lambda manifest: not _is_whole(manifest), manifests))
-        if not manifests:
-            return
-        if len(cut) == len(manifests):
-            _set_aside(folder, "none of its versions can be read; all of it is computed again")
-            return
-        for manifest in cut:  # LanceDB opens no version of a table whose newest manifest is cut
-            _set_aside(manifest, "it is empty or cut, and what only this version held is computed again")
-        try:
-            newest = _connect(self.directory).open_table(folder.stem)
-            if self.key not in newest.schema.names:
-                raise ValueError(f"it has no column {self.key!r}")
-        except (RuntimeError, ValueError) as error:  # LanceDB has no errors of its own
-            raise _unproven(folder, error) from error
-        problem = self._problem(newest)
-        if problem is not None:
-            self._restore(folder, newest.version, problem)
-
-    def _restore(self, folder: Path, newest: int, problem: Exception) -> None:
-        if "Not found" not in str(problem) and all(_is_whole(file) for file in _listed(folder / "data")):
-            raise _unproven(folder, problem) from problem
-        reason = f"files of it are gone, empty or cut ({_in_one_line(problem)})"
-        for version in range(newest - 1, 0, -1):
-            try:
-                older = _connect(self.directory).open_table(folder.stem, version=version)
-            except (RuntimeError, ValueError):  # merging dropped it, or its manifest is cut
-                continue
-            if self._problem(older) is None:
-                older.restore()
-                message = "%s goes back from version %d to %d: %s; what only the later ones held is computed again"
-                _LOG.warning(message, folder, newest, version, reason)
-                return
-        _set_aside(folder, f"{reason}, in all of its versions; all of it is computed again")
-
-    def _problem(self, table: "LanceTable") -> Exception | None:
-        """Why a version cannot be read: reading a column looks at the head and the end of every data file."""
-        try:
-            for _ in table.search().select([self.key]).to_batches():
-                pass
-        except (RuntimeError, ValueError, OSError) as error:
-            return error
-        return None
-
-
-def _connect(directory: Path) -> "LanceDBConnection":
-    import lancedb  # takes a second, which a run that finds its vectors in the cache does without
-
-    return lancedb.connect(directory)
-
 
 def _width(table: "LanceTable") -> int:
     return int(table.schema.field("vector").type.list_size)
@@ -322,41 +262,3 @@ def _primary_key(position: int) -> dict[str, str]:
         "lance-schema:unenforced-primary-key": "true",
         "lance-schema:unenforced-primary-key:position": str(position),
     }
-
-
-def _manifests(folder: Path) -> list[Path]:
-    """Of all versions, the newest first: LanceDB counts their names down."""
-    return [path for path in _listed(folder / "_versions") if path.suffix == ".manifest"]
-
-
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
-
-
-def _is_whole(file: Path) -> bool:
-    with file.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(size - len(_ENDING), 0))
-        return stream.read() == _ENDING
-
-
-def _set_aside(path: Path, reason: str) -> None:
-    names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
-    aside = next(name for name in names if not name.exists())
-    path.rename(aside)
-    _LOG.warning("%s is set aside as %s: %s; delete it when nobody needs it", path, aside.name, reason)
-
-
-def _unproven(folder: Path, error: Exception) -> RuntimeError:
-    return RuntimeError(
-        f"{folder} cannot be read although every file of it is whole, so nothing was taken back: "
-        f"{_in_one_line(error)}. Look for too many open files, permissions, a disk that is away, or a table of a newer "
-        "LanceDB; if it is lost all the same, move it away, and it is computed again"
-    )
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -155,7 +155,8 @@ def test_a_file_that_cannot_be_opened_proves_nothing(
     database: Path, monkeypatch: pytest.MonkeyPatch, problem: str
 ) -> None:
     before = contents(database)
-    monkeypatch.setattr(LanceStore, "_problem", lambda *_: RuntimeError(f"lance error: LanceError(IO): {problem}"))
+    error = RuntimeError(f"lance error: LanceError(IO): {problem}")
+    monkeypatch.setattr("components.models.lance_recovery._problem", lambda _, *, key: error)
     with pytest.raises(RuntimeError, match=r"nothing was taken back: .*os error"):
         repair(database)
     monkeypatch.undo()
