@@ -185,7 +185,15 @@ class BenchmarkParameters(Section):
 class RegistryParameters(Section):
     """The MLflow model registry."""
 
-    model_name: Annotated[str, Field(min_length=1)]
+    model_name: Annotated[str, Field(max_length=256)]
+
+    @field_validator("model_name")
+    @classmethod
+    def _taken_by_mlflow(cls, value: str) -> str:
+        # Said here, and not when a model that was tuned for hours is registered.
+        if not value.strip() or value in (".", "..") or any(mark in value for mark in "/:%\n"):
+            raise ValueError("MLflow takes a name without / : % and line ends, such as my-model")
+        return value
 
 
 class PromotionParameters(Section):
@@ -199,7 +207,7 @@ class PromotionParameters(Section):
 class RetentionParameters(Section):
     """How long what no registered model needs is kept."""
 
-    days: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    days: Annotated[float, Field(ge=0)]
     runs: Count
 
 
@@ -265,6 +273,13 @@ class Parameters(Section):
                 "the environment and vlm.device to cuda"
             )
         return vlm
+
+    @field_validator("baselines")
+    @classmethod
+    def _distinct_baselines(cls, value: tuple[Baseline, ...]) -> tuple[Baseline, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"each control is named once; got {list(value)}")
+        return value
 
     @field_validator("budget", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from components.errors import UserError
-from components.pool.locations import open_binary, sha256_hex
+from components.pool.locations import NotRegularFileError, open_binary, sha256_hex
 from components.pool.png_metadata import without_metadata
 from components.pool.reasons import QuarantineReason
 
@@ -147,6 +147,8 @@ def system_fault(error: OSError, uri: str) -> ImageError:
         return ImageError(QuarantineReason.MISSING, f"no file {uri}")
     if isinstance(error, IsADirectoryError):
         return ImageError(QuarantineReason.NOT_A_FILE, f"{uri} is a folder")
+    if isinstance(error, NotRegularFileError):
+        return ImageError(QuarantineReason.NOT_A_FILE, f"{uri} is a pipe or a device")
     return ImageError(QuarantineReason.UNREADABLE, f"{uri}: {error}")
 
 

@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -42,7 +43,7 @@ def open_binary(uri: str) -> BinaryIO:
     """Open what a URI names for reading; the file can be sought in.
 
     Raises:
-        OSError: not there, or not readable.
+        OSError: not there, not readable, or a pipe or device, which is not opened.
         EOFError: the tar ends before the member does.
         ValueError: fsspec knows no such protocol.
         ImportError: the protocol needs a package that is not installed.
@@ -53,9 +54,20 @@ def open_binary(uri: str) -> BinaryIO:
         return io.BytesIO(_read_range(shard, offset, size))
     path = local_path(uri)
     if path is not None:
+        _check_regular(path)
         return path.open("rb")
     filesystem, remote = fsspec.core.url_to_fs(uri)
     return cast("BinaryIO", filesystem.open(remote, "rb"))
+
+
+class NotRegularFileError(OSError):
+    """A pipe or a device: opening it may wait for ever, and it gives its bytes once."""
+
+
+def _check_regular(path: Path) -> None:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder the system itself says so
+        raise NotRegularFileError(f"{path} is a pipe or a device; write what it gives to a file")
 
 
 def sha256_hex(file: BinaryIO) -> str:
