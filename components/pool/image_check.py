@@ -77,7 +77,7 @@ def _check(target: ImageTarget, options: CheckOptions) -> ImageCheck:
     try:
         if target.roots:
             _check_place(target)
-        stamp = file_stamp(target.uri)
+        stamp = file_stamp(target.uri, with_change_time=True)
         if stamp is not None and stamp == target.known_stamp:
             return ImageCheck(stamp=stamp, unchanged=True)
         return ImageCheck(stamp=stamp, facts=_read_facts(target, options))

@@ -109,12 +109,17 @@ def load_image(uri: str, *, image_sha: str, pixel_limit: int) -> Image.Image:
         if image_sha:
             found = sha256_hex(file)
             if found != image_sha:
-                raise ImageError(
-                    QuarantineReason.CHANGED,
-                    f"{uri} has sha256 {found}, the manifest says {image_sha}; run ingest again",
-                )
+                raise ImageError(QuarantineReason.CHANGED, changed_detail(uri, found, image_sha))
             file.seek(0)
         return decode_image(file, name=uri, pixel_limit=pixel_limit).image
+
+
+def changed_detail(uri: str, found: str, image_sha: str) -> str:
+    """What to say of an image whose bytes are not those of the manifest."""
+    return (
+        f"{uri} has sha256 {found}, the manifest says {image_sha}: it was written since ingest read it; run again, "
+        "with --refresh where it has kept its size and time"
+    )
 
 
 def read_image_bytes(uri: str) -> bytes:
