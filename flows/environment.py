@@ -44,12 +44,21 @@ class StateNotWritableError(UserError, PermissionError):
     """The folder of the project's state cannot be written."""
 
 
+class FolderNameError(UserError, ValueError):
+    """The project lies in a folder that a library cannot work in."""
+
+
 def check_code(project_root: Path) -> None:
     """Make sure that the code that runs is the project's: it is the project's commit that a run records.
 
     Raises:
         ForeignCodeError: it lies in another folder, such as another clone whose environment is active.
+        FolderNameError: the folder's name.
     """
+    if "{" in str(project_root.resolve()) or "}" in str(project_root.resolve()):
+        raise FolderNameError(
+            f"{project_root}: DVC cannot work in a folder whose path has braces in it; rename it or move the project"
+        )
     if project_root.resolve() != CODE_FOLDER:
         raise ForeignCodeError(
             f"the code that runs is that of {CODE_FOLDER}, not of the project in {project_root}, so a run would record "
@@ -151,6 +160,11 @@ def configure_environment(project_root: Path) -> None:
 
 
 def _check_writable(state: Path) -> None:
+    if state.is_symlink() and not state.exists():
+        raise StateNotWritableError(
+            f"{state}, where every command keeps its state, is a link to {state.readlink()}, which is not there: "
+            "mount or make that folder, or remove the link"
+        )
     if not os.access(state if state.exists() else state.parent, os.W_OK | os.X_OK):
         raise StateNotWritableError(
             f"{state}, where every command keeps its state, cannot be written by user {os.geteuid()}: call presel as "

@@ -36,7 +36,7 @@ from flows.prepare_workspace import ResolvedWorkspace
 from tasks.ingest import ingest as ingest_stage
 from tasks.ingest import out_of_place
 from tasks.platform.finished import last_finished
-from tasks.platform.git_record import check_can_commit
+from tasks.platform.git_record import check_git
 from tasks.platform.snapshot import changed_inputs, snapshot_file, take_snapshots
 from tasks.platform.versioning import OutdatedStage, explain_outdated
 from tasks.platform.workspace import STATE, Workspace
@@ -71,7 +71,7 @@ def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage
         The plan in words and numbers, and the stages that are not up to date and why, in order.
     """
     workspace, parameters = resolved.workspace, resolved.parameters
-    check_can_commit(parameters.versioning)
+    check_git(parameters.versioning)
     changes = changed_inputs(workspace, take_snapshots(parameters))
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
     changed = changes if snapshot_file(workspace, "sources").exists() else ()

@@ -3,6 +3,7 @@
 Every key must be present: the files hold the values, this module only says what is allowed.
 """
 
+import re
 from collections.abc import Collection
 from typing import Annotated, Literal, TypeVar
 
@@ -40,6 +41,11 @@ class TaskRule(Section):
             raise ValueError(f"give exactly one of field, prefix, pattern, constant; got {given or 'none'}")
         if self.pattern is not None and "(?P<task>" not in self.pattern:
             raise ValueError(f"pattern {self.pattern!r} has no group (?P<task>...)")
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
         return self
 
 
@@ -154,7 +160,7 @@ class RecurateParameters(Section):
 class BenchmarkSet(Section):
     """A held-out set and how its answers are judged."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
     path: str
     image_root: str
     further_roots: tuple[str, ...] = ()

@@ -23,6 +23,12 @@ class RemoteAwayError(UserError, RuntimeError):
 class NoGitRepositoryError(UserError, RuntimeError):
     """The project is in no git repository."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            f"{Path.cwd()} is not a git repository, and a run has to record which code it ran: clone the project "
+            "instead of downloading it, or make it one with `git init`, `git add -A` and `git commit -m start`"
+        )
+
 
 def open_repository() -> Any:
     """The project's DVC repository; waits for DVC's lock where DVC by itself would fail at once.
@@ -40,10 +46,7 @@ def open_repository() -> Any:
     try:
         return Repo(str(Path.cwd()), _wait_for_lock=True)
     except SCMError as error:
-        raise NoGitRepositoryError(
-            f"{Path.cwd()} is not a git repository, and a run has to record which code it ran: clone the project "
-            "instead of downloading it, or make it one with `git init`, `git add -A` and `git commit -m start`"
-        ) from error
+        raise NoGitRepositoryError from error
 
 
 @contextmanager

@@ -253,6 +253,8 @@ def test_a_byte_order_mark_line_ends_of_windows_and_aliases_are_read(tmp_path: P
         ("registry.model_name=a:b", "MLflow takes a name without"),
         ("registry.model_name=' '", "MLflow takes a name without"),
         ("baselines=[random, random]", "each control is named once"),
+        ("benchmark.sets=[{name: .., path: a, image_root: b, metric: exact_match}]", "name"),
+        ("sources=[{kind: jsonl, path: a, image_root: b, task: {pattern: '(?P<task>['}}]", "no regular expression"),
     ],
 )
 def test_a_value_that_fails_hours_later_or_means_something_else_is_refused(setting: str, message: str):
