@@ -14,6 +14,15 @@ STATE = ".presel"
 PROJECT_VARIABLE = "PRESEL_PROJECT"
 
 
+# By these git takes another repository or index for the one of the folder; it sets them itself for its hooks.
+OTHER_REPOSITORY = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_PREFIX",
+)
 CODE_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -55,9 +64,10 @@ def check_code(project_root: Path) -> None:
         ForeignCodeError: it lies in another folder, such as another clone whose environment is active.
         FolderNameError: the folder's name.
     """
-    if "{" in str(project_root.resolve()) or "}" in str(project_root.resolve()):
+    if any(mark in str(project_root.resolve()) for mark in "{}$?"):
         raise FolderNameError(
-            f"{project_root}: DVC cannot work in a folder whose path has braces in it; rename it or move the project"
+            f"{project_root}: DVC and SQLAlchemy take {{ }} $ and ? in a path for more than letters and would write "
+            "elsewhere; rename the folder or move the project"
         )
     if project_root.resolve() != CODE_FOLDER:
         raise ForeignCodeError(
@@ -151,6 +161,8 @@ def configure_environment(project_root: Path) -> None:
     for name, value in defaults.items():
         if not os.environ.get(name):
             os.environ[name] = value
+    for name in OTHER_REPOSITORY:
+        os.environ.pop(name, None)
     _name_user(state)
     _trust_checkout(project_root)
     reach_loopback_directly()

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -219,5 +220,17 @@ def test_a_folder_that_is_gone_and_one_that_dvc_cannot_work_in(root: Path, tmp_p
     )
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
     assert b"has been deleted" in done.stderr
-    with pytest.raises(FolderNameError, match="braces"):
-        check_code(tmp_path / "a {b}")
+    for name in ("a {b}", "what?", "$HOME"):
+        with pytest.raises(FolderNameError, match=re.escape(name)):
+            check_code(tmp_path / name)
+
+
+def test_a_variable_of_git_names_no_other_repository(root: Path, tmp_path: Path) -> None:
+    """As somebody has it who keeps his settings in a repository of his own, or who calls from a hook."""
+    own = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout
+    subprocess.run(["git", "init", "-q", str(tmp_path / "other")], check=True)
+    with pytest.MonkeyPatch.context() as patch, project_environment(root):
+        patch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+        patch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
+        configure_environment(root)
+        assert git_commit().removesuffix("-dirty") == own.strip()
