@@ -63,11 +63,14 @@ def snapshot_model(model: str, revision: str | None) -> str:
         Canonical JSON.
 
     Raises:
-        MissingModelError: neither a folder nor a Hub id with a revision.
+        MissingModelError: neither a folder that can be read nor a Hub id with a revision.
     """
     folder = Path(model)
     if folder.is_dir():
-        files = {str(file.relative_to(folder)): _sha256(file) for file in _files_below(folder)}
+        try:
+            files = {str(file.relative_to(folder)): _sha256(file) for file in _files_below(folder)}
+        except OSError as error:
+            raise MissingModelError(f"model {model!r} cannot be read: {error}; copy or download it again") from error
         return canonical({"model": model, "files": files})
     if revision is None:
         raise MissingModelError(

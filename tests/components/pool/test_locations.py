@@ -148,7 +148,7 @@ class _BrokenFile:
         """Nothing to close."""
 
 
-class _BrokenFileSystem(fsspec.AbstractFileSystem):
+class _BrokenFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     protocol = "broken"
 
     def open(self, path, *_, **__):

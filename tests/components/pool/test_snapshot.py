@@ -8,7 +8,7 @@ import pytest
 
 from components.parameters.parameters import SourceParameters
 from components.pool.records import SourceError
-from components.pool.snapshot import MissingInputFileError, snapshot_files, snapshot_model
+from components.pool.snapshot import MissingInputFileError, MissingModelError, snapshot_files, snapshot_model
 from components.pool.sources import snapshot_sources
 
 
@@ -139,3 +139,10 @@ def test_remote_files_are_told_by_their_bytes():
 def test_a_file_that_cannot_be_named_or_reached_is_said(path):
     with pytest.raises(MissingInputFileError, match=path[:200]):
         snapshot_files([path])
+
+
+def test_a_model_with_a_link_that_leads_nowhere_is_named(tmp_path):
+    """As a download into a cache leaves one that was broken off."""
+    (tmp_path / "model.safetensors").symlink_to("../blobs/gone")
+    with pytest.raises(MissingModelError, match=r"model .* cannot be read: .*model\.safetensors"):
+        snapshot_model(str(tmp_path), None)
