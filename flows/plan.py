@@ -133,6 +133,14 @@ def _about_recuration(workspace: Workspace, parameters: Parameters, pool: Pool) 
     earlier = workspace.artifact("manifest")
     if last_finished(workspace) is None or not load_strategy(parameters.strategy).can_recurate:
         return
+    chosen = (
+        workspace.artifact("reference") / "reference.parquet",
+        workspace.artifact("selection") / "selection.parquet",
+    )
+    gone = [str(path) for path in (earlier / "samples.parquet", *chosen) if not path.exists()]
+    if gone:
+        yield f"What a recuration would keep is known when a run has brought {', '.join(gone)} back."
+        return
     changes = pool_changes(read_samples(earlier), pool.samples, pool.quarantine)
     if changes.new or changes.gone:
         reference = read_table(workspace.artifact("reference") / "reference.parquet", CHOSEN)

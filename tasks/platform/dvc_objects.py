@@ -30,12 +30,18 @@ class NoGitRepositoryError(UserError, RuntimeError):
         )
 
 
+class DvcConfigError(UserError, RuntimeError):
+    """DVC's configuration cannot be read."""
+
+
 def open_repository() -> Any:
     """The project's DVC repository; waits for DVC's lock where DVC by itself would fail at once.
 
     Raises:
         NoGitRepositoryError: the project came without its git repository, as an archive does.
+        DvcConfigError: DVC's configuration cannot be read.
     """
+    from dvc.config import ConfigError
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
@@ -47,6 +53,8 @@ def open_repository() -> Any:
         return Repo(str(Path.cwd()), _wait_for_lock=True)
     except SCMError as error:
         raise NoGitRepositoryError from error
+    except ConfigError as error:
+        raise DvcConfigError(f"DVC's configuration (.dvc/config, .dvc/config.local) cannot be read: {error}") from error
 
 
 @contextmanager

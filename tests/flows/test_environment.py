@@ -234,3 +234,8 @@ def test_a_variable_of_git_names_no_other_repository(root: Path, tmp_path: Path)
         patch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
         configure_environment(root)
         assert git_commit().removesuffix("-dirty") == own.strip()
+
+
+def test_an_argument_that_is_no_text_is_refused(root: Path) -> None:
+    ended = presel(root, "explain", os.fsdecode(b"caf\xe9"))
+    assert (ended.code, ended.stderr) == (2, "presel: the argument 'caf\\udce9' is not text in UTF-8\n")

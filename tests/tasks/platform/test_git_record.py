@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.parameters.parameters import VersioningParameters
-from tasks.platform.dvc_objects import NoGitRepositoryError, open_repository
+from tasks.platform.dvc_objects import DvcConfigError, NoGitRepositoryError, open_repository
 from tasks.platform.git_record import GitIdentityError, check_git, commit_files
 from tasks.platform.run_files import CodeUnknownError, git_commit
 
@@ -62,6 +62,13 @@ def test_without_git_it_says_so(repository: Path, monkeypatch: pytest.MonkeyPatc
         git_commit()
     with pytest.raises(CodeUnknownError, match="git is not installed"):
         check_git(COMMITS)
+
+
+def test_a_configuration_of_dvc_that_cannot_be_read_is_named(repository: Path) -> None:
+    (repository / ".dvc").mkdir()
+    (repository / ".dvc/config").write_bytes(b"garbage \xff\x00")
+    with pytest.raises(DvcConfigError, match=r"\.dvc/config"):
+        open_repository()
 
 
 def test_a_project_that_came_without_its_repository_says_what_to_do(
