@@ -8,9 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from components.errors import UserError
 
 RECORD_NAME = "artifact.json"
 # Unfinished files and directories end in this; .dvcignore leaves them out of every artifact.
@@ -31,6 +34,27 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write JSON with sorted keys, so that equal values are equal files."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+class DamagedFileError(UserError, ValueError):
+    """A file that the project wrote itself cannot be read."""
+
+
+def read_json(path: Path, *, advice: str) -> Any:
+    """Read a file that `write_json` wrote.
+
+    Args:
+        path: the file.
+        advice: what to do about one that is damaged.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        DamagedFileError: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged ({error}); {advice}") from error
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -68,10 +92,11 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
 
     Raises:
         FileNotFoundError: no such file.
+        DamagedFileError: a file is not whole.
         ValueError: a column is missing or has another type.
     """
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    tables = [pq.read_table(file) for file in files]
+    tables = [_read_whole(file) for file in files]
     for file, table in zip(files, tables, strict=True):
         missing = [name for name in schema.names if name not in table.column_names]
         if missing:
@@ -79,6 +104,18 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     if not tables:
         return schema.empty_table()
     return pa.concat_tables([table.select(schema.names).cast(schema) for table in tables])
+
+
+def _read_whole(file: Path) -> pa.Table:
+    try:
+        return pq.read_table(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        if not file.exists():
+            raise
+        raise DamagedFileError(
+            f"{file} is damaged ({error}); delete {file.parent}: a run brings it back from the DVC cache, or makes it "
+            "again"
+        ) from error
 
 
 def write_record(directory: Path, *, stage: str, rows: int, schema_version: int) -> None:

@@ -14,6 +14,15 @@ STATE = ".presel"
 PROJECT_VARIABLE = "PRESEL_PROJECT"
 
 
+# By these git takes another repository or index for the one of the folder; it sets them itself for its hooks.
+OTHER_REPOSITORY = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_PREFIX",
+)
 CODE_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -44,12 +53,22 @@ class StateNotWritableError(UserError, PermissionError):
     """The folder of the project's state cannot be written."""
 
 
+class FolderNameError(UserError, ValueError):
+    """The project lies in a folder that a library cannot work in."""
+
+
 def check_code(project_root: Path) -> None:
     """Make sure that the code that runs is the project's: it is the project's commit that a run records.
 
     Raises:
         ForeignCodeError: it lies in another folder, such as another clone whose environment is active.
+        FolderNameError: the folder's name.
     """
+    if any(mark in str(project_root.resolve()) for mark in "{}$?"):
+        raise FolderNameError(
+            f"{project_root}: DVC and SQLAlchemy take {{ }} $ and ? in a path for more than letters and would write "
+            "elsewhere; rename the folder or move the project"
+        )
     if project_root.resolve() != CODE_FOLDER:
         raise ForeignCodeError(
             f"the code that runs is that of {CODE_FOLDER}, not of the project in {project_root}, so a run would record "
@@ -142,6 +161,8 @@ def configure_environment(project_root: Path) -> None:
     for name, value in defaults.items():
         if not os.environ.get(name):
             os.environ[name] = value
+    for name in OTHER_REPOSITORY:
+        os.environ.pop(name, None)
     _name_user(state)
     _trust_checkout(project_root)
     reach_loopback_directly()
@@ -151,6 +172,11 @@ def configure_environment(project_root: Path) -> None:
 
 
 def _check_writable(state: Path) -> None:
+    if state.is_symlink() and not state.exists():
+        raise StateNotWritableError(
+            f"{state}, where every command keeps its state, is a link to {state.readlink()}, which is not there: "
+            "mount or make that folder, or remove the link"
+        )
     if not os.access(state if state.exists() else state.parent, os.W_OK | os.X_OK):
         raise StateNotWritableError(
             f"{state}, where every command keeps its state, cannot be written by user {os.geteuid()}: call presel as "

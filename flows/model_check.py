@@ -13,7 +13,8 @@ from tasks.platform.snapshot import snapshot_file
 from tasks.platform.workspace import STATE, Workspace
 
 _PASSED = STATE / "checked-models"
-_CODE = "components.models.check"
+_CODE = ("components.models.check", "components.models.embedding.encoder")
+_ENCODER = "inputs/encoder.json"
 
 
 def check_models(workspace: Workspace) -> None:
@@ -34,14 +35,17 @@ def check_models(workspace: Workspace) -> None:
 
 
 def look_at_models(parameters: Parameters) -> None:
-    """Open the models of a run without their weights.
+    """Open the models of a run without their weights, of which the heads of the files are read.
 
     Raises:
         UserError: a model cannot be used.
     """
     from components.models.check import check_read_model, check_tuned_model  # import torch, as above
+    from components.models.embedding.encoder import check_encoder
 
     strategy = load_strategy(parameters.strategy)
+    if _ENCODER in strategy.evidence:
+        check_encoder(parameters.encoder)
     check_tuned_model(parameters.vlm, parameters.tuning, scored=strategy.has_reference_set)
     for model in strategy.models(parameters).values():
         read = parameters.vlm.model_copy(update={"model": model.model, "revision": model.revision})
@@ -56,15 +60,26 @@ def _key(workspace: Workspace, parameters: Parameters) -> str:
     """All that decides what the check finds: parameters, models, code and the version of transformers."""
     strategy = load_strategy(parameters.strategy)
     local = parameters.instructions.provider == "local"
-    inputs = ["vlm", *strategy.models(parameters), *(["instructions"] if local else [])]
+    embeds = _ENCODER in strategy.evidence
+    inputs = [
+        "vlm",
+        *(["encoder"] if embeds else []),
+        *strategy.models(parameters),
+        *(["instructions"] if local else []),
+    ]
     decides = {
         "vlm": parameters.vlm.model_dump(mode="json"),
+        "encoder": parameters.encoder.model_dump(mode="json") if embeds else None,
         "target_modules": parameters.tuning.target_modules,
         "layers": [model.layers for model in strategy.models(parameters).values()],
         "writer": parameters.instructions.model_dump(mode="json") if local else None,
         "writes": parameters.purchase.local.model_dump(mode="json") if local else None,
         "models": [snapshot_file(workspace, name).read_text(encoding="utf-8") for name in inputs],
-        "code": [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in code_of(_CODE, strategy.name)],
+        "code": [
+            hashlib.sha256(Path(file).read_bytes()).hexdigest()
+            for module in _CODE
+            for file in code_of(module, strategy.name)
+        ],
         "transformers": version("transformers"),
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

@@ -36,10 +36,12 @@ def follow_move(project_root: Path, state: Path) -> None:
             written.
     """
     now = str(project_root)
-    with (state / _PLACE).open("a+", encoding="utf-8") as record:
+    with (state / _PLACE).open("a+", encoding="utf-8", errors="surrogateescape") as record:
         fcntl.flock(record, fcntl.LOCK_EX)
         record.seek(0)
-        before = record.read() or _named_place(state)
+        before = record.read()
+        if not Path(before).is_absolute():  # new, or damaged
+            before = _named_place(state)
         if before == now:
             return
         if before:

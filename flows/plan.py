@@ -36,7 +36,7 @@ from flows.prepare_workspace import ResolvedWorkspace
 from tasks.ingest import ingest as ingest_stage
 from tasks.ingest import out_of_place
 from tasks.platform.finished import last_finished
-from tasks.platform.git_record import check_can_commit
+from tasks.platform.git_record import check_git
 from tasks.platform.outdated_stages import OutdatedStage, explain_outdated
 from tasks.platform.snapshot import changed_inputs, snapshot_file, take_snapshots
 from tasks.platform.workspace import STATE, Workspace
@@ -71,7 +71,7 @@ def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage
         The plan in words and numbers, and the stages that are not up to date and why, in order.
     """
     workspace, parameters = resolved.workspace, resolved.parameters
-    check_can_commit(parameters.versioning)
+    check_git(parameters.versioning)
     changes = changed_inputs(workspace, take_snapshots(parameters))
     # A workspace that never ran has all its stages ahead, whatever its inputs are.
     changed = changes if snapshot_file(workspace, "sources").exists() else ()
@@ -132,6 +132,14 @@ def _about_recuration(workspace: Workspace, parameters: Parameters, pool: Pool) 
     """What going on from the last curation would keep, where the pool is another one now."""
     earlier = workspace.artifact("manifest")
     if last_finished(workspace) is None or not load_strategy(parameters.strategy).can_recurate:
+        return
+    chosen = (
+        workspace.artifact("reference") / "reference.parquet",
+        workspace.artifact("selection") / "selection.parquet",
+    )
+    gone = [str(path) for path in (earlier / "samples.parquet", *chosen) if not path.exists()]
+    if gone:
+        yield f"What a recuration would keep is known when a run has brought {', '.join(gone)} back."
         return
     changes = pool_changes(read_samples(earlier), pool.samples, pool.quarantine)
     if changes.new or changes.gone:

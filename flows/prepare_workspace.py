@@ -19,7 +19,7 @@ from tasks.platform.workspace import Workspace
 
 RUNS = Path("runs")
 BASE = Path("params.yaml")
-NAME = re.compile(r"[\w][\w.-]*")
+NAME = re.compile(r"\w[\w.-]{0,99}")  # a folder's name
 
 
 def chosen_settings(
@@ -106,7 +106,7 @@ def resolve_workspace(
     usual = parameters.strategy == base["strategy"]
     chosen = name or _default_name(overlays, settings, "" if usual else parameters.strategy)
     if not NAME.fullmatch(chosen):
-        raise ParameterError(f"--name {chosen!r}: use letters, digits, '.', '_' and '-' only")
+        raise ParameterError(f"--name {chosen!r}: use at most 100 letters, digits, '.', '_' and '-'")
     return ResolvedWorkspace(Workspace(str(RUNS / chosen)), parameters, values, origin)
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from components.errors import UserError
 from components.parameters.parameters import SourceParameters, TaskRule
 from components.pool.json_array import JsonArrayError, read_json_records
+from components.pool.locations import open_binary
 from components.pool.reasons import ReasonCount, count_reasons
 from components.pool.record_fields import parse_record
 from components.pool.record_names import CONVERSATION_FIELDS
@@ -143,10 +144,10 @@ def _held_out_images(records: Sequence[PoolRecord], *, share: float, seed: int) 
 
 def _read_records(file: Path) -> list[object]:
     try:
-        with file.open("rb") as stream:
+        with open_binary(str(file)) as stream:
             return list(read_json_records(stream.read))
     except OSError as error:
-        raise HoldOutError(f"{file} cannot be read: {error.strerror}") from None
+        raise HoldOutError(f"{file} cannot be read: {error.strerror or error}") from None
     except JsonArrayError as error:
         raise HoldOutError(f"{file} {error}") from None
 

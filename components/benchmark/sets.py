@@ -120,7 +120,7 @@ def _read(benchmark_set: BenchmarkSet) -> Iterator[object]:
         raise BenchmarkSetError(f"{where} is not there (params: benchmark.sets)") from None
     except JsonArrayError as error:
         raise BenchmarkSetError(f"{where} {error}") from None
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise BenchmarkSetError(f"{where} cannot be read: {error}") from None
 
 

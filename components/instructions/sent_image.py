@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from components.pool.images import DecodedImage, ImageError, decode_image, read_image_bytes
+from components.pool.images import DecodedImage, ImageError, changed_detail, decode_image, read_image_bytes
 from components.pool.reasons import QuarantineReason
 
 # What OpenAI-compatible endpoints take; everything else is sent as JPEG.
@@ -85,9 +85,7 @@ def decode_sent_image(uri: str, *, image_sha: str, pixel_limit: int) -> tuple[by
         raise ImageUnavailableError(QuarantineReason.UNREADABLE, f"{uri}: {error}") from None
     found = hashlib.sha256(data).hexdigest()
     if found != image_sha:
-        raise ImageUnavailableError(
-            QuarantineReason.CHANGED, f"{uri} has sha256 {found}, the manifest says {image_sha}; run ingest again"
-        )
+        raise ImageUnavailableError(QuarantineReason.CHANGED, changed_detail(uri, found, image_sha))
     try:
         return data, decode_image(io.BytesIO(data), name=uri, pixel_limit=pixel_limit)
     except ImageError as error:

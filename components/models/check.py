@@ -9,7 +9,7 @@ from components.models.vlm.image_fit import prompt_tokens
 from components.models.vlm.image_inputs import ProcessorError
 from components.models.vlm.labels import SampleError
 from components.models.vlm.language_model import LanguageModelError, lora_targets
-from components.models.vlm.load import LoadedVlm, ModelError, open_vlm
+from components.models.vlm.load import LoadedVlm, ModelError, check_files, open_vlm
 from components.parameters.parameters import TuningParameters, VlmParameters
 
 _AN_IMAGE = (640, 480)  # pixels
@@ -23,7 +23,7 @@ def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, *, scored: b
     """See whether the model that is tuned can be.
 
     Processor, chat template (with one turn and with two), the arguments of the model and the layers that LoRA is put
-    on are looked at, and an image is encoded; the weights are not loaded.
+    on are looked at, and an image is encoded; of the weights only the heads of their files are read.
 
     Args:
         vlm: section `vlm` of the parameters.
@@ -38,6 +38,7 @@ def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, *, scored: b
         ModelCheckError: it takes no image.
     """
     opened = open_vlm(vlm)
+    check_files(vlm, opened)
     opened.template.frames(2)
     if scored:
         opened.template.frames(1, with_question=False)
@@ -57,6 +58,7 @@ def check_read_model(vlm: VlmParameters, layers: Sequence[int]) -> None:
     """
     try:
         opened = open_vlm(vlm)
+        check_files(vlm, opened)
         chosen_attention(opened, layers)
         _encode_an_image(opened)
     except (ModelError, TemplateError, ProcessorError, LanguageModelError, NoSuchLayerError) as error:

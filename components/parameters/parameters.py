@@ -3,6 +3,7 @@
 Every key must be present: the files hold the values, this module only says what is allowed.
 """
 
+import re
 from collections.abc import Collection
 from typing import Annotated, Literal, TypeVar
 
@@ -40,6 +41,11 @@ class TaskRule(Section):
             raise ValueError(f"give exactly one of field, prefix, pattern, constant; got {given or 'none'}")
         if self.pattern is not None and "(?P<task>" not in self.pattern:
             raise ValueError(f"pattern {self.pattern!r} has no group (?P<task>...)")
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
         return self
 
 
@@ -154,7 +160,7 @@ class RecurateParameters(Section):
 class BenchmarkSet(Section):
     """A held-out set and how its answers are judged."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
     path: str
     image_root: str
     further_roots: tuple[str, ...] = ()
@@ -185,7 +191,15 @@ class BenchmarkParameters(Section):
 class RegistryParameters(Section):
     """The MLflow model registry."""
 
-    model_name: Annotated[str, Field(min_length=1)]
+    model_name: Annotated[str, Field(max_length=256)]
+
+    @field_validator("model_name")
+    @classmethod
+    def _taken_by_mlflow(cls, value: str) -> str:
+        # Said here, and not when a model that was tuned for hours is registered.
+        if not value.strip() or value in (".", "..") or any(mark in value for mark in "/:%\n"):
+            raise ValueError("MLflow takes a name without / : % and line ends, such as my-model")
+        return value
 
 
 class PromotionParameters(Section):
@@ -199,7 +213,7 @@ class PromotionParameters(Section):
 class RetentionParameters(Section):
     """How long what no registered model needs is kept."""
 
-    days: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    days: Annotated[float, Field(ge=0)]
     runs: Count
 
 
@@ -265,6 +279,13 @@ class Parameters(Section):
                 "the environment and vlm.device to cuda"
             )
         return vlm
+
+    @field_validator("baselines")
+    @classmethod
+    def _distinct_baselines(cls, value: tuple[Baseline, ...]) -> tuple[Baseline, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"each control is named once; got {list(value)}")
+        return value
 
     @field_validator("budget", mode="before")
     @classmethod

@@ -121,10 +121,14 @@ def load_parameters(path: Path) -> Parameters:
 
 def _read_mapping(path: Path) -> dict[str, object]:
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)  # in C: stages read it often
+        value = _load_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ParameterError(f"no parameter file {path}") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise ParameterError(f"parameter file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path} is not text in UTF-8 ({error}); save it as UTF-8") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
         raise ParameterError(f"{path} is not YAML: {error}") from None
     if not isinstance(value, dict):
         raise ParameterError(f"{path} must be a mapping of sections, got {type(value).__name__}")
@@ -132,6 +136,43 @@ def _read_mapping(path: Path) -> dict[str, object]:
     if problems:
         raise ParameterError("\n".join([f"{path}: {len(problems)} problem(s)", *problems]))
     return kept
+
+
+def _load_yaml(text: str) -> object:
+    """The value of a YAML text.
+
+    Raises:
+        YAMLError: it is none, or a mapping has a key twice, of which YAML would drop the first.
+    """
+    loader = yaml.CSafeLoader(text)  # in C: stages read parameters often
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_key_twice(node)
+        value: object = loader.construct_document(node)
+        return value
+    finally:
+        loader.dispose()
+
+
+def _refuse_key_twice(root: yaml.Node) -> None:
+    seen: set[int] = set()  # a node that has an alias is there several times
+    left = [root]
+    while left:
+        node = left.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if not isinstance(node, yaml.MappingNode):
+            left += node.value
+            continue
+        keys: set[str] = set()
+        for key, value in node.value:
+            left.append(value)
+            if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value} is there twice", problem_mark=key.start_mark)
+            keys.add(str(key.value))
 
 
 def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

@@ -1,13 +1,12 @@
 """Checking one image of the pool: inside its root, readable, small enough, decodable to its end."""
 
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import imagehash
 
 from components.pool.images import ImageError, decode_image, open_image, system_fault
-from components.pool.locations import file_stamp, leaves_roots, link_advice, local_path, sha256_hex
+from components.pool.locations import file_stamp, leaves_roots, link_advice, sha256_hex
 from components.pool.reasons import QuarantineReason
 
 
@@ -78,7 +77,7 @@ def _check(target: ImageTarget, options: CheckOptions) -> ImageCheck:
     try:
         if target.roots:
             _check_place(target)
-        stamp = file_stamp(target.uri)
+        stamp = file_stamp(target.uri, with_change_time=True)
         if stamp is not None and stamp == target.known_stamp:
             return ImageCheck(stamp=stamp, unchanged=True)
         return ImageCheck(stamp=stamp, facts=_read_facts(target, options))
@@ -97,10 +96,6 @@ def _check_place(target: ImageTarget) -> None:
             f"{target.name} is a symbolic link out of {target.roots[0]}, or goes through one: "
             f"{link_advice(real, 'sources.further_roots')}",
         )
-    path = local_path(target.uri)
-    # Before anything is opened: opening a pipe would wait for its other end.
-    if path is not None and not stat.S_ISREG(path.stat().st_mode):
-        raise ImageError(QuarantineReason.NOT_A_FILE, f"{target.name} is a folder, a pipe or a device")
 
 
 def _read_facts(target: ImageTarget, options: CheckOptions) -> ImageFacts:

@@ -9,7 +9,7 @@ import fsspec
 
 from components.parameters.parameters import SourceParameters
 from components.pool.clutter import is_clutter
-from components.pool.locations import join_root, local_path
+from components.pool.locations import join_root, local_path, remote_faults
 from components.pool.reasons import QuarantineReason
 from components.pool.record_names import printable, text_fault
 from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError
@@ -28,7 +28,7 @@ def read_image_folder(source: SourceParameters) -> Iterator[PoolRecord | Rejecte
     """
     try:
         listed = _list_local(source) if local_path(source.path) is not None else _list_remote(source)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise SourceError(f"source {source.path}: cannot be listed ({error}); correct sources.path") from error
     for image, is_link_to_folder in sorted(listed):
         if is_link_to_folder:
@@ -80,11 +80,12 @@ def _list_local(source: SourceParameters) -> list[tuple[str, bool]]:
 
 
 def _list_remote(source: SourceParameters) -> list[tuple[str, bool]]:
-    filesystem, folder = fsspec.core.url_to_fs(source.path)
-    root = fsspec.core.url_to_fs(source.image_root)[1].rstrip("/")
-    if not filesystem.isdir(folder):
-        raise NotADirectoryError("no such folder")
-    found = filesystem.find(folder)
+    with remote_faults(source.path):
+        filesystem, folder = fsspec.core.url_to_fs(source.path)
+        root = fsspec.core.url_to_fs(source.image_root)[1].rstrip("/")
+        if not filesystem.isdir(folder):
+            raise NotADirectoryError("no such folder")
+        found = filesystem.find(folder)
     if any(not name.startswith(f"{root}/") for name in found):
         raise ValueError(f"it is not inside image_root {source.image_root}")
     images = [posixpath.relpath(name, root or "/") for name in found]

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from components.errors import UserError
-from components.pool.locations import open_binary, sha256_hex
+from components.pool.locations import NotRegularFileError, open_binary, sha256_hex
 from components.pool.png_metadata import without_metadata
 from components.pool.reasons import QuarantineReason
 
@@ -109,12 +109,17 @@ def load_image(uri: str, *, image_sha: str, pixel_limit: int) -> Image.Image:
         if image_sha:
             found = sha256_hex(file)
             if found != image_sha:
-                raise ImageError(
-                    QuarantineReason.CHANGED,
-                    f"{uri} has sha256 {found}, the manifest says {image_sha}; run ingest again",
-                )
+                raise ImageError(QuarantineReason.CHANGED, changed_detail(uri, found, image_sha))
             file.seek(0)
         return decode_image(file, name=uri, pixel_limit=pixel_limit).image
+
+
+def changed_detail(uri: str, found: str, image_sha: str) -> str:
+    """What to say of an image whose bytes are not those of the manifest."""
+    return (
+        f"{uri} has sha256 {found}, the manifest says {image_sha}: it was written since ingest read it; run again, "
+        "with --refresh where it has kept its size and time"
+    )
 
 
 def read_image_bytes(uri: str) -> bytes:
@@ -147,6 +152,8 @@ def system_fault(error: OSError, uri: str) -> ImageError:
         return ImageError(QuarantineReason.MISSING, f"no file {uri}")
     if isinstance(error, IsADirectoryError):
         return ImageError(QuarantineReason.NOT_A_FILE, f"{uri} is a folder")
+    if isinstance(error, NotRegularFileError):
+        return ImageError(QuarantineReason.NOT_A_FILE, f"{uri} is a pipe or a device")
     return ImageError(QuarantineReason.UNREADABLE, f"{uri}: {error}")
 
 

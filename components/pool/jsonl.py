@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import BinaryIO
 
 from components.parameters.parameters import SourceParameters
@@ -53,4 +54,4 @@ def _check_start(stream: BinaryIO, file: str) -> None:
         raise SourceError(f"source {file} is a JSON list, not one object per line; use kind llava_json")
 
 
-JSONL = Reader(records=read_jsonl, snapshot=describe_record_files, needs_image_root=True)
+JSONL = Reader(records=read_jsonl, snapshot=partial(describe_record_files, read_jsonl), needs_image_root=True)

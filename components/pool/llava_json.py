@@ -1,6 +1,7 @@
 """Sources of kind `llava_json`: a JSON list of records, with or without conversations."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from components.parameters.parameters import SourceParameters
 from components.pool.json_array import JsonArrayError, read_json_records
@@ -28,4 +29,6 @@ def read_llava_json(source: SourceParameters) -> Iterator[PoolRecord | RejectedR
             ) from None
 
 
-LLAVA_JSON = Reader(records=read_llava_json, snapshot=describe_record_files, needs_image_root=True)
+LLAVA_JSON = Reader(
+    records=read_llava_json, snapshot=partial(describe_record_files, read_llava_json), needs_image_root=True
+)

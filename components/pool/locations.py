@@ -11,17 +11,23 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 import fsspec
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://|^[A-Za-z][A-Za-z0-9+.-]*::")
 _LOCAL_URL = re.compile(r"^(?:file|local)://")
 _TAR_MEMBER = re.compile(r"^tar-member:(\d+)\+(\d+)@(.+)$", re.DOTALL)
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NUMBER_RANGE = re.compile(r"^(\d+)\.\.(\d+)$")
+_REMOTE_BUFFER = 1 << 20  # bytes
 # What file systems call a file's version in their listings; the first that is there is used.
 _VERSION_KEYS = ("ETag", "etag", "generation", "LastModified", "last_modified", "updated", "mtime")
 
@@ -42,10 +48,9 @@ def open_binary(uri: str) -> BinaryIO:
     """Open what a URI names for reading; the file can be sought in.
 
     Raises:
-        OSError: not there, or not readable.
+        OSError: not there, not readable, a pipe or device, which is not opened, or of a protocol that fsspec does not
+            know or lacks a package for; later also from what is read.
         EOFError: the tar ends before the member does.
-        ValueError: fsspec knows no such protocol.
-        ImportError: the protocol needs a package that is not installed.
     """
     member = _TAR_MEMBER.match(uri)
     if member:
@@ -53,9 +58,69 @@ def open_binary(uri: str) -> BinaryIO:
         return io.BytesIO(_read_range(shard, offset, size))
     path = local_path(uri)
     if path is not None:
+        _check_regular(path)
         return path.open("rb")
-    filesystem, remote = fsspec.core.url_to_fs(uri)
-    return cast("BinaryIO", filesystem.open(remote, "rb"))
+    with remote_faults(uri):
+        filesystem, remote = fsspec.core.url_to_fs(uri)
+        return io.BufferedReader(_RemoteFile(uri, filesystem.open(remote, "rb")), buffer_size=_REMOTE_BUFFER)
+
+
+@contextmanager
+def remote_faults(uri: str) -> Iterator[None]:
+    """Let whatever a remote file system raises be an `OSError`: each has a library of its own, with errors of its own.
+
+    Args:
+        uri: for the message.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{uri}: {type(error).__name__}: {error}") from error
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file of a remote file system that raises `OSError` alone."""
+
+    def __init__(self, uri: str, file: BinaryIO) -> None:
+        super().__init__()
+        self._uri = uri
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer).cast("B")
+        with remote_faults(self._uri):
+            data = self._file.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with remote_faults(self._uri):
+            return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class NotRegularFileError(OSError):
+    """A pipe or a device: opening it may wait for ever, and it gives its bytes once."""
+
+
+def _check_regular(path: Path) -> None:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder the system itself says so
+        raise NotRegularFileError(f"{path} is a pipe or a device; write what it gives to a file")
 
 
 def sha256_hex(file: BinaryIO) -> str:
@@ -66,11 +131,16 @@ def sha256_hex(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def file_stamp(uri: str) -> str | None:
+def file_stamp(uri: str, *, with_change_time: bool) -> str | None:
     """Text that changes when the bytes behind a URI change, found without reading them.
 
     Size and modification time of a local file; size and ETag (or what the file system has like it) of a
     remote one.
+
+    Args:
+        uri: the file, or a member of one.
+        with_change_time: include when the system last changed the file, which programs cannot set as they can the time
+            of modification; a copy or a move makes it another.
 
     Returns:
         The stamp, or None when the file system tells nothing of the kind.
@@ -83,9 +153,11 @@ def file_stamp(uri: str) -> str | None:
     path = local_path(uri)
     if path is not None:
         status = path.stat()
-        return f"{status.st_size}/{status.st_mtime_ns}"
-    filesystem, remote = fsspec.core.url_to_fs(uri)
-    facts = filesystem.info(remote)
+        stamp = f"{status.st_size}/{status.st_mtime_ns}"
+        return f"{stamp}/{status.st_ctime_ns}" if with_change_time else stamp
+    with remote_faults(uri):
+        filesystem, remote = fsspec.core.url_to_fs(uri)
+        facts = filesystem.info(remote)
     version = listed_version(facts)
     return None if version is None else f"{facts.get('size')}/{version}"
 
@@ -117,8 +189,9 @@ def expand_paths(pattern: str) -> tuple[str, ...]:
             # Path.glob refuses absolute patterns
             expanded.extend(sorted(glob.glob(str(local_path(name)), recursive=True)))  # noqa: PTH207
         else:
-            filesystem, remote = fsspec.core.url_to_fs(name)
-            expanded.extend(sorted(filesystem.unstrip_protocol(found) for found in filesystem.glob(remote)))
+            with remote_faults(name):
+                filesystem, remote = fsspec.core.url_to_fs(name)
+                expanded.extend(sorted(filesystem.unstrip_protocol(found) for found in filesystem.glob(remote)))
     return tuple(dict.fromkeys(expanded))
 
 
@@ -180,8 +253,9 @@ def _read_range(shard: str, offset: int, size: int) -> bytes:
             file.seek(offset)
             data = file.read(size)
     else:
-        filesystem, remote = fsspec.core.url_to_fs(shard)
-        data = bytes(filesystem.cat_file(remote, start=offset, end=offset + size))
+        with remote_faults(shard):
+            filesystem, remote = fsspec.core.url_to_fs(shard)
+            data = bytes(filesystem.cat_file(remote, start=offset, end=offset + size))
     if len(data) != size:
         raise EOFError(f"{shard} ends {size - len(data)} bytes before the end of the member at {offset}")
     return data

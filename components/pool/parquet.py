@@ -1,6 +1,7 @@
 """Sources of kind `parquet`: one row per record, with columns as LLaVA JSON has fields."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,7 +35,7 @@ def read_parquet(source: SourceParameters) -> Iterator[PoolRecord | RejectedReco
                 raise SourceError(f"source {file} is not a whole Parquet file ({error}); {advice}") from error
 
 
-PARQUET = Reader(records=read_parquet, snapshot=describe_record_files, needs_image_root=True)
+PARQUET = Reader(records=read_parquet, snapshot=partial(describe_record_files, read_parquet), needs_image_root=True)
 
 
 def _rows(stream: object, file: str, task_field: str | None) -> Iterator[dict[str, object]]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import fsspec
 
 from components.errors import UserError
 from components.parameters.parameters import SourceParameters
-from components.pool.locations import file_stamp, listed_version, local_path, sha256_hex
-from components.pool.records import SourceError
+from components.pool.locations import file_stamp, listed_version, local_path, open_binary, remote_faults, sha256_hex
+from components.pool.records import PoolRecord, RejectedRecord, SourceError
 from components.pool.source_file import open_source_file, source_files
 
 
@@ -34,19 +34,26 @@ def snapshot_files(paths: Iterable[str | Path]) -> str:
         MissingInputFileError: a path is missing; the message names it and the parameters that may.
     """
     digests: dict[str, str] = {}
-    for path in map(Path, paths):
-        if path.is_dir() or path.is_file():
-            files = _files_below(path) if path.is_dir() else [path]
-            try:
-                digests.update({str(file): _sha256(file) for file in files})
-            except OSError as error:
-                raise MissingInputFileError(f"{path} cannot be read: {error}") from error
-        else:
+    for path in map(str, paths):
+        try:
+            digests.update(_digests(path))
+        except FileNotFoundError:
             raise MissingInputFileError(
                 f"{path}: no such file; correct instructions.annotations or benchmark.sets (relative paths start at "
                 "the project root; `make demo` draws data/demo)"
-            )
+            ) from None
+        except OSError as error:
+            raise MissingInputFileError(f"{path} cannot be read: {error}") from error
     return canonical(digests)
+
+
+def _digests(path: str) -> dict[str, str]:
+    """Of a file, remote ones too, or of all files below a local folder."""
+    local = local_path(path)
+    if local is None or not local.is_dir():
+        with open_binary(path) as stream:  # which opens no pipe
+            return {path: sha256_hex(stream) if local is None else _sha256(local)}
+    return {str(file): _sha256(file) for file in _files_below(local)}
 
 
 def snapshot_model(model: str, revision: str | None) -> str:
@@ -56,11 +63,14 @@ def snapshot_model(model: str, revision: str | None) -> str:
         Canonical JSON.
 
     Raises:
-        MissingModelError: neither a folder nor a Hub id with a revision.
+        MissingModelError: neither a folder that can be read nor a Hub id with a revision.
     """
     folder = Path(model)
     if folder.is_dir():
-        files = {str(file.relative_to(folder)): _sha256(file) for file in _files_below(folder)}
+        try:
+            files = {str(file.relative_to(folder)): _sha256(file) for file in _files_below(folder)}
+        except OSError as error:
+            raise MissingModelError(f"model {model!r} cannot be read: {error}; copy or download it again") from error
         return canonical({"model": model, "files": files})
     if revision is None:
         raise MissingModelError(
@@ -70,14 +80,27 @@ def snapshot_model(model: str, revision: str | None) -> str:
     return canonical({"model": model, "revision": revision})
 
 
-def describe_record_files(source: SourceParameters) -> dict[str, object]:
+def describe_record_files(
+    records: Callable[[SourceParameters], Iterable[PoolRecord | RejectedRecord]], source: SourceParameters
+) -> dict[str, object]:
     """Record files by their sha256, and the folder of their images as `describe_folder` does.
 
+    Of a folder that holds the project itself, such as `/` for absolute paths, the images that records name: the rest
+    is not of the pool, may be a whole machine, and changes with every run.
+
+    Args:
+        records: reads the source.
+        source: the source.
+
     Raises:
-        SourceError: a record file is missing.
+        SourceError: a record file is missing, or cannot be read where it has to be.
     """
     files = {file: _sha256_of_source(file) for file in source_files(source)}
-    return {"files": files, "images": describe_folder(source.image_root)}
+    root = local_path(source.image_root)
+    if root is None or not Path.cwd().resolve().is_relative_to(root.resolve()):
+        return {"files": files, "images": describe_folder(source.image_root)}
+    named = sorted({record.uri for record in records(source) if isinstance(record, PoolRecord)})
+    return {"files": files, "images": _digest(source.image_root, [f"{uri}{_state(uri)}" for uri in named])}
 
 
 def describe_shards(source: SourceParameters) -> dict[str, object]:
@@ -91,12 +114,12 @@ def describe_shards(source: SourceParameters) -> dict[str, object]:
 
 def describe_folder(folder: str) -> dict[str, object]:
     """A folder by path, size and modification time of every file below; their bytes are ingest's to hash."""
-    digest = hashlib.sha256()
-    count = 0
-    for line in _remote_lines(folder) if local_path(folder) is None else _local_lines(folder):
-        digest.update(line.encode("utf-8", "surrogateescape"))
-        count += 1
-    return {"path": folder, "count": count, "digest": digest.hexdigest()}
+    return _digest(folder, _remote_lines(folder) if local_path(folder) is None else _local_lines(folder))
+
+
+def _digest(folder: str, lines: Sequence[str]) -> dict[str, object]:
+    digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape"))
+    return {"path": folder, "count": len(lines), "digest": digest.hexdigest()}
 
 
 def canonical(value: object) -> str:
@@ -106,7 +129,7 @@ def canonical(value: object) -> str:
 
 def _stamp(shard: str) -> str | None:
     try:
-        return file_stamp(shard)
+        return file_stamp(shard, with_change_time=False)
     except OSError as error:
         raise SourceError(f"source {shard}: cannot be read ({error}); correct sources.path") from error
 
@@ -114,16 +137,21 @@ def _stamp(shard: str) -> str | None:
 def _local_lines(folder: str) -> list[str]:
     base = local_path(folder)
     assert base is not None
-    lines = []
-    for file in _files_below(base):
-        status = file.stat() if file.exists() else file.lstat()  # a link that leads nowhere
-        lines.append(f"{file.relative_to(base)}\0{status.st_size}\0{status.st_mtime_ns}\n")
-    return lines
+    return [f"{file.relative_to(base)}{_state(file)}" for file in _files_below(base)]
+
+
+def _state(file: str | Path) -> str:
+    try:
+        status = Path(file).stat()
+    except OSError:  # a link that leads nowhere or round in circles, a file that has just gone
+        return "\0\0\n"
+    return f"\0{status.st_size}\0{status.st_mtime_ns}\n"
 
 
 def _remote_lines(folder: str) -> list[str]:
-    filesystem, remote = fsspec.core.url_to_fs(folder)
-    found: Mapping[str, Mapping[str, object]] = filesystem.find(remote, detail=True)
+    with remote_faults(folder):
+        filesystem, remote = fsspec.core.url_to_fs(folder)
+        found: Mapping[str, Mapping[str, object]] = filesystem.find(remote, detail=True)
     return [f"{name}\0{facts.get('size')}\0{listed_version(facts)}\n" for name, facts in sorted(found.items())]
 
 

@@ -15,7 +15,7 @@ def source_files(source: SourceParameters) -> tuple[str, ...]:
     """
     try:
         files = expand_paths(source.path)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise SourceError(f"source {source.path}: cannot be listed ({error}); check the address") from error
     if not files:
         raise SourceError(f"source {source.path}: no file matches; check the pattern (sources.path)")
@@ -35,5 +35,5 @@ def open_source_file(file: str) -> BinaryIO:
         raise SourceError(f"source {file}: no such file; correct sources.path{hint}") from None
     except IsADirectoryError:
         raise SourceError(f"source {file} is a folder; name its record file, or use kind image_folder") from None
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise SourceError(f"source {file}: cannot be opened ({error}); check the address and rights") from error

@@ -1,6 +1,7 @@
 """The kinds of sources, and reading several of them as one pool."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 
 from components.parameters.parameters import SourceParameters
@@ -34,11 +35,13 @@ def snapshot_sources(sources: Sequence[SourceParameters]) -> str:
         Canonical JSON.
 
     Raises:
-        SourceError: a record file is missing.
+        SourceError: a record file is missing, or a file or folder cannot be read.
     """
-    return canonical(
-        [{"kind": source.kind, "path": source.path, **READERS[source.kind].snapshot(source)} for source in sources]
-    )
+    described = []
+    for source in sources:
+        with _read_or_refused(source):
+            described.append({"kind": source.kind, "path": source.path, **READERS[source.kind].snapshot(source)})
+    return canonical(described)
 
 
 def task_field_of_files(sources: Sequence[SourceParameters]) -> dict[str, str]:
@@ -69,10 +72,23 @@ def read_pool(sources: Sequence[SourceParameters]) -> list[PoolRecord | Rejected
     entries: list[PoolRecord | RejectedRecord] = []
     for source in sources:
         before = len(entries)
-        entries.extend(_without_repeated_ids(_read_source(source)))
+        with _read_or_refused(source):
+            entries.extend(_without_repeated_ids(_read_source(source)))
         if len(entries) == before:
             raise SourceError(f"source {source.path} holds no records; take it out of sources or fill it")
     return entries
+
+
+@contextmanager
+def _read_or_refused(source: SourceParameters) -> Iterator[None]:
+    """Name the source that a disk or a remote file system fails for, at its first file or its last."""
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(
+            f"source {source.path}, image_root {source.image_root}: cannot be read ({error}); check addresses, "
+            "credentials and rights"
+        ) from error
 
 
 def _read_source(source: SourceParameters) -> Iterator[PoolRecord | RejectedRecord]:

@@ -1,6 +1,5 @@
 """The last finished curation of a workspace: what a recuration goes on from."""
 
-import json
 import re
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from components.lineage.lock_file import LineageError, LockedPath, is_within, parse_lock, written_path
-from components.storage import write_json
+from components.storage import read_json, write_json
 
 _SHORT_FLOAT = re.compile(r"[-+]?\d+e[-+]?\d+")
 POOL = "manifest/samples.parquet"
@@ -100,4 +99,5 @@ def read_finished(file: Path) -> FinishedCuration | None:
     """Read what `write_finished` wrote; None when there is nothing."""
     if not file.exists():
         return None
-    return FinishedCuration(**json.loads(file.read_text(encoding="utf-8")))
+    advice = "delete it: where it is missing, the last finished curation is found in MLflow"
+    return FinishedCuration(**read_json(file, advice=advice))

@@ -11,7 +11,7 @@ from components.report.geometry import evenly_spaced
 from components.report.inputs import BenchmarkRun, ReportInputs
 from components.report.thumbnails import ImageLoader, Thumbnail, ThumbnailFormat, make_thumbnail
 
-Key = tuple[str, int]
+Key = tuple[str, int, str]  # record, turn, question
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def _by_question(run: BenchmarkRun | None, set_name: str) -> dict[Key, dict[str,
     if run is None:
         return {}
     rows: pa.Table = run.predictions.filter(pc.equal(run.predictions["set"], set_name))
-    return {(row["record_id"], row["turn"]): row for row in rows.to_pylist()}
+    # Sets whose ids are those of the images ask several questions under one.
+    return {(row["record_id"], row["turn"], row["question"]): row for row in rows.to_pylist()}
 
 
 def _examples(

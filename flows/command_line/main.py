@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -271,13 +272,35 @@ def _result(state: Any) -> object:
     return state.result()
 
 
+class ArgumentTextError(UserError, ValueError):
+    """An argument of the command is not text."""
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Refuse bytes that are no text: tables and databases, where names go, cannot hold them."""
+    for argument in arguments:
+        try:
+            argument.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ArgumentTextError(f"the argument {argument!a} is not text in UTF-8") from None
+
+
 def main() -> None:
     """Entry point: what the user can act on is one message, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding lacks must not end a command
+            stream.reconfigure(errors="backslashreplace")
     try:
+        _check_arguments(sys.argv)
         app()
     except UserError as error:
         sys.stderr.write(f"presel: {error}\n")
         sys.exit(2)
+    except OSError as error:  # a disk that is full or gone, a file that may not be read
+        if "--traceback" in sys.argv:
+            raise
+        sys.stderr.write(f"presel: {error}\n")
+        sys.exit(1)
     finally:
         if "flows.embedded_server" in sys.modules:
             from flows.embedded_server import leave_if_interrupted

@@ -1,12 +1,16 @@
 """Options that several commands of `presel` take."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 # Paths on the command line are relative to where it was called; the commands work in the project's root.
-CALLED_FROM = Path.cwd()
+try:
+    CALLED_FROM = Path.cwd()
+except FileNotFoundError:
+    sys.exit("presel: the working directory has been deleted; change to another and call again")
 
 Overlays = Annotated[
     list[Path] | None,

@@ -15,7 +15,7 @@ from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_cost
 from components.parameters.parameters import Parameters
 from tasks.platform.approval import PurchaseDeclinedError
-from tasks.platform.git_record import check_can_commit
+from tasks.platform.git_record import check_git
 from tasks.platform.journal import (
     ask,
     log_file,
@@ -65,7 +65,7 @@ def open_curation_run(
         GitIdentityError: the parameters ask for a commit, and git does not know who commits.
     """
     parameters = workspace.parameters()
-    check_can_commit(parameters.versioning)
+    check_git(parameters.versioning)
     start_telling()
     code = running_code()
     run_id = _resumed_run(parameters, code)

@@ -23,13 +23,25 @@ class RemoteAwayError(UserError, RuntimeError):
 class NoGitRepositoryError(UserError, RuntimeError):
     """The project is in no git repository."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            f"{Path.cwd()} is not a git repository, and a run has to record which code it ran: clone the project "
+            "instead of downloading it, or make it one with `git init`, `git add -A` and `git commit -m start`"
+        )
+
+
+class DvcConfigError(UserError, RuntimeError):
+    """DVC's configuration cannot be read."""
+
 
 def open_repository() -> Any:
     """The project's DVC repository; waits for DVC's lock where DVC by itself would fail at once.
 
     Raises:
         NoGitRepositoryError: the project came without its git repository, as an archive does.
+        DvcConfigError: DVC's configuration cannot be read.
     """
+    from dvc.config import ConfigError
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
@@ -40,10 +52,9 @@ def open_repository() -> Any:
     try:
         return Repo(str(Path.cwd()), _wait_for_lock=True)
     except SCMError as error:
-        raise NoGitRepositoryError(
-            f"{Path.cwd()} is not a git repository, and a run has to record which code it ran: clone the project "
-            "instead of downloading it, or make it one with `git init`, `git add -A` and `git commit -m start`"
-        ) from error
+        raise NoGitRepositoryError from error
+    except ConfigError as error:
+        raise DvcConfigError(f"DVC's configuration (.dvc/config, .dvc/config.local) cannot be read: {error}") from error
 
 
 @contextmanager

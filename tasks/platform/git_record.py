@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from components.errors import UserError
 from components.parameters.parameters import VersioningParameters
+from tasks.platform.dvc_objects import NoGitRepositoryError
 from tasks.platform.run_files import git_output
 
 
@@ -11,12 +12,16 @@ class GitIdentityError(UserError, RuntimeError):
     """Git does not know who commits."""
 
 
-def check_can_commit(parameters: VersioningParameters) -> None:
-    """Make sure, before a run works for hours, that git knows who commits its record, if that is asked for.
+def check_git(parameters: VersioningParameters) -> None:
+    """Make sure, before a run works for hours, that git can say what ran, and who commits it if that is asked for.
 
     Raises:
-        GitIdentityError: it does not.
+        CodeUnknownError: git is not installed.
+        NoGitRepositoryError: the project is in no git repository.
+        GitIdentityError: git does not know who commits.
     """
+    if git_output(["rev-parse", "--git-dir"]).returncode:
+        raise NoGitRepositoryError
     if not parameters.commit_to_git:
         return
     for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):

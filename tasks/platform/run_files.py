@@ -76,7 +76,9 @@ def uncommitted_changes() -> bytes:
         _git(["add", "--update", "--", *paths], environment)
         # A new file that may hold a secret stays out of MLflow.
         _git(["add", "--all", "--", *paths, *(f":(exclude,glob,icase)**/{name}" for name in _SECRET)], environment)
-        return _git(["diff", "--cached", "--binary", "HEAD", "--", *CODE], environment) or b""
+        # Not `git diff`, which shows it as the user likes it: in colours, without prefixes, by a program of theirs.
+        plain = ["--cached", "--binary", "--patch", "--no-color", "--no-ext-diff", "--no-textconv"]
+        return _git(["diff-index", *plain, "HEAD", "--", *CODE], environment) or b""
 
 
 def _git(arguments: list[str], environment: dict[str, str], *, may_fail: bool = False) -> bytes | None:

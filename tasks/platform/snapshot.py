@@ -91,7 +91,9 @@ def changed_inputs(workspace: Workspace, snapshots: Mapping[str, str]) -> tuple[
     """
     files = {name: snapshot_file(workspace, name) for name in snapshots}
     return tuple(
-        name for name, file in files.items() if not file.exists() or file.read_text(encoding="utf-8") != snapshots[name]
+        name
+        for name, file in files.items()
+        if not file.exists() or file.read_bytes() != snapshots[name].encode("utf-8")
     )
 
 

@@ -1,7 +1,6 @@
 """Versions that the DVC remote did not take: a run does not fail for them, a later one sends them."""
 
 import fcntl
-import json
 import logging
 import time
 from collections.abc import Collection, Iterator
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from components.lineage.lock_file import parse_lock
-from components.storage import write_json
+from components.storage import read_json, write_json
 from tasks.platform.dvc_objects import RemoteAwayError, push_hashes
 from tasks.platform.workspace import STATE, Workspace
 
@@ -94,7 +93,8 @@ def _alone() -> Iterator[None]:
 
 def unpushed() -> tuple[str, ...]:
     """The versions that wait."""
-    return tuple(json.loads(UNPUSHED.read_text(encoding="utf-8"))) if UNPUSHED.exists() else ()
+    advice = "delete it, and copy what it named with `dvc push`"
+    return tuple(read_json(UNPUSHED, advice=advice)) if UNPUSHED.exists() else ()
 
 
 def _written(workspace: Workspace) -> set[str]:

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 
 from components.storage import (
+    DamagedFileError,
     copy_tree,
     fresh_directory,
+    read_json,
     read_table,
     write_bytes,
     write_json,
@@ -113,3 +115,25 @@ def test_a_copied_folder_holds_files_where_the_other_holds_links(
     assert not (target / "inner" / "file").is_symlink()
     cached.unlink()
     assert (target / "inner" / "file").read_bytes() == b"weights"
+
+
+def test_what_the_project_wrote_and_cannot_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    write_json(file, {"a": 1})
+    assert read_json(file, advice="") == {"a": 1}
+    table = tmp_path / "rows.parquet"
+    schema = pa.schema([("a", pa.int64())])
+    write_table(table, schema.empty_table())
+    for content in (b"", b"garbage \xff\x00", file.read_bytes()[:-3]):
+        file.write_bytes(content)
+        with pytest.raises(DamagedFileError, match=r"state\.json is damaged .*; delete it"):
+            read_json(file, advice="delete it")
+        table.write_bytes(content)
+        with pytest.raises(DamagedFileError, match=r"rows\.parquet is damaged"):
+            read_table(table, schema)
+    for path in (file, table):
+        path.unlink()
+    with pytest.raises(FileNotFoundError):
+        read_json(file, advice="")
+    with pytest.raises(FileNotFoundError):
+        read_table(table, schema)

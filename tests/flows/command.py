@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import IO
 from unittest.mock import patch
 
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -74,7 +75,11 @@ def _as_if_started(root: Path, servers: dict[str, str]) -> Iterator[None]:
 
 
 def start_presel(
-    root: Path, *arguments: str, code: Path | None = None, variables: Mapping[str, str] | None = None
+    root: Path,
+    *arguments: str,
+    code: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    stdout: IO[str] | None = None,
 ) -> Ended:
     """Start the command as a user's shell does, with nothing of this session's settings.
 
@@ -83,9 +88,18 @@ def start_presel(
         arguments: of the command.
         code: folder of the code that runs; None: the project's own.
         variables: of the environment.
+        stdout: where its output goes; None: it is kept.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
     environment |= {"PYTHONPATH": str(code or root), "COLUMNS": COLUMNS, **(variables or {})}
     command = [sys.executable, "-P", "-m", "flows.command_line.main", *arguments]  # -P: as an installed command
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    return Ended(done.returncode, done.stdout, done.stderr)
+    done = subprocess.run(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=stdout or subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout or "", done.stderr)

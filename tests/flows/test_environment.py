@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,7 +17,13 @@ import httpx
 import pytest
 import requests
 
-from flows.environment import CODE_FOLDER, StateNotWritableError, configure_environment
+from flows.environment import (
+    CODE_FOLDER,
+    FolderNameError,
+    StateNotWritableError,
+    check_code,
+    configure_environment,
+)
 from tasks.platform.run_files import git_commit, uncommitted_changes
 from tests.flows.command import Ended, presel, start_presel
 from tests.flows.small_project import make_project
@@ -179,3 +186,56 @@ def test_a_state_that_another_user_owns_is_said(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     with pytest.raises(StateNotWritableError, match="cannot be written by user"):
         configure_environment(tmp_path)
+
+
+def test_a_terminal_that_lacks_letters_gets_escapes(root: Path) -> None:
+    """A name of a task or a file must not end a command at its last line."""
+    done = start_presel(root, "plan", "--name", "颜色", "--set", "seed=x", variables={"PYTHONIOENCODING": "ascii"})
+    assert done.code == 2
+    assert "Traceback" not in done.output
+    done = start_presel(root, "plan", "--name", "颜 色", variables={"PYTHONIOENCODING": "latin-1"})
+    assert (done.code, "Traceback" in done.output) == (2, False)
+    assert "\\u989c" in done.output or "颜" in done.output
+
+
+def test_what_the_system_refuses_is_one_sentence(root: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = start_presel(root, "pipeline", stdout=full)
+    assert done.code == 1
+    assert done.stderr == "presel: [Errno 28] No space left on device\n"
+
+
+def test_state_on_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
+    (tmp_path / ".presel").symlink_to(tmp_path / "unmounted" / "state")
+    with pytest.raises(StateNotWritableError, match=r"is a link to .*unmounted/state, which is not there"):
+        configure_environment(tmp_path)
+
+
+def test_a_folder_that_is_gone_and_one_that_dvc_cannot_work_in(root: Path, tmp_path: Path) -> None:
+    command = (
+        f"cd {tmp_path} && mkdir gone && cd gone && rmdir ../gone && {sys.executable} -P -m flows.command_line.main"
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, check=False
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
+    assert b"has been deleted" in done.stderr
+    for name in ("a {b}", "what?", "$HOME"):
+        with pytest.raises(FolderNameError, match=re.escape(name)):
+            check_code(tmp_path / name)
+
+
+def test_a_variable_of_git_names_no_other_repository(root: Path, tmp_path: Path) -> None:
+    """As somebody has it who keeps his settings in a repository of his own, or who calls from a hook."""
+    own = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout
+    subprocess.run(["git", "init", "-q", str(tmp_path / "other")], check=True)
+    with pytest.MonkeyPatch.context() as patch, project_environment(root):
+        patch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+        patch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
+        configure_environment(root)
+        assert git_commit().removesuffix("-dirty") == own.strip()
+
+
+def test_an_argument_that_is_no_text_is_refused(root: Path) -> None:
+    ended = presel(root, "explain", os.fsdecode(b"caf\xe9"))
+    assert (ended.code, ended.stderr) == (2, "presel: the argument 'caf\\udce9' is not text in UTF-8\n")

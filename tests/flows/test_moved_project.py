@@ -97,3 +97,10 @@ def test_a_database_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / ".presel/mlflow.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(MovedProjectError, match=r"mlflow.db cannot be read .*restore it from a backup"):
         follow_move(tmp_path, tmp_path / ".presel")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage \xff\x00", b"half/a/path"])
+def test_a_damaged_note_of_the_place_is_written_again(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "place").write_bytes(content)
+    follow_move(tmp_path, tmp_path)
+    assert (tmp_path / "place").read_text(encoding="utf-8") == str(tmp_path)

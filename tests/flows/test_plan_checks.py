@@ -10,7 +10,7 @@ import yaml
 
 from flows.prepare_workspace import prepare_workspace
 from tests.flows.command import Ended, presel
-from tests.flows.small_project import make_project
+from tests.flows.small_project import CHECKOUT, make_project
 from tests.project_environment import project_environment
 
 POOL = Path("pool")
@@ -107,6 +107,8 @@ SET = {"name": "s", "path": "pool/benchmark_color.json", "image_root": "pool/ima
         ({"benchmark": {"sets": [{**SET, "image_root": "nowhere"}]}}, "has no usable record"),
         ({"benchmark": {"sets": [{**SET, "metric": "yes_no_f1"}]}}, "metric yes_no_f1 does not fit"),
         ({"sources": [source("gone.json")]}, "gone.json: no such file"),
+        ({"encoder": {"model": str(CHECKOUT / "demo/models/tiny-llava")}}, "it is of type 'llava'"),
+        ({"encoder": {"device": "cuda:99"}}, "encoder.device is 'cuda:99'"),
     ],
 )
 def test_what_a_run_cannot_use_is_said_by_the_plan(project: Path, changes: dict[str, object], message: str) -> None:

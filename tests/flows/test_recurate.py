@@ -33,6 +33,7 @@ from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.tracking import experiment_id, tracking_client
 from tasks.platform.workspace import STATE, Workspace
 from tasks.tune import tune
+from tests.flows.command import presel
 from tests.flows.small_project import QUESTIONS, draw_image
 
 pytestmark = pytest.mark.slow(90)
@@ -158,6 +159,27 @@ def second(project: Path, failed: str) -> Chosen:
     assert registered_versions() == 1
     curated(recurate(".", return_state=True))
     return chosen(project)
+
+
+def test_a_plan_goes_on_without_what_somebody_deleted_or_damaged(project: Path, first: Chosen) -> None:
+    """An artifact that is gone is named, a snapshot that is damaged is one that has changed, a note that is says so."""
+    manifest, away = project / "data/manifest", project / "data/away"
+    manifest.rename(away)
+    planned = presel(project, "plan")
+    away.rename(manifest)
+    assert planned.code == 0, planned.output
+    assert "is known when a run has brought data/manifest/samples.parquet back" in " ".join(planned.output.split())
+    for name, code, said in (
+        ("data/inputs/sources.json", 0, "ingest"),
+        ("data/finished.json", 2, "data/finished.json is damaged"),
+        ("data/manifest/samples.parquet", 2, "data/manifest/samples.parquet is damaged"),
+    ):
+        file = project / name
+        content = file.read_bytes()
+        file.write_bytes(b"garbage \xff\x00")
+        planned = presel(project, "plan")
+        file.write_bytes(content)
+        assert (planned.code, said in planned.output) == (code, True), planned.output
 
 
 def test_an_unchanged_pool_does_nothing_at_all(project: Path, first: Chosen) -> None:

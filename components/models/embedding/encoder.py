@@ -1,6 +1,9 @@
 """DINOv2 through transformers: an image becomes the [CLS] token after the final layer norm."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,10 +11,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, BaseImageProcessor, PreTrainedModel
 
+from components.errors import UserError
 from components.models.device import resolve_device, resolve_dtype
+from components.models.weight_files import check_complete, check_weight_files
 from components.parameters.parameters import EncoderParameters
 
 MODEL_TYPES = ("dinov2", "dinov2_with_registers")
+
+
+_UNUSED = ("mask_token",)  # of masked training; checkpoints may lack it
+
+
+class EncoderError(UserError, ValueError):
+    """The encoder cannot be loaded; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +56,12 @@ def load_image_processor(model: str, revision: str | None) -> BaseImageProcessor
         The processor.
 
     Raises:
-        ValueError: it is not there.
+        EncoderError: it is not there.
     """
     try:
         return AutoImageProcessor.from_pretrained(model, revision=revision, backend="pil", trust_remote_code=False)
     except OSError as error:
-        raise ValueError(f"encoder.model {model!r} cannot be loaded: {error}") from error
+        raise EncoderError(f"encoder.model {model!r} cannot be loaded: {error}") from error
 
 
 def preprocess(processor: BaseImageProcessor, image: Image.Image) -> NDArray[np.uint8]:
@@ -81,17 +93,20 @@ def load_encoder(parameters: EncoderParameters) -> LoadedEncoder:
         The encoder.
 
     Raises:
-        ValueError: the model is no DINOv2.
+        EncoderError: the model is no DINOv2, or not complete.
+        ValueError: the device is not there.
     """
     device = resolve_device(parameters.device, parameter="encoder.device")
-    source = {"revision": parameters.revision, "trust_remote_code": False}
-    model_type = AutoConfig.from_pretrained(parameters.model, **source).model_type
-    if model_type not in MODEL_TYPES:
-        raise ValueError(
-            f"encoder.model {parameters.model!r} is of type {model_type!r}; allowed: {', '.join(MODEL_TYPES)}"
+    with _named(parameters):
+        _read_config(parameters)
+        model, found = AutoModel.from_pretrained(
+            parameters.model,
+            dtype=resolve_dtype(parameters.dtype, device),
+            use_safetensors=True,
+            output_loading_info=True,
+            **_options(parameters),
         )
-    dtype = resolve_dtype(parameters.dtype, device)
-    model = AutoModel.from_pretrained(parameters.model, dtype=dtype, use_safetensors=True, **source)
+        check_complete(found, unused=_UNUSED)
     processor = load_image_processor(parameters.model, parameters.revision)
     normalise = processor.do_normalize
     mean = torch.tensor(processor.image_mean if normalise else [0.0] * 3, device=device)
@@ -103,6 +118,40 @@ def load_encoder(parameters: EncoderParameters) -> LoadedEncoder:
         mean=mean.view(3, 1, 1),
         std=std.view(3, 1, 1),
     )
+
+
+def check_encoder(parameters: EncoderParameters) -> None:
+    """See whether the encoder can be loaded; of its weights only the heads of their files are read.
+
+    Raises:
+        EncoderError: it cannot.
+        ValueError: the device is not there.
+    """
+    resolve_device(parameters.device, parameter="encoder.device")
+    with _named(parameters):
+        config = _read_config(parameters)
+        with torch.device("meta"):
+            check_weight_files(parameters.model, AutoModel.from_config(config))
+    load_image_processor(parameters.model, parameters.revision)
+
+
+@contextmanager
+def _named(parameters: EncoderParameters) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"encoder.model {parameters.model!r} cannot be loaded: {error}") from error
+
+
+def _options(parameters: EncoderParameters) -> dict[str, Any]:
+    return {"revision": parameters.revision, "trust_remote_code": False}
+
+
+def _read_config(parameters: EncoderParameters) -> Any:
+    config = AutoConfig.from_pretrained(parameters.model, **_options(parameters))
+    if config.model_type not in MODEL_TYPES:
+        raise ValueError(f"it is of type {config.model_type!r}; allowed: {', '.join(MODEL_TYPES)}")
+    return config
 
 
 @torch.inference_mode()

@@ -9,18 +9,20 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedConfig
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from components.errors import UserError
 from components.models.device import resolve_device, resolve_dtype
 from components.models.vlm.conversation import ConversationTemplate, Message
 from components.models.vlm.processor import load_processor, template_file
 from components.models.vlm.special_cases import SUPPORTED, Architecture, describe_architecture
+from components.models.weight_files import check_complete, check_weight_files
 from components.parameters.parameters import VlmParameters
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 # In how many ways transformers says that a file of a checkpoint is missing or does not fit the others.
-_UNUSABLE = (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, ImportError)
+_UNUSABLE = (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, ImportError, AssertionError)
 
 
 class ModelError(UserError, ValueError):
@@ -84,7 +86,7 @@ def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> Loade
         model, found = AutoModelForImageTextToText.from_pretrained(
             parameters.model, dtype=bare.dtype, use_safetensors=True, output_loading_info=True, **_options(parameters)
         )
-        _check_complete(found)
+        check_complete(found)
     model.generation_config = _greedy(model.generation_config, bare.processor.tokenizer, bare.template)
     if adapter is not None:
         model = _load_adapter(model, adapter)
@@ -131,6 +133,22 @@ def open_vlm(parameters: VlmParameters) -> LoadedVlm:
     )
 
 
+def check_files(parameters: VlmParameters, opened: LoadedVlm) -> None:
+    """See whether the files that `open_vlm` does not read can be loaded, from their heads.
+
+    Args:
+        parameters: section `vlm` of the parameters.
+        opened: what `open_vlm` made of it.
+
+    Raises:
+        ModelError: one cannot.
+    """
+    with _named(parameters):
+        check_weight_files(parameters.model, opened.model)
+        if (Path(parameters.model) / GENERATION_CONFIG_NAME).is_file():
+            GenerationConfig.from_pretrained(parameters.model)
+
+
 def _options(parameters: VlmParameters) -> dict[str, Any]:
     return {"revision": parameters.revision, "trust_remote_code": False}
 
@@ -172,13 +190,6 @@ def _check_source(parameters: VlmParameters) -> None:
             f"vlm.model: there is no folder {model!r}; if it is a Hugging Face id, set vlm.revision to the git "
             "revision to use, so that runs can be repeated"
         )
-
-
-def _check_complete(found: Mapping[str, Any]) -> None:
-    """Weights that a checkpoint lacks would be drawn at random."""
-    lacking = sorted([*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])])
-    if lacking:
-        raise ValueError(f"its files lack {len(lacking)} of the weights, or hold them in other shapes: {lacking[0]}")
 
 
 def _check_context_length(parameters: VlmParameters, config: Any) -> None:

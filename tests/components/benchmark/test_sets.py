@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 
@@ -94,3 +95,12 @@ def test_links_may_lead_to_further_roots(write_set, tmp_path):
     assert "list its folder in benchmark.sets.further_roots" in refused.dropped[0].detail
     allowed = write_set([linked]).model_copy(update={"further_roots": (str(tmp_path),)})
     assert len(load_benchmark_set(allowed, pixel_limit=PIXELS).questions) == 1
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_is_not_waited_for(write_set, image_root):
+    os.mkfifo(image_root / "pipe.png")
+    loaded = load_benchmark_set(
+        write_set([record("red", "q", "r"), record("x", "q", "r", image="pipe.png")]), pixel_limit=PIXELS
+    )
+    assert [(one.reason, one.sample_id) for one in loaded.dropped] == [("not_a_file", "set/x")]

@@ -51,5 +51,5 @@ def test_what_a_model_might_see_otherwise_is_sent_upright_and_plain(tmp_path):
 
 def test_a_changed_file_is_refused(tmp_path):
     uri, _ = saved(tmp_path / "a.png", Image.new("RGB", (8, 8)))
-    with pytest.raises(ImageError, match="run ingest again"):
+    with pytest.raises(ImageError, match="written since ingest read it"):
         prepare_image(uri, image_sha="0" * 64, limit=100, pixel_limit=10**6)

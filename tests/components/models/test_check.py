@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,59 @@ def check(folder: Path, *, tuning: TuningParameters = TUNING, **changes: object)
     check_tuned_model(vlm_parameters(folder, **changes), tuning, scored=True)
 
 
-def test_weights_are_not_read(copied: Path) -> None:
-    (copied / "model.safetensors").write_bytes(b"")
+def test_of_the_weights_only_the_heads_are_read(copied: Path) -> None:
+    file = copied / "model.safetensors"
+    data = file.read_bytes()
+    head = 8 + int.from_bytes(data[:8], "little")
+    file.write_bytes(data[:head] + b"\xff" * (len(data) - head))  # not one number
     check(copied)
-    (copied / "model.safetensors").unlink()
-    with pytest.raises(UserError, match="no weights as safetensors"):
+
+
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
+    "cut off": (lambda data: data[:-1000], "is not whole"),
+    "empty": (lambda data: b"", "is not whole"),
+    "half a head": (lambda data: data[:100], "is not whole"),
+    "a pointer": (lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+    "a page": (lambda data: b"<!DOCTYPE html><html><body>not found</body></html>", "is a web page"),
+    "gone": (lambda data: None, "no weights as safetensors"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_weights_that_are_not_whole_are_named(copied: Path, damage: str) -> None:
+    file = copied / "model.safetensors"
+    change, message = DAMAGES[damage]
+    left = change(file.read_bytes())
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left)
+    with pytest.raises(UserError, match=message):
+        check(copied)
+
+
+def test_weights_in_several_files_of_which_one_is_missing_are_named(copied: Path) -> None:
+    (copied / "model.safetensors").rename(copied / "model-00001-of-00002.safetensors")
+    index = copied / "model.safetensors.index.json"
+    names = ["model-00001-of-00002.safetensors"]
+    index.write_text(json.dumps({"weight_map": dict(enumerate(names))}), encoding="utf-8")
+    check(copied)
+    names.append("model-00002-of-00002.safetensors")
+    index.write_text(json.dumps({"weight_map": dict(enumerate(names))}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"model-00002-of-00002\.safetensors is not there"):
+        check(copied)
+
+
+def test_a_model_that_is_larger_than_its_files_is_named(copied: Path) -> None:
+    config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    config["text_config"]["intermediate_size"] *= 2
+    (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(UserError, match=r"its files hold [\d,]+ numbers, and its config.json describes a model of"):
+        check(copied)
+
+
+def test_a_broken_generation_config_is_named(copied: Path) -> None:
+    (copied / "generation_config.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"generation_config\.json"):
         check(copied)
 
 

@@ -204,3 +204,59 @@ def test_unusable_files_say_so(tmp_path: Path):
         load_parameters(broken)
     with pytest.raises(ParameterError, match="no parameter file"):
         load_parameters(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"tuning: {lora_rank: 4}\nseed: 5\ntuning: {batch_size: 4}\n", "the key tuning is there twice"),
+        (b"tuning:\n  lora_rank: 4\n  lora_rank: 8\n", "the key lora_rank is there twice"),
+        (b"sources:\n  - {kind: jsonl, kind: parquet}\n", "the key kind is there twice"),
+        ("# größe\nseed: 5\n".encode("latin-1"), "is not text in UTF-8"),
+        ("seed: 5\n".encode("utf-16"), "is not text in UTF-8"),
+        (b"registry: {model_name: 2026-13-01}\n", "month must be in"),
+        (b"seed: 5\0\n", "is not YAML"),
+    ],
+)
+def test_a_file_that_would_be_misread_is_refused(tmp_path: Path, content: bytes, message: str):
+    file = tmp_path / "over.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ParameterError, match=message):
+        merge_overlays(PARAMS, [file])
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path):
+    with pytest.raises(ParameterError, match=f"{tmp_path} cannot be read: Is a directory"):
+        load_parameters(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\ufeffseed: 5\r\n", "seed: &five 5\nselect: {neighbours: *five}\n", "a: &a {b: 1}\nc: {<<: *a, b: 2}\nseed: 5\n"],
+)
+def test_a_byte_order_mark_line_ends_of_windows_and_aliases_are_read(tmp_path: Path, text: str):
+    file = tmp_path / "over.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert merge_overlays(PARAMS, [file])["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("seed=yes", "a truth value"),
+        ("ingest.near_duplicate_bits=off", "a truth value"),
+        ("vlm.max_pixels=yes", "a truth value"),
+        ("tuning.learning_rate=.inf", "finite"),
+        ("final_tune.epochs=.inf", "finite"),
+        ("purchase.timeout_seconds=.nan", "finite|greater"),
+        ("registry.model_name=team/model", "MLflow takes a name without"),
+        ("registry.model_name=a:b", "MLflow takes a name without"),
+        ("registry.model_name=' '", "MLflow takes a name without"),
+        ("baselines=[random, random]", "each control is named once"),
+        ("benchmark.sets=[{name: .., path: a, image_root: b, metric: exact_match}]", "name"),
+        ("sources=[{kind: jsonl, path: a, image_root: b, task: {pattern: '(?P<task>['}}]", "no regular expression"),
+    ],
+)
+def test_a_value_that_fails_hours_later_or_means_something_else_is_refused(setting: str, message: str):
+    with pytest.raises(ParameterError, match=message):
+        parse_with(setting)

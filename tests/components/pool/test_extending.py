@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,7 +33,7 @@ def read_csv(source: SourceParameters) -> Iterator[PoolRecord | RejectedRecord]:
 
 @pytest.fixture
 def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    toy = Reader(records=read_csv, snapshot=describe_record_files, needs_image_root=True)
+    toy = Reader(records=read_csv, snapshot=partial(describe_record_files, read_csv), needs_image_root=True)
     monkeypatch.setattr(sources, "READERS", MappingProxyType({**sources.READERS, "csv": toy}))
     (tmp_path / "images").mkdir()
     for seed in range(3):

@@ -260,7 +260,7 @@ def test_images_are_opened_wherever_they_are(tmp_path: Path):
 
 def test_changed_bytes_are_refused(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(encode(noise()))
-    with pytest.raises(ImageError, match="the manifest says 00; run ingest again") as caught:
+    with pytest.raises(ImageError, match="the manifest says 00: it was written since ingest read it") as caught:
         load_image(str(tmp_path / "a.png"), image_sha="00", pixel_limit=LIMIT)
     assert caught.value.reason == "changed"
 

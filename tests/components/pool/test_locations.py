@@ -1,9 +1,11 @@
 import os
+import re
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from components.parameters.parameters import SourceParameters
 from components.pool.locations import (
     expand_paths,
     file_stamp,
@@ -13,6 +15,8 @@ from components.pool.locations import (
     open_binary,
     tar_member_uri,
 )
+from components.pool.records import SourceError
+from components.pool.sources import read_pool, snapshot_sources
 
 
 @pytest.mark.parametrize(
@@ -107,14 +111,90 @@ def test_the_stamp_changes_with_the_file(tmp_path: Path):
     file = tmp_path / "a"
     file.write_bytes(b"1")
     os.utime(file, ns=(0, 1_000_000_001))
-    stamp = file_stamp(str(file))
-    assert stamp == file_stamp(f"file://{file}") == file_stamp(tar_member_uri(str(file), offset=0, size=1))
+    stamps = [file_stamp(str(file), with_change_time=wanted) for wanted in (False, True)]
+    for uri in (f"file://{file}", tar_member_uri(str(file), offset=0, size=1)):
+        assert stamps == [file_stamp(uri, with_change_time=wanted) for wanted in (False, True)]
+    os.utime(file, ns=(0, 1_000_000_001))  # as it was
+    assert [file_stamp(str(file), with_change_time=wanted) == stamps[wanted] for wanted in (False, True)] == [
+        True,
+        False,
+    ]
     os.utime(file, ns=(0, 1_000_000_002))
-    assert file_stamp(str(file)) != stamp
+    assert file_stamp(str(file), with_change_time=False) != stamps[0]
 
 
 def test_a_file_system_that_knows_no_versions_gives_no_stamp():
     filesystem = fsspec.filesystem("memory")
     filesystem.pipe("/locations/a", b"x")
-    assert file_stamp("memory://locations/a") is None
+    assert file_stamp("memory://locations/a", with_change_time=True) is None
     filesystem.rm("/locations", recursive=True)
+
+
+class _ServiceError(Exception):
+    """What a remote file system's library raises, which is no OSError."""
+
+
+class _BrokenFile:
+    def read(self, _: int) -> bytes:
+        raise _ServiceError("connection reset")
+
+    def seek(self, offset: int, _: int) -> int:
+        return offset
+
+    def tell(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class _BrokenFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    protocol = "broken"
+
+    def open(self, path, *_, **__):
+        if "denied" in path:
+            raise _ServiceError("no credentials")
+        return _BrokenFile()
+
+    def find(self, *_, **__):
+        raise _ServiceError("no credentials")
+
+    info = isdir = glob = cat_file = find
+
+
+@pytest.fixture
+def broken_remote():
+    fsspec.register_implementation("broken", _BrokenFileSystem, clobber=True)
+
+
+@pytest.mark.usefixtures("broken_remote")
+def test_whatever_a_remote_file_system_raises_is_an_os_error():
+    with pytest.raises(OSError, match=r"broken://denied/a: _ServiceError: no credentials"):
+        open_binary("broken://denied/a")
+    with open_binary("broken://b/a") as file, pytest.raises(OSError, match="connection reset"):
+        file.read(1)
+    for call in (
+        lambda: file_stamp("broken://b/a", with_change_time=True),
+        lambda: expand_paths("broken://b/*.json"),
+        lambda: open_binary(tar_member_uri("broken://b/s.tar", offset=0, size=1)),
+        lambda: open_binary("nowhere://b/a"),
+    ):
+        with pytest.raises(OSError, match="://b/"):
+            call()
+
+
+@pytest.mark.usefixtures("broken_remote")
+@pytest.mark.parametrize("kind", ["llava_json", "jsonl", "parquet", "webdataset", "image_folder"])
+def test_a_source_that_a_remote_file_system_fails_for_is_named(kind, tmp_path):
+    (tmp_path / "pool.json").write_text('[{"image": "a.png"}]')
+    for path, root in (("broken://b/pool.json", str(tmp_path)), (str(tmp_path / "pool.json"), "broken://b")):
+        if kind in ("webdataset", "image_folder") and root == "broken://b":
+            continue  # a snapshot of theirs has no use for a root
+        source = SourceParameters.model_validate(
+            {"kind": kind, "path": path, "image_root": root, "task": {"constant": "t"}}
+        )
+        with pytest.raises(SourceError, match=re.escape(f"source {path}")):
+            snapshot_sources([source])
+        if path.startswith("broken"):
+            with pytest.raises(SourceError, match=re.escape(f"source {path}")):
+                read_pool([source])

@@ -8,7 +8,7 @@ import pytest
 
 from components.parameters.parameters import SourceParameters
 from components.pool.records import SourceError
-from components.pool.snapshot import snapshot_files, snapshot_model
+from components.pool.snapshot import MissingInputFileError, MissingModelError, snapshot_files, snapshot_model
 from components.pool.sources import snapshot_sources
 
 
@@ -104,3 +104,45 @@ def test_a_model_folder_is_told_by_its_bytes_and_a_hub_model_by_its_revision(poo
     assert snapshot_model("facebook/dinov2-base", "a") != snapshot_model("facebook/dinov2-base", "b")
     with pytest.raises(ValueError, match=r"'facebook/dinov2-base' is no folder here; .* give the revision"):
         snapshot_model("facebook/dinov2-base", None)
+
+
+@pytest.mark.parametrize("kind", ["llava_json", "jsonl"])
+def test_of_a_root_that_holds_the_project_only_named_images_count(pool, monkeypatch, kind):
+    (pool / "project").mkdir()
+    monkeypatch.chdir(pool / "project")
+    record = json.dumps({"image": str(pool / "images" / "a.jpg")})
+    (pool / "named.json").write_text(f"[{record}]" if kind == "llava_json" else record)
+    sources = [source(kind, pool / "named.json", "/")]
+    before = snapshot_sources(sources)
+    (pool / "project" / "state").touch()
+    os.utime(pool / "images" / "deep" / "b.jpg", ns=(0, 1))
+    assert snapshot_sources(sources) == before
+    os.utime(pool / "images" / "a.jpg", ns=(0, 1))
+    touched = snapshot_sources(sources)
+    assert touched != before
+    (pool / "images" / "a.jpg").unlink()
+    assert snapshot_sources(sources) not in (before, touched)
+
+
+def test_remote_files_are_told_by_their_bytes():
+    memory_url = "memory://snapshot-files"
+    filesystem = fsspec.filesystem("memory")
+    filesystem.pipe("/snapshot-files/a.json", b"[1]")
+    before = snapshot_files([f"{memory_url}/a.json"])
+    filesystem.pipe("/snapshot-files/a.json", b"[2]")
+    assert snapshot_files([f"{memory_url}/a.json"]) != before
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        snapshot_files([f"{memory_url}/b.json"])
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "abc://bucket/a.json", "gone.json"])
+def test_a_file_that_cannot_be_named_or_reached_is_said(path):
+    with pytest.raises(MissingInputFileError, match=path[:200]):
+        snapshot_files([path])
+
+
+def test_a_model_with_a_link_that_leads_nowhere_is_named(tmp_path):
+    """As a download into a cache leaves one that was broken off."""
+    (tmp_path / "model.safetensors").symlink_to("../blobs/gone")
+    with pytest.raises(MissingModelError, match=r"model .* cannot be read: .*model\.safetensors"):
+        snapshot_model(str(tmp_path), None)

@@ -1,12 +1,16 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from components import schemas
 from components.report.benchmark import AVERAGE, benchmark_scores, differences
+from components.report.example_answers import example_sets
 from components.report.inputs import BenchmarkRun
+from components.report.thumbnails import ThumbnailFormat
 from tests.components.report.synthetic import make_inputs
 
 
@@ -100,3 +104,18 @@ def test_nothing_measured_is_nothing_to_show():
     scores = benchmark_scores(())
     assert (scores.models, scores.sets, scores.average) == ((), (), None)
     assert math.isnan(scores.mean_of("tuned"))
+
+
+def test_questions_that_share_an_id_are_not_mixed_up():
+    """Sets whose ids are those of the images ask several questions under one."""
+    runs = []
+    for name, answers in (("base", ["cat", "two"]), ("tuned", ["dog", "three"])):
+        bare = benchmark_run(name, [0.0, 1.0])
+        columns = {"record_id": ["7", "7"], "turn": [0, 0], "question": ["What?", "How many?"], "prediction": answers}
+        table = bare.predictions.to_pydict() | columns
+        runs.append(replace(bare, predictions=pa.table(table, schemas.PREDICTIONS)))
+    inputs = replace(make_inputs(), benchmarks=tuple(runs))
+    size = ThumbnailFormat(8, 80)
+    (found,) = example_sets(inputs, per_set=5, image_loader=lambda *_: Image.new("RGB", (8, 8)), size=size)
+    shown = {one.question: (one.before.text if one.before else "", one.after.text) for one in found.examples}
+    assert shown == {"What?": ("cat", "dog"), "How many?": ("two", "three")}

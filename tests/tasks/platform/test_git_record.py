@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.parameters.parameters import VersioningParameters
-from tasks.platform.dvc_objects import NoGitRepositoryError, open_repository
-from tasks.platform.git_record import GitIdentityError, check_can_commit, commit_files
+from tasks.platform.dvc_objects import DvcConfigError, NoGitRepositoryError, open_repository
+from tasks.platform.git_record import GitIdentityError, check_git, commit_files
 from tasks.platform.run_files import CodeUnknownError, git_commit
 
 COMMITS = VersioningParameters(push_to_remote=False, commit_to_git=True)
@@ -30,11 +30,11 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_missing_identity_is_found_before_the_run(repository: Path) -> None:
     with pytest.raises(GitIdentityError, match=r"user\.email"):
-        check_can_commit(COMMITS)
-    check_can_commit(COMMITS.model_copy(update={"commit_to_git": False}))
+        check_git(COMMITS)
+    check_git(COMMITS.model_copy(update={"commit_to_git": False}))
     subprocess.run(["git", "config", "user.name", "test"], check=True)
     subprocess.run(["git", "config", "user.email", "test@example.invalid"], check=True)
-    check_can_commit(COMMITS)
+    check_git(COMMITS)
     assert commit_files(["dvc.lock"], "Record") == ""
     assert commit_files(["dvc.lock"], "Record") == "", "nothing has changed"
     assert len(git_commit()) == 40
@@ -61,7 +61,14 @@ def test_without_git_it_says_so(repository: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(CodeUnknownError, match="git is not installed"):
         git_commit()
     with pytest.raises(CodeUnknownError, match="git is not installed"):
-        check_can_commit(COMMITS)
+        check_git(COMMITS)
+
+
+def test_a_configuration_of_dvc_that_cannot_be_read_is_named(repository: Path) -> None:
+    (repository / ".dvc").mkdir()
+    (repository / ".dvc/config").write_bytes(b"garbage \xff\x00")
+    with pytest.raises(DvcConfigError, match=r"\.dvc/config"):
+        open_repository()
 
 
 def test_a_project_that_came_without_its_repository_says_what_to_do(
@@ -72,3 +79,5 @@ def test_a_project_that_came_without_its_repository_says_what_to_do(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NoGitRepositoryError, match="`git init`"):
         open_repository()
+    with pytest.raises(NoGitRepositoryError, match="`git init`"):
+        check_git(COMMITS.model_copy(update={"commit_to_git": False}))

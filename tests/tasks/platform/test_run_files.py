@@ -52,7 +52,19 @@ def test_committed_code_has_no_changes(repository: Path) -> None:
     # Parameters are kept by themselves.
 
 
-def test_changed_new_and_binary_files_can_be_applied_elsewhere(repository: Path, tmp_path: Path) -> None:
+TASTES = {
+    "none": (),
+    "colours": ("color.ui", "always"),
+    "no prefixes": ("diff.noprefix", "true"),
+    "a program": ("diff.external", "echo"),
+    "paths as seen from here": ("diff.relative", "true"),
+}
+
+
+@pytest.mark.parametrize("taste", TASTES)
+def test_changed_new_and_binary_files_can_be_applied_elsewhere(repository: Path, tmp_path: Path, taste: str) -> None:
+    if TASTES[taste]:
+        git(repository, "config", *TASTES[taste])
     (repository / "components" / "a.py").write_text("one = 2\n", encoding="utf-8")
     (repository / "components" / "new.py").write_text("new = 3\n", encoding="utf-8")
     (repository / "components" / "weights.bin").write_bytes(bytes(range(256)))

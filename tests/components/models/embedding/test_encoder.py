@@ -5,9 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, AutoModel, CLIPVisionConfig, CLIPVisionModel
 
-from components.models.embedding.encoder import encode, load_encoder, load_image_processor, preprocess
+from components.models.embedding.encoder import (
+    EncoderError,
+    check_encoder,
+    encode,
+    load_encoder,
+    load_image_processor,
+    preprocess,
+)
 from components.parameters.parameters import EncoderParameters
 from tests.components.models.embedding.conftest import noise_image
 
@@ -106,3 +114,34 @@ def test_a_folder_without_a_preprocessor_says_so(plain_encoder_folder: Path, tmp
     (folder / "preprocessor_config.json").unlink()
     with pytest.raises(ValueError, match=r"encoder\.model .*bare' cannot be loaded"):
         load_image_processor(str(folder), None)
+
+
+def test_weights_that_an_encoder_lacks_are_not_filled_with_chance(plain_encoder_folder: Path, tmp_path: Path):
+    check_encoder(parameters(plain_encoder_folder))
+    folder = shutil.copytree(plain_encoder_folder, tmp_path / "lacking")
+    weights = load_file(folder / "model.safetensors")
+    unused = weights.pop("embeddings.mask_token")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    load_encoder(parameters(folder))  # the token is of no use here
+    weights["embeddings.mask_token"] = unused
+    (lost, *_) = [name for name in weights if name.startswith("encoder.layer.1.")]
+    del weights[lost]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EncoderError, match="its files lack 1 of the weights"):
+        load_encoder(parameters(folder))
+    with pytest.raises(EncoderError, match="its files hold"):
+        check_encoder(parameters(folder))
+
+
+def test_an_encoder_of_another_type_or_cut_off_is_named_without_its_weights(plain_encoder_folder: Path, tmp_path: Path):
+    folder = shutil.copytree(plain_encoder_folder, tmp_path / "other")
+    file, config = folder / "model.safetensors", folder / "config.json"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(EncoderError, match="is not whole"):
+        check_encoder(parameters(folder))
+    config.write_text(config.read_text().replace('"dinov2"', '"vit"'))
+    with pytest.raises(EncoderError, match="it is of type 'vit'; allowed: dinov2"):
+        check_encoder(parameters(folder))
+    config.unlink()
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        check_encoder(parameters(folder))
