@@ -59,12 +59,13 @@ def _configured_features(config: Any, tensors: _Tensors) -> int | None:
         return int((tensors["image_sizes"] // side).prod())
     if kind in ("qwen2_vl", "qwen2_5_vl", "qwen3_vl"):
         _check_patches(tensors, 3 * vision.temporal_patch_size * vision.patch_size**2)
-        return int(tensors["image_grid_thw"].prod()) // vision.spatial_merge_size**2
+        return int(tensors["image_grid_thw"].prod()) // int(vision.spatial_merge_size) ** 2
     if kind == "idefics2":
         return int(tensors["pixel_values"].shape[1]) * int(config.perceiver_config.resampler_n_latents)
     if kind in ("idefics3", "smolvlm"):
         tiles, height, width = (tensors["pixel_values"].shape[axis] for axis in (1, 3, 4))
-        return tiles * (height // vision.patch_size) * (width // vision.patch_size) // config.scale_factor**2
+        patch = int(vision.patch_size)
+        return tiles * (height // patch) * (width // patch) // int(config.scale_factor) ** 2
     if kind == "gemma4":
         _check_patches(tensors, 3 * vision.patch_size**2)
         patches = int((tensors["image_position_ids"] >= 0).all(dim=-1).sum())

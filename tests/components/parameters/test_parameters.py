@@ -85,8 +85,8 @@ def test_every_misspelled_key_is_named_with_the_one_that_was_meant():
         values = merge_overlays(PARAMS)
         section = values
         for part in place[:-1]:
-            section = section[part]  # type: ignore[assignment,index]
-        section[place[-1] + "x"] = section.pop(place[-1])  # type: ignore[operator]
+            section = section[part]  # type: ignore[assignment]
+        section[place[-1] + "x"] = section.pop(place[-1])
         with pytest.raises(ParameterError, match=r"2 problem\(s\)") as caught:
             parse_parameters(values, origin="params.yaml")
         said = str(caught.value)

@@ -106,4 +106,5 @@ def test_a_parquet_file_with_a_damaged_page_gives_the_rows_before(tmp_path):
     (tmp_path / "a.parquet").write_bytes(data)
     *found, lost = read_pool([pool(tmp_path, "parquet")])
     assert [entry.record_id for entry in found] == ["a0", "a1", "a2", "a3"]
+    assert isinstance(lost, RejectedRecord)
     assert "breaks off after 4 rows" in lost.detail
