@@ -16,6 +16,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.errors import UserError
+from components.parameters.problems import describe_problem
 from components.parameters.section import Count, Section
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -124,7 +125,8 @@ def load_template(folder: str | Path, task: str) -> PromptTemplate:
         return _read(file, file.stat().st_mtime_ns)
     except ValidationError as error:
         problems = "\n".join(
-            f"  {'.'.join(str(part) for part in item['loc']) or 'template'}: {item['msg']}" for item in error.errors()
+            f"  {'.'.join(str(part) for part in item['loc']) or 'template'}: {describe_problem(item, PromptTemplate)}"
+            for item in error.errors()
         )
         raise PromptError(f"prompt template {file} is not usable:\n{problems}") from None
     except yaml.YAMLError as error:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from components.errors import UserError
 from components.models.features.activations import NoSuchLayerError, chosen_attention
 from components.models.vlm.conversation import TemplateError
-from components.models.vlm.image_fit import prompt_tokens
+from components.models.vlm.image_fit import an_image_encoded
 from components.models.vlm.image_inputs import ProcessorError
+from components.models.vlm.image_tokens import ImageTokensError, check_image_tokens
 from components.models.vlm.labels import SampleError
 from components.models.vlm.language_model import LanguageModelError, lora_targets
 from components.models.vlm.load import LoadedVlm, ModelError, check_files, open_vlm
@@ -23,7 +24,8 @@ def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, *, scored: b
     """See whether the model that is tuned can be.
 
     Processor, chat template (with one turn and with two), the arguments of the model and the layers that LoRA is put
-    on are looked at, and an image is encoded; of the weights only the heads of their files are read.
+    on are looked at, and an image is encoded, whose tokens have to be as many as its features; of the weights only the
+    heads of their files are read.
 
     Args:
         vlm: section `vlm` of the parameters.
@@ -68,6 +70,8 @@ def check_read_model(vlm: VlmParameters, layers: Sequence[int]) -> None:
 
 def _encode_an_image(opened: LoadedVlm) -> None:
     try:
-        prompt_tokens(opened, _AN_IMAGE)
+        check_image_tokens(opened, an_image_encoded(opened, _AN_IMAGE))
     except SampleError as error:
         raise ModelCheckError(f"the model takes no image: {error.detail}") from error
+    except ImageTokensError as error:
+        raise ModelCheckError(f"the model takes no image: {error}") from error

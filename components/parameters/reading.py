@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from components.parameters.fixed import ADDED, without_fixed
 from components.parameters.parameters import ParameterError, Parameters, TaskRule
+from components.parameters.problems import describe_problem, is_echo
 from components.strategies.load import load_sections
 from components.strategies.names import STRATEGY_NAMES
 
@@ -48,16 +48,9 @@ def parse_parameters(values: Mapping[str, object], *, origin: str) -> Parameters
     try:
         return _with_sections(STRATEGY_NAMES).model_validate(values)
     except ValidationError as error:
-        lines = [f"{origin}: {error.error_count()} problem(s)"]
-        for item in error.errors():
-            where = ".".join(str(part) for part in item["loc"])
-            secret = where in _MAY_HOLD_SECRETS or (
-                item["type"] == "extra_forbidden" and _SECRET_NAME.search(where.rpartition(".")[2])
-            )
-            shown = item["type"] != "missing" and not secret
-            given = f" (got {item['input']!r})" if shown and where else ""
-            lines.append(f"  {where or 'all'}: {item['msg']}{given}{_meant(item, where)}")
-        raise ParameterError("\n".join(lines)) from None
+        problems = [item for item in error.errors() if not is_echo(item)]
+        lines = [f"  {_said(item)}" for item in problems]
+        raise ParameterError("\n".join([f"{origin}: {len(lines)} problem(s)", *lines])) from None
 
 
 def parse_task_rule(text: str) -> TaskRule:
@@ -69,21 +62,29 @@ def parse_task_rule(text: str) -> TaskRule:
     try:
         return TaskRule.model_validate(yaml.safe_load(text))
     except (ValidationError, yaml.YAMLError) as error:
-        raise ParameterError(f"{text!r} is no task rule such as {{field: task}} or {{prefix: true}}: {error}") from None
+        said = str(error)
+        if isinstance(error, ValidationError):
+            said = "; ".join(
+                " ".join((".".join(map(str, item["loc"])), describe_problem(item, TaskRule))).strip()
+                for item in error.errors()
+            )
+        raise ParameterError(f"{text!r} is no task rule such as {{field: task}} or {{prefix: true}}: {said}") from None
 
 
-def _meant(problem: ErrorDetails, where: str) -> str:
-    """What a missing key was before it was one, or which key an unknown one may be a slip of the pen for."""
-    if problem["type"] == "missing" and where in ADDED:
-        return f"; earlier versions did what {where.rpartition('.')[2]}: {ADDED[where]} says"
-    if problem["type"] != "extra_forbidden":
-        return ""
-    section: Any = _with_sections(STRATEGY_NAMES)
-    for part in problem["loc"][:-1]:
-        known = getattr(section, "model_fields", {}).get(part)
-        section = known.annotation if known is not None else None
-    near = get_close_matches(str(problem["loc"][-1]), getattr(section, "model_fields", {}), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def _said(problem: ErrorDetails) -> str:
+    """A problem with its key and, where that is no secret, its value."""
+    where = ".".join(str(part) for part in problem["loc"])
+    secret = where in _MAY_HOLD_SECRETS or (
+        problem["type"] == "extra_forbidden" and _SECRET_NAME.search(where.rpartition(".")[2])
+    )
+    shown = problem["type"] != "missing" and not secret
+    given = f" (got {problem['input']!r})" if shown and where else ""
+    earlier = (
+        f"; earlier versions did what {where.rpartition('.')[2]}: {ADDED[where]} says"
+        if problem["type"] == "missing" and where in ADDED
+        else ""
+    )
+    return f"{where or 'all'}: {describe_problem(problem, _with_sections(STRATEGY_NAMES))}{given}{earlier}"
 
 
 def merge_overlays(base: Path, overlays: Sequence[Path] = (), settings: Sequence[str] = ()) -> dict[str, object]:

@@ -100,7 +100,8 @@ def _counted_set(loaded: LoadedBenchmarkSet, pool_image_shas: frozenset[str]) ->
 
 
 def _counted_file(one: AnnotationCount) -> str:
-    return f"Annotations {one.path}: {one.usable:,} of {one.records:,} records are usable."
+    unread = f"; {len(one.faults):,} cannot be read, e.g. it {one.faults[-1]}" if one.faults else ""
+    return f"Annotations {one.path}: {one.usable:,} of {one.records:,} records are usable{unread}."
 
 
 def _counted(reasons: Iterable[str]) -> str:

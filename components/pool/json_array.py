@@ -26,6 +26,10 @@ class JsonArrayError(ValueError):
     """The bytes are not a JSON array; the message says where, and reads on after the file's name."""
 
 
+class JsonBrokenError(JsonArrayError):
+    """The array breaks: it ends early, or is damaged, and nothing behind that place can be read."""
+
+
 class _Incomplete(Exception):  # noqa: N818 -- not an error: the value goes on beyond the buffer
     """The buffer ends inside a value."""
 
@@ -38,11 +42,26 @@ class JsonEntry:
         offset: of its first byte, from the start of the file.
         raw: its bytes.
         fields: of an object, the wanted keys that it has, each with the bytes of its value.
+        fault: of an object that was looked into, what is wrong with its form; it has no fields then.
     """
 
     offset: int
     raw: bytes
     fields: Mapping[str, bytes]
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFault:
+    """What stands in the place of entries that cannot be read.
+
+    Attributes:
+        detail: what is wrong; reads on after the file's name.
+        is_the_rest: the array breaks here, and whatever follows is lost.
+    """
+
+    detail: str
+    is_the_rest: bool
 
 
 def scan_json_array(
@@ -59,7 +78,7 @@ def scan_json_array(
         The entries, in file order. Memory is bounded by the largest entry and a chunk.
 
     Raises:
-        JsonArrayError: not an array, or it ends early.
+        JsonArrayError: not an array; a `JsonBrokenError` where it ends early or is damaged.
     """
     buffer = _start(read, chunk_bytes)
     base = 0  # file offset of buffer[0]
@@ -83,11 +102,8 @@ def scan_json_array(
                     f"is not JSON: a comma before the closing ], at byte {base + position}; take it out"
                 )
             elif expect.startswith("a value"):
-                if token == b"{" and wanted:
-                    end, fields = _scan_object(buffer, position, base, wanted)
-                else:
-                    end, fields = _value_end(buffer, position, base), {}
-                yield JsonEntry(base + position, buffer[position:end], fields)
+                end, fields, fault = _scan_entry(buffer, position, base, wanted)
+                yield JsonEntry(base + position, buffer[position:end], fields, fault)
                 position, expect, count = end, "',' or ']'", count + 1
             else:
                 raise _unexpected(buffer, position, base, expect)
@@ -95,7 +111,7 @@ def scan_json_array(
             if at_end:
                 raise _ends_early(base + len(buffer), count, empty=expect == "'['") from None
             if len(buffer) - position > _LONGEST_ENTRY:
-                raise JsonArrayError(
+                raise JsonBrokenError(
                     f"has no end of entry {count + 1} within {_LONGEST_ENTRY >> 20} MiB, from byte {base + position} "
                     "on: a quote or bracket is not closed"
                 ) from None
@@ -115,10 +131,10 @@ def _start(read: Callable[[int], bytes], chunk_bytes: int) -> bytes:
     return start
 
 
-def _ends_early(offset: int, count: int, *, empty: bool) -> JsonArrayError:
+def _ends_early(offset: int, count: int, *, empty: bool) -> JsonBrokenError:
     if empty:
-        return JsonArrayError("is empty")
-    return JsonArrayError(
+        return JsonBrokenError("is empty")
+    return JsonBrokenError(
         f"ends early, at byte {offset}, inside entry {count + 1} or before the array is closed ({count} complete "
         "entries come before); copy or download it again"
     )
@@ -139,7 +155,7 @@ def _skip_blank(buffer: bytes, position: int, *, strip_mark: bool) -> int:
 def _expect_nothing_more(rest: bytes, read: Callable[[int], bytes], offset: int, chunk_bytes: int) -> None:
     while True:
         if rest.strip(b" \t\r\n"):
-            raise JsonArrayError(f"has more after the array's end, at byte {offset}")
+            raise JsonBrokenError(f"has more after the array's end, at byte {offset}")
         offset += len(rest)
         rest = read(chunk_bytes)
         if not rest:
@@ -148,7 +164,19 @@ def _expect_nothing_more(rest: bytes, read: Callable[[int], bytes], offset: int,
 
 def _unexpected(buffer: bytes, position: int, base: int, expected: str) -> JsonArrayError:
     found = buffer[position : position + 20].decode("utf-8", errors="replace")
-    return JsonArrayError(f"is not a JSON array in UTF-8: byte {base + position} is {found!r}, expected {expected}")
+    kind = JsonArrayError if expected == "'['" else JsonBrokenError
+    return kind(f"is not a JSON array in UTF-8: byte {base + position} is {found!r}, expected {expected}")
+
+
+def _scan_entry(buffer: bytes, position: int, base: int, wanted: Collection[str]) -> tuple[int, dict[str, bytes], str]:
+    """End, fields and fault of the entry at a position; an object with a fault ends where its brackets say."""
+    if buffer[position : position + 1] != b"{" or not wanted:
+        return _value_end(buffer, position, base), {}, ""
+    try:
+        end, fields = _scan_object(buffer, position, base, wanted)
+    except JsonArrayError as error:
+        return _value_end(buffer, position, base), {}, str(error)
+    return end, fields, ""
 
 
 def _scan_object(buffer: bytes, start: int, base: int, wanted: Collection[str]) -> tuple[int, dict[str, bytes]]:
@@ -223,6 +251,31 @@ def read_json_records(read: Callable[[int], bytes]) -> Iterator[object]:
     """
     for number, entry in enumerate(scan_json_array(read), start=1):
         yield decode_value(entry.raw, f"record {number}, at byte {entry.offset}")
+
+
+def salvage_json_records(read: Callable[[int], bytes]) -> Iterator[object | JsonFault]:
+    """Read all that can be read of a JSON array.
+
+    Args:
+        read: as `scan_json_array` takes it.
+
+    Yields:
+        The entries, as Python values; a `JsonFault` for one that is not JSON, and for the rest of an array that breaks.
+
+    Raises:
+        JsonArrayError: no array, or a comma before its end; a `JsonBrokenError` where it breaks before its first entry.
+    """
+    number = 0
+    try:
+        for number, entry in enumerate(scan_json_array(read), start=1):
+            try:
+                yield decode_value(entry.raw, f"record {number}, at byte {entry.offset}")
+            except JsonArrayError as error:
+                yield JsonFault(str(error), is_the_rest=False)
+    except JsonBrokenError as error:
+        if not number:
+            raise
+        yield JsonFault(str(error), is_the_rest=True)
 
 
 def decode_value(raw: bytes, where: str) -> object:

@@ -2,43 +2,61 @@
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.parameters.parameters import SourceParameters
 from components.pool.foreign_bytes import LONGEST_START, foreign_bytes
+from components.pool.reasons import QuarantineReason
 from components.pool.record_fields import parse_record
 from components.pool.record_names import CONVERSATION_FIELDS, NAME_FIELDS
-from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError
+from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError, broken_file
 from components.pool.snapshot import describe_record_files
 from components.pool.source_file import open_source_file, source_files
 
 _ROWS = 4096  # read at a time
+_MAGIC = b"PAR1"  # a file begins with it
 
 
 def read_parquet(source: SourceParameters) -> Iterator[PoolRecord | RejectedRecord]:
     """Read Parquet files: columns `image` or `images`, and where there are `id`, a conversation and the task's field.
 
+    A file that ends early or is damaged gives the rows that can be read before, none where its last bytes, which say
+    where the rows are, are gone; and a rejected entry that says so. A row whose text is not UTF-8 is left out by
+    itself.
+
     Raises:
         SourceError: a file is missing, not Parquet, has no column with image paths, or a column twice.
     """
     for file in source_files(source):
+        number = 0
         with open_source_file(file) as stream:
             try:
                 for number, fields in enumerate(_rows(stream, file, source.task.field), start=1):
-                    yield parse_record(fields, number=number, file=file, source=source)
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                    if isinstance(fields, UnicodeDecodeError):
+                        detail = f"row {number} holds text that is not UTF-8 ({fields.reason})"
+                        yield RejectedRecord(file, f"#{number}", "", QuarantineReason.INVALID_RECORD, detail)
+                    else:
+                        yield parse_record(fields, number=number, file=file, source=source)
+            except (pa.ArrowException, OSError) as error:
+                said = " ".join(str(error).split())
+                # Arrow's own errors about the bytes have no number and no kind; of the system's all can be read again.
+                if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+                    raise SourceError(f"source {file}: cannot be read ({said}); run again") from error
                 stream.seek(0)
-                foreign = foreign_bytes(stream.read(LONGEST_START))
-                advice = f"it {foreign}" if foreign else "copy or write it again"
-                raise SourceError(f"source {file} is not a whole Parquet file ({error}); {advice}") from error
+                start = stream.read(LONGEST_START)
+                if not number and start[: len(_MAGIC)] != _MAGIC[: len(start)]:
+                    advice = foreign_bytes(start) or "is something else; correct sources.path or kind"
+                    raise SourceError(f"source {file} is not a Parquet file: it {advice}") from error
+                yield broken_file(file, f"it is not a whole Parquet file and breaks off after {number} rows ({said})")
 
 
 PARQUET = Reader(records=read_parquet, snapshot=partial(describe_record_files, read_parquet), needs_image_root=True)
 
 
-def _rows(stream: object, file: str, task_field: str | None) -> Iterator[dict[str, object]]:
+def _rows(stream: object, file: str, task_field: str | None) -> Iterator[dict[str, object] | UnicodeDecodeError]:
     parquet = pq.ParquetFile(stream)
     present = parquet.schema_arrow.names
     wanted = [name for name in dict.fromkeys((*NAME_FIELDS, task_field, *CONVERSATION_FIELDS)) if name in present]
@@ -52,13 +70,29 @@ def _rows(stream: object, file: str, task_field: str | None) -> Iterator[dict[st
         raise SourceError(f"source {file} has no column 'image' with the path; its columns are {present}")
     for name in images:
         _check_holds_paths(name, parquet.schema_arrow.field(name).type, file)
-    for batch in parquet.iter_batches(batch_size=_ROWS, columns=wanted):
+    # Group by group: a batch over several would be lost with what is damaged in the last of them.
+    groups = range(parquet.num_row_groups)
+    for batch in chain.from_iterable(
+        parquet.iter_batches(batch_size=_ROWS, row_groups=[group], columns=wanted) for group in groups
+    ):
         columns = {name: batch.column(name) for name in wanted}
         for name in CONVERSATION_FIELDS:
             if name in columns:
                 # Whether there is one is all that matters; the text stays where it is.
                 columns[name] = columns[name].is_valid()
-        yield from pa.table(columns).to_pylist()
+        yield from _values(pa.table(columns))
+
+
+def _values(rows: pa.Table) -> Iterator[dict[str, object] | UnicodeDecodeError]:
+    try:
+        yield from rows.to_pylist()
+    except UnicodeDecodeError as error:
+        if rows.num_rows == 1:
+            yield error
+        else:
+            half = rows.num_rows // 2
+            yield from _values(rows.slice(0, half))
+            yield from _values(rows.slice(half))
 
 
 def _check_holds_paths(name: str, kind: pa.DataType, file: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from components.errors import UserError
 from components.parameters.parameters import SourceParameters
 from components.pool.reasons import QuarantineReason
+from components.pool.record_names import printable
 
 
 class SourceError(UserError, ValueError):
@@ -64,6 +65,21 @@ class Reader:
     records: Callable[[SourceParameters], Iterator[PoolRecord | RejectedRecord]]
     snapshot: Callable[[SourceParameters], dict[str, object]]
     needs_image_root: bool
+
+
+def broken_file(file: str, detail: str) -> RejectedRecord:
+    """The row of a file that ends early or is damaged, for the records of it that are lost.
+
+    Args:
+        file: which.
+        detail: where it broke.
+    """
+    return RejectedRecord(file, "", file, QuarantineReason.CORRUPT, printable(detail))
+
+
+def is_broken_file(entry: PoolRecord | RejectedRecord) -> bool:
+    """Whether an entry stands for a file that breaks off, and not for a record."""
+    return isinstance(entry, RejectedRecord) and not entry.record_id
 
 
 def reject(record: PoolRecord, reason: QuarantineReason, detail: str) -> RejectedRecord:

@@ -11,7 +11,7 @@ from components.pool.llava_json import LLAVA_JSON
 from components.pool.locations import local_path
 from components.pool.parquet import PARQUET
 from components.pool.reasons import QuarantineReason
-from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError, reject
+from components.pool.records import PoolRecord, Reader, RejectedRecord, SourceError, is_broken_file, reject
 from components.pool.snapshot import canonical
 from components.pool.source_file import source_files
 from components.pool.webdataset import WEBDATASET
@@ -76,6 +76,12 @@ def read_pool(sources: Sequence[SourceParameters]) -> list[PoolRecord | Rejected
             entries.extend(_without_repeated_ids(_read_source(source)))
         if len(entries) == before:
             raise SourceError(f"source {source.path} holds no records; take it out of sources or fill it")
+        if all(map(is_broken_file, entries[before:])):
+            broken = entries[before]
+            assert isinstance(broken, RejectedRecord)
+            raise SourceError(
+                f"source {broken.source}: {broken.detail}; copy, download or write it again, or take it out of sources"
+            )
     return entries
 
 

@@ -11,7 +11,7 @@ from components.pool.images import SUFFIXES
 from components.pool.locations import tar_member_uri
 from components.pool.reasons import QuarantineReason
 from components.pool.record_names import kind_of, name_record, printable, text_fault
-from components.pool.records import PoolRecord, Reader, RejectedRecord
+from components.pool.records import PoolRecord, Reader, RejectedRecord, broken_file
 from components.pool.snapshot import describe_shards
 from components.pool.source_file import open_source_file, source_files
 from components.pool.tar_shard import Member, open_shard, read_members
@@ -62,7 +62,7 @@ def read_webdataset(source: SourceParameters) -> Iterator[PoolRecord | RejectedR
                 detail = (
                     f"the shard is damaged or cut off after {len(groups)} records: {damage}; copy or write it again"
                 )
-                yield RejectedRecord(shard, "", shard, QuarantineReason.CORRUPT, printable(detail))
+                yield broken_file(shard, detail)
 
 
 WEBDATASET = Reader(records=read_webdataset, snapshot=describe_shards, needs_image_root=False)

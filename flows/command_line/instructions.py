@@ -11,6 +11,7 @@ annotate = typer.Typer(no_args_is_help=True, help="Have people write the instruc
 
 # Entries that a person may want to do something about, and what is said where the import gives no reason.
 _TO_LOOK_AT = {
+    "unreadable": "",
     "rule_broken": "",
     "answered_differently": "another answer was imported before and is kept; an answer is final, as a bought one is",
     "unknown_request": "this request_id was never handed out through this ledger",
@@ -49,21 +50,24 @@ def import_answers(
     file: Annotated[Path, typer.Argument(help="Label Studio's JSON export, or the filled-in table.", exists=True)],
     name: ExistingRun = None,
 ) -> None:
-    """Take what people wrote into the ledger; what breaks a rule is listed and stays open."""
+    """Take what people wrote into the ledger; what cannot be taken is listed, stays open, and makes the exit code 1."""
     from flows.annotate import import_from_annotation
     from flows.prepare_workspace import find_workspace
 
     result = import_from_annotation(find_workspace(name), CALLED_FROM / file)
-    for entry in result.entries:
-        if entry.verdict in _TO_LOOK_AT:
-            said = ": ".join(part for part in (entry.reason or _TO_LOOK_AT[entry.verdict], entry.detail) if part)
-            typer.echo(f"{entry.where}: {said}")
+    not_taken = [entry for entry in result.entries if entry.verdict in _TO_LOOK_AT]
+    for entry in not_taken:
+        said = ": ".join(part for part in (entry.reason or _TO_LOOK_AT[entry.verdict], entry.detail) if part)
+        typer.echo(f"{file}, {entry.where}: {said}")
     typer.echo(", ".join(f"{count.reason} {count.count:,}" for count in result.counts) or "the file holds nothing")
     typer.echo(
         f"{result.imported:,} instructions booked at ${result.price_usd:,.2f}; {result.still_out:,} are still out"
     )
     if not result.still_out:
         typer.echo("Run presel again: it goes on from here.")
+    if not_taken:
+        typer.echo(f"presel: {len(not_taken):,} entries of {file} were not taken in; they are named above", err=True)
+        raise typer.Exit(1)
 
 
 @batches.command("list")

@@ -34,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Decide which images of a large pool deserve an instruction, before any instruction is paid for.\n\n"
-    "Exit codes: 0 done, 1 a stage failed (finished stages are kept; run again to continue), "
+    "Exit codes: 0 done, 1 a stage failed (finished stages are kept; run again to continue) or not all was taken in, "
     "2 the command or the parameters are wrong, 3 a purchase was declined.",
 )
 

@@ -22,15 +22,15 @@ def hand_out(root: Path, folder: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def write_back(root: Path, file: str, rows: list[dict[str, str]]) -> str:
+def write_back(root: Path, file: str, rows: list[dict[str, str]], *, code: int = 0) -> str:
     """Write the table as an annotator returns it, import it, and return what was said."""
     with (root / file).open("w", newline="", encoding="utf-8") as target:
         writer = csv.DictWriter(target, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
     done = presel(root, "annotate", "import", file, "--name", "people")
-    assert done.code == 0, done.stderr
-    return done.stdout
+    assert done.code == code, done.output
+    return done.output
 
 
 def test_people_write_the_reference_set(project: Path) -> None:
@@ -55,6 +55,10 @@ def test_people_write_the_reference_set(project: Path) -> None:
     rows[0]["response_1"] = ""
     said = write_back(root, "first.csv", rows)
     assert "11 instructions booked at $0.22; 1 are still out" in said
+    rows[0]["response_1"] = "#NAME?"
+    said = write_back(root, "first.csv", rows, code=1)
+    assert "first.csv, row 2: spreadsheet_error: turn 1 is '#NAME?'" in said
+    assert "1 entries of first.csv were not taken in" in said
     rows[0]["response_1"] = "It shows a single shape."
     assert "1 instructions booked at $0.02; 0 are still out" in write_back(root, "second.csv", rows), "others are known"
 

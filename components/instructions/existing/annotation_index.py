@@ -1,5 +1,6 @@
 """Where the records of annotation files are, without what they say."""
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,11 @@ import fsspec
 
 from components.errors import UserError
 from components.parameters.instructions import AnnotationFile
-from components.pool.json_array import JsonArrayError, decode_value, scan_json_array
+from components.pool.json_array import JsonArrayError, JsonBrokenError, decode_value, scan_json_array
 from components.pool.locations import join_root, local_path, open_binary
 from components.pool.record_names import CONVERSATION_FIELDS, NAME_FIELDS, name_record
+
+_LOG = logging.getLogger(__name__)
 
 _NOTHING = (None, b"null", b"[]", b'""')
 
@@ -47,13 +50,15 @@ class AnnotationCount:
 
     Attributes:
         path: the file.
-        records: in it.
+        records: in it; the rest of a file that breaks off counts as one.
         usable: of them, those that name an image and have a conversation.
+        faults: what is wrong with each record that cannot be read, and where the file breaks off.
     """
 
     path: str
     records: int
     usable: int
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,46 +78,65 @@ def index_annotations(files: Sequence[AnnotationFile], *, task_fields: Collectio
         task_fields: fields that a source's rule takes the task from.
 
     Returns:
-        The index; records without a conversation are not annotations and not in it.
+        The index; records without a conversation are not annotations and not in it. Records that cannot be read are
+        counted and left out by themselves; of a file that breaks off there is what comes before.
 
     Raises:
-        AnnotationFileError: a file is missing, cannot be read, or is not a JSON array of objects.
+        AnnotationFileError: a file is missing, cannot be read, or has no record in a JSON array.
     """
     locations: dict[str, list[AnnotationLocation]] = {}
     counts = []
     for number, file in enumerate(files):
         records = usable = 0
+        faults: list[str] = []
         try:
             with open_binary(file.path) as stream:
                 for location in _records(stream.read, number, file, frozenset(task_fields)):
                     records += 1
-                    if location is not None:
+                    if isinstance(location, str):
+                        faults.append(location)
+                    elif location is not None:
                         usable += location.is_usable
                         locations.setdefault(location.record_id, []).append(location)
         except FileNotFoundError:
             raise AnnotationFileError(f"no annotation file {file.path!r} (params: instructions.annotations)") from None
         except JsonArrayError as error:
-            raise AnnotationFileError(f"annotation file {file.path!r} {error}") from None
+            if not records or not isinstance(error, JsonBrokenError):
+                raise AnnotationFileError(f"annotation file {file.path!r} {error}") from None
+            records += 1
+            faults.append(str(error))
         except (OSError, ValueError, ImportError) as error:
             raise AnnotationFileError(f"annotation file {file.path!r} cannot be read: {error}") from None
-        counts.append(AnnotationCount(file.path, records, usable))
+        if faults:
+            _LOG.warning("annotation file %s: %d records cannot be read; it %s", file.path, len(faults), faults[-1])
+        if faults and len(faults) == records:
+            raise AnnotationFileError(f"annotation file {file.path!r} {faults[0]}")
+        counts.append(AnnotationCount(file.path, records, usable, tuple(faults)))
     return AnnotationIndex(tuple(files), locations, tuple(counts))
 
 
 def _records(
     read: Callable[[int], bytes], number: int, file: AnnotationFile, task_fields: frozenset[str]
-) -> Iterator[AnnotationLocation | None]:
-    """The file's records, None for those that are no annotation."""
+) -> Iterator[AnnotationLocation | str | None]:
+    """The file's records: None for those that are no annotation, what is wrong for those that cannot be read."""
     wanted = {*NAME_FIELDS, *CONVERSATION_FIELDS, *task_fields}
     for count, record in enumerate(scan_json_array(read, wanted=wanted), start=1):
         if not record.raw.startswith(b"{"):
-            raise JsonArrayError(f"is not a list of records: at byte {record.offset} is {record.raw[:20]!r}")
-        # Everything but what is said: an annotation of an image that was not chosen is not read.
-        fields = {
-            key: decode_value(raw, f"record {count}, field {key!r}")
-            for key, raw in record.fields.items()
-            if key not in CONVERSATION_FIELDS
-        }
+            yield f"is not a list of records: at byte {record.offset} is {record.raw[:20]!r}"
+            continue
+        if record.fault:
+            yield record.fault
+            continue
+        try:
+            # Everything but what is said: an annotation of an image that was not chosen is not read.
+            fields = {
+                key: decode_value(raw, f"record {count}, field {key!r}")
+                for key, raw in record.fields.items()
+                if key not in CONVERSATION_FIELDS
+            }
+        except JsonArrayError as error:
+            yield str(error)
+            continue
         names = name_record(fields, count)
         if record.fields.keys().isdisjoint(CONVERSATION_FIELDS):
             yield None

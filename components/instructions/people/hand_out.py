@@ -98,7 +98,8 @@ def _keep_what_is_written(table: Path) -> None:
     """Refuse to replace a table that somebody has filled in."""
     if not table.exists():
         return
-    written = sum(any(turn.response for turn in row.turns) for row in read_written(table))
+    # What cannot be read may have been written.
+    written = sum(bool(row.fault) or any(turn.response for turn in row.turns) for row in read_written(table))
     if written:
         raise ExportError(
             f"{table} holds {written} written instructions, which would be lost; import them, then name another folder "

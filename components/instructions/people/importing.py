@@ -29,6 +29,7 @@ from components.pool.samples import Turn
 #   already_imported: the ledger holds the same answer.
 #   answered_differently: the ledger, or this file above, holds another answer, which is kept.
 #   not_written: nothing stands there yet.
+#   unreadable: it cannot be told what stands there.
 #   rule_broken: the request stays out; the entry can be corrected and imported again.
 #   unknown_request: it was never handed out to people through this ledger.
 #   quarantined: the request was given up before, and the sample with it.
@@ -38,6 +39,7 @@ Verdict = Literal[
     "already_imported",
     "answered_differently",
     "not_written",
+    "unreadable",
     "rule_broken",
     "unknown_request",
     "quarantined",
@@ -157,7 +159,7 @@ def check_turns(turns: Sequence[Turn], *, template: PromptTemplate, prompt: Prom
                 detail = f"turn {number} is {text!r}: a spreadsheet took it for a formula; write it again after a '"
                 raise RuleBrokenError("spreadsheet_error", detail)
             if _NOT_TEXT.search(text):
-                raise RuleBrokenError("not_text", f"turn {number} holds a character that is no text")
+                raise RuleBrokenError("not_text", f"turn {number} holds what is no text (is the file UTF-8?)")
     if template.writes == "conversation":
         pairs = [{"question": turn.question, "response": turn.response} for turn in turns]
         text = json.dumps({"turns": pairs}, ensure_ascii=False)
@@ -182,7 +184,9 @@ def _judge_all(
     answers: dict[str, Answer] = {}
     for one in written:
         name = one.request_id
-        if not one.turns:
+        if one.fault:
+            checked.append(CheckedEntry(one.where, name, "unreadable", detail=one.fault))
+        elif not one.turns:
             checked.append(CheckedEntry(one.where, name, "not_written", detail=one.note))
         elif name not in requests:
             checked.append(

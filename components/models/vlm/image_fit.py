@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from components.models.vlm.image_inputs import size_within_pixels
-from components.models.vlm.labels import SampleError, encode_prompt
+from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
 from components.models.vlm.load import LoadedVlm
 
 Size = tuple[int, int]  # pixels, width and height
@@ -65,9 +65,18 @@ def prompt_tokens(vlm: LoadedVlm, size: Size) -> int:
     Raises:
         SampleError: the processor refuses such an image.
     """
+    return len(an_image_encoded(vlm, size).input_ids)
+
+
+def an_image_encoded(vlm: LoadedVlm, size: Size) -> EncodedSample:
+    """A prompt with an image of this size and an empty question, whatever the context.
+
+    Raises:
+        SampleError: the processor refuses such an image.
+    """
     # Of the size that it is reduced to: no larger image has to be made.
     image = Image.new("RGB", size_within_pixels(size, vlm.max_pixels))
-    return len(encode_prompt(replace(vlm, context_length=_ANY_CONTEXT), (), "", image).input_ids)
+    return encode_prompt(replace(vlm, context_length=_ANY_CONTEXT), (), "", image)
 
 
 def _tokens_or_refusal(vlm: LoadedVlm, size: Size) -> int | str:

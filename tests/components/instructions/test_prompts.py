@@ -94,7 +94,7 @@ def test_an_image_always_gets_the_same_question(tmp_path):
         ({"questions": ["What?"]}, "leave `questions` empty"),
         ({"writes": "response"}, "needs `questions`"),
         ({"language": "xx"}, "language: .*cannot be told apart"),
-        ({"colour": "red"}, "colour: Extra inputs"),
+        ({"colour": "red"}, "colour: is no parameter"),
         ({"version": 0}, "version: "),
     ],
 )

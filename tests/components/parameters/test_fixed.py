@@ -57,7 +57,9 @@ def test_a_file_that_lacks_what_came_later_is_told_how_to_stay_as_it_was(tmp_pat
         load_parameters(older)
     for key, value in ADDED.items():
         section, name = key.split(".")
-        assert f"{key}: Field required; earlier versions did what {name}: {value} says" in str(refused.value)
+        assert f"{key}: is missing; every key must be there; earlier versions did what {name}: {value} says" in str(
+            refused.value
+        )
         values[section][name] = yaml.safe_load(value)
     older.write_text(yaml.safe_dump(values), encoding="utf-8")
     load_parameters(older)

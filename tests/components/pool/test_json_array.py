@@ -107,9 +107,6 @@ def test_byte_order_mark(chunk_bytes):
         (b'[{"id": "1"}, \n ]', "a comma before the closing ], at byte 16"),
         (b'[{"id": "1"} {"id": "2"}]', "byte 13"),
         (b'[{"id": "1"}] tail', "more after the array's end, at byte 13"),
-        (b'[{"id" "1"}]', "expected ':'"),
-        (b'[{id: "1"}]', "expected a string"),
-        (b'[{"id": }]', "expected a value"),
     ],
 )
 @pytest.mark.parametrize("chunk_bytes", [5, 1 << 20])
@@ -117,6 +114,23 @@ def test_says_where_a_file_is_broken(data, message, chunk_bytes):
     with pytest.raises(JsonArrayError) as error:
         scan(data, max(chunk_bytes, len(data) // 20))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (b'{"id" "1"}', "expected ':'"),
+        (b'{id: "1"}', "expected a string"),
+        (b'{"id": "1",}', "expected a string"),
+        (b'{"id": }', "expected a value"),
+    ],
+)
+@pytest.mark.parametrize("chunk_bytes", [5, 1 << 20])
+def test_an_object_of_wrong_form_is_said_and_does_not_end_the_array(record, message, chunk_bytes):
+    before, wrong, after = scan(b'[{"id": "0"}, ' + record + b', {"id": "2"}]', chunk_bytes)
+    assert (before.fields["id"], after.fields["id"]) == (b'"0"', b'"2"')
+    assert (wrong.raw, wrong.fields) == (record, {})
+    assert message in wrong.fault
 
 
 def test_a_quote_that_is_never_closed_does_not_read_the_whole_file(monkeypatch):

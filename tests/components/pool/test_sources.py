@@ -77,16 +77,33 @@ def test_an_id_names_one_image_per_file_and_task(tmp_path):
         ("[]", "holds no records; take it out"),
         ("", "is empty"),
         ('[{"id": "d0", "ima', "ends early, at byte 18, inside entry 1"),
-        ('[{"id": "a"}, {id: 2}]', "is not JSON: record 2, at byte 14: Expecting property name"),
-        (b'[{"id": "\xff"}]', "is not JSON: record 1, at byte 1: 'utf-8' codec"),
-        ("[" * 100_000 + "]" * 100_000, "record 1, at byte 1, is nested too deeply"),
+        ('[{"id": "d0", "image": "a.jpg"},]', "a comma before the closing ], at byte 32; take it out"),
         ('{"id": 1}', "not a JSON array .*use kind jsonl"),
     ],
 )
 def test_a_file_that_fails_as_a_whole_is_one_error(tmp_path, content, message):
     (tmp_path / "pool.json").write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(SourceError, match=f"pool.json .*{message}"):
+    with pytest.raises(SourceError, match=f"pool.json.*{message}"):
         read_pool([source("llava_json", tmp_path / "pool.json", tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ("{id: 2}", "is not JSON: record 2, at byte 21: Expecting property name"),
+        (b'{"id": "\xff"}', "is not JSON: record 2, at byte 21: 'utf-8' codec"),
+        ("[" * 100_000 + "]" * 100_000, "record 2, at byte 21, is nested too deeply"),
+        ("nonsense", "record 2, at byte 21: Expecting value"),
+    ],
+)
+def test_a_record_that_is_not_json_is_left_out_by_itself(tmp_path, record, message):
+    whole, wrong = b'{"image": "a.jpg"}', record.encode() if isinstance(record, str) else record
+    (tmp_path / "pool.json").write_bytes(b"[" + b", ".join([whole, wrong, whole]) + b"]")
+    pool = source("llava_json", tmp_path / "pool.json", tmp_path, constant="t")
+    _, left_out, _ = read_pool([pool])
+    assert isinstance(left_out, RejectedRecord)
+    assert (left_out.record_id, left_out.reason) == ("#2", "invalid_record")
+    assert message in left_out.detail
 
 
 @pytest.mark.parametrize("kind", ["llava_json", "jsonl", "parquet", "webdataset", "image_folder"])
@@ -157,7 +174,7 @@ def test_a_parquet_that_was_cut_off_is_named(tmp_path):
     pq.write_table(pa.table({"image": ["a.jpg"] * 1000}), tmp_path / "pool.parquet")
     data = (tmp_path / "pool.parquet").read_bytes()
     (tmp_path / "pool.parquet").write_bytes(data[:-10])
-    with pytest.raises(SourceError, match=r"pool\.parquet is not a whole Parquet file"):
+    with pytest.raises(SourceError, match=r"pool\.parquet: it is not a whole Parquet file"):
         read_pool([source("parquet", tmp_path / "pool.parquet", tmp_path)])
 
 

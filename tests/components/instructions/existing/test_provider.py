@@ -228,9 +228,46 @@ def test_a_file_that_is_missing_or_broken_is_one_clear_error(write_annotations, 
     cut = AnnotationFile(path=str(tmp_path / "cut.json"), image_root=".")
     with pytest.raises(AnnotationFileError, match=r"cut\.json.*ends early"):
         existing(cut).specify([request_for("a.png")])
-    (tmp_path / "cut.json").write_text('[{"id": "a"}, 7]')
-    with pytest.raises(AnnotationFileError, match=r"cut\.json.*not a list of records: at byte 14 is b'7'"):
+    (tmp_path / "cut.json").write_text("[7, 8]")
+    with pytest.raises(AnnotationFileError, match=r"cut\.json.*not a list of records: at byte 1 is b'7'"):
         existing(cut).specify([request_for("a.png")])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("7", "is not a list of records: at byte"),
+        ('{"id": "x" "image": 1}', "expected ',' or '}'"),
+        ('{"id": nonsense, "image": "b.png"}', "field 'id': Expecting value"),
+        ('{"id": "\\ud8"}', "field 'id': Invalid"),
+        ("{id: 1}", "expected a string"),
+    ],
+)
+def test_a_record_that_cannot_be_read_costs_no_other(image_root, request_for, tmp_path, wrong, message):
+    good = [
+        json.dumps({"id": name[0], "image": name, "conversations": conversation("q", name)})
+        for name in ("a.png", "c.png")
+    ]
+    (tmp_path / "some.json").write_text(f"[{good[0]}, {wrong}, {good[1]}]")
+    provider = existing(AnnotationFile(path=str(tmp_path / "some.json"), image_root=str(image_root)))
+    answers = ask(provider, request_for("a.png"), request_for("c.png"))
+    assert [one.turns for one in answers] == [(Turn("q", "a.png"),), (Turn("q", "c.png"),)]
+    (count,) = provider.counts()
+    assert (count.records, count.usable, len(count.faults)) == (3, 2, 1)
+    assert message in count.faults[0]
+
+
+def test_wherever_a_file_is_cut_the_records_before_count_and_the_cut_is_said(image_root, request_for, tmp_path):
+    record = {"id": "a", "image": "a.png", "conversations": conversation("q", "r")}
+    text = json.dumps([record, {**record, "id": "b", "image": "b.png"}])
+    for length in range(len(json.dumps([record])) - 1, len(text)):
+        (tmp_path / "cut.json").write_text(text[:length])
+        provider = existing(AnnotationFile(path=str(tmp_path / "cut.json"), image_root=str(image_root)))
+        (answer,) = ask(provider, request_for("a.png"))
+        assert answer.turns == (Turn("q", "r"),)
+        (count,) = provider.counts()
+        assert "ends early" in count.faults[-1]
+        assert count.records == count.usable + len(count.faults)
 
 
 def test_a_file_that_changes_after_it_was_indexed_is_noticed(write_annotations, request_for, tmp_path):

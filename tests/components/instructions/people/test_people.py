@@ -646,22 +646,18 @@ def test_a_table_is_read_however_its_lines_end(tmp_path, end):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'request_id,response_1\n1,"' + b"long " * 40_000 + b'"\n', "field larger than field limit"),
         (b"request_id," + b"long " * 40_000 + b"\n", "field larger than field limit"),
         (b"", "no column request_id"),
         (b"id,text\n1,a\n", "no column request_id"),
         (b"request_id,text\n1,a\n", "no columns question_1"),
-        (b'request_id,question_1,response_1\n1,What, now?,"b"\n', "row 2 has 4 cells for 3 columns"),
-        (b'request_id,question_1,response_1\n1,"a" b,c\n', "line 2"),
-        ("request_id,response_1\n1,\u00e9".encode("latin-1"), "not UTF-8"),
+        (b"request_id,response_1,response_1\n1,a,b\n", "several columns response_1"),
+        ("request_id,response_1\n1,\u00e9".encode("utf-16"), "not UTF-8"),
         (b"PK\x03\x04", "spreadsheet's own format"),
-        (b"[1, 2", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"[1, 2", "not a list of tasks"),
+        (b"[" * 100_000, "not a list of tasks: it ends early"),
         (b'{"data": {}}', "not a list of tasks"),
         (b"[1, 2]", "not a list of tasks"),
         (b'[{"id": "a", "image": "a.png", "conversations": []}]', "not one of its tasks has a request_id"),
-        (b'[{"data": {"request_id": "a"}, "annotations": {}}]', "task 1: its annotations are not a list"),
-        (b'[{"request_id": "a", "response_1": 7}]', "task 1: '7' stands where a text was expected"),
     ],
 )
 def test_a_file_that_nobody_gives_back_is_refused(tmp_path, content, message):
@@ -669,6 +665,79 @@ def test_a_file_that_nobody_gives_back_is_refused(tmp_path, content, message):
     file.write_bytes(content)
     with pytest.raises(WrittenFileError, match=message.replace("(", r"\(")):
         read_written(file)
+
+
+HEADER = "request_id,question_1,response_1\n"
+# What a table or an export can hold between two entries that are good: (the entry, what is said of it).
+BAD_ROWS = [
+    ("{id},What, now?,b", "it has 4 cells for 3 columns"),
+    ('{id},"a" b,c', "',' expected after"),
+    ('{id},"never closed,c', "unexpected end of data"),
+    ('{id},q,"never\nclosed', "unexpected end of data"),
+    ('{id},q,"two\nlines" and more', "',' expected after"),
+    ("{id},q," + "long " * 40_000, "field larger than field limit"),
+]
+BAD_TASKS = [
+    ("7", "'7' stands where a task was expected"),
+    ("nonsense", "is not JSON: record 2"),
+    ('{"request_id": "{id}" "response_1": "b"}', "is not JSON: record 2"),
+    ('{"request_id": "{id}", "response_1": 7}', "'7' stands where a text was expected"),
+    ('{"data": {"request_id": "{id}"}, "annotations": {}}', "its annotations are not a list"),
+    ('{"data": {"request_id": "{id}"}, "annotations": [7]}', "'7' stands where an annotation was expected"),
+    ('{"data": {"request_id": "{id}"}, "annotations": [{"result": 7}]}', "the result of an annotation is not a list"),
+]
+
+
+@pytest.mark.parametrize(("bad", "said"), BAD_ROWS + BAD_TASKS)
+def test_an_entry_that_cannot_be_read_costs_no_other(tmp_path, bad, said):
+    first, wrong, last = "1" * 64, bad.replace("{id}", "2" * 64), "3" * 64
+    if bad.startswith("{id}"):
+        text = f"{HEADER}{first},q,first\n{wrong}\n{last},q,last\n"
+    else:
+        good = [json.dumps({"request_id": name, "question_1": "q", "response_1": name[0]}) for name in (first, last)]
+        text = f"[{good[0]}, {wrong}, {good[1]}]"
+    (tmp_path / "file").write_text(text)
+    before, faulty, after = read_written(tmp_path / "file")
+    assert (before.request_id, after.request_id) == (first, last)
+    assert all(len(one.turns) == 1 and not one.fault for one in (before, after))
+    assert (faulty.turns, faulty.where.endswith(" 2" if "{id}" not in bad[:4] else " 3")) == ((), True)
+    assert said in faulty.fault
+
+
+def test_wherever_a_table_or_export_is_cut_no_entry_is_made_up_and_the_cut_is_said(tmp_path):
+    names = [str(number) * 64 for number in range(3)]
+    table = HEADER + "".join(f'{name},"What, ""now""?","two\nlines"\n' for name in names)
+    export = json.dumps([{"request_id": name, "question_1": "q", "response_1": "r"} for name in names])
+    for text in (table, export):
+        (tmp_path / "file").write_text(text)
+        whole = {one.request_id: one.turns for one in read_written(tmp_path / "file")}
+        for length in range(len(text) // 2, len(text)):
+            (tmp_path / "file").write_text(text[:length])
+            read = read_written(tmp_path / "file")
+            for one in read:  # without a response nothing is booked
+                assert one.fault or one.turns == whole[one.request_id] or not any(turn.response for turn in one.turns)
+            assert text is table or read[-1].fault
+
+
+def test_one_entry_that_cannot_be_read_is_counted_and_the_others_are_booked(project):
+    identified = project.identify(project.request(1), project.request(2))
+    table = project.hand_out(identified).tasks.table
+    file = fill_in(table, one_turn("Blue."))
+    file.write_text(file.read_text().replace("Blue.", 'Blue.","","","one cell too many', 1))
+    result = project.take_in(file)
+    assert counts(result) == {"imported": 1, "unreadable": 1}
+    assert [(one.where, one.verdict) for one in result.entries] == [("row 2", "unreadable"), ("row 3", "imported")]
+    assert result.still_out == 1
+
+
+def test_a_table_in_another_encoding_gives_the_rows_that_are_the_same_in_it(project):
+    identified = project.identify(project.request(1), project.request(2))
+    file = fill_in(project.hand_out(identified).tasks.table, one_turn("Blue."))
+    text = file.read_bytes().decode("utf-8-sig").replace("Blue.", "Caf\u00e9.", 1)
+    file.write_bytes(text.encode("latin-1"))
+    result = project.take_in(file)
+    assert counts(result) == {"imported": 1, "not_text": 1}
+    assert "is the file UTF-8?" in next(one.detail for one in result.entries if one.reason == "not_text")
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -1,0 +1,110 @@
+"""Record files of every kind, cut off anywhere and with records that cannot be read: nothing is lost in silence."""
+
+import io
+import json
+import tarfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.pool.records import PoolRecord, RejectedRecord, SourceError
+from components.pool.sources import read_pool
+from tests.components.pool.conftest import source
+
+RECORDS = 6
+KINDS = ("llava_json", "jsonl", "parquet", "webdataset")
+SUFFIX = {"llava_json": "json", "jsonl": "jsonl", "parquet": "parquet", "webdataset": "tar"}
+
+
+def written(kind, prefix):
+    """A file of a kind with some records, as bytes."""
+    rows = [{"id": f"{prefix}{number}", "image": f"{prefix}{number}.jpg"} for number in range(RECORDS)]
+    if kind == "llava_json":
+        return json.dumps(rows).encode()
+    if kind == "jsonl":
+        return "".join(json.dumps(row) + "\n" for row in rows).encode()
+    buffer = io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), buffer, row_group_size=2)
+        return buffer.getvalue()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for row in rows:
+            for name, data in ((row["image"], b"picture"), (f"{row['id']}.json", json.dumps(row).encode())):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def pool(folder, kind):
+    return source(kind, f"{folder}/*.{SUFFIX[kind]}", folder, constant="t")
+
+
+def cuts(data):
+    """Lengths to cut at: some, the first and last of them."""
+    return sorted({0, 1, len(data) - 1, *range(0, len(data), max(1, len(data) // 40))})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_wherever_a_file_is_cut_the_other_files_count_and_what_is_lost_is_a_row(tmp_path, kind):
+    (tmp_path / f"b.{SUFFIX[kind]}").write_bytes(written(kind, "b"))
+    data = written(kind, "a")
+    for length in cuts(data):
+        (tmp_path / f"a.{SUFFIX[kind]}").write_bytes(data[:length])
+        entries = read_pool([pool(tmp_path, kind)])
+        found = [entry.image.rpartition("/")[2] for entry in entries if isinstance(entry, PoolRecord)]
+        lost = [entry for entry in entries if isinstance(entry, RejectedRecord)]
+        before = [name for name in found if name.startswith("a")]
+        assert found[len(before) :] == [f"b{number}.jpg" for number in range(RECORDS)]
+        assert before == [f"a{number}.jpg" for number in range(len(before))]
+        # Lines that are all there are a whole file.
+        if len(before) < RECORDS and not (kind == "jsonl" and data[:length].endswith((b"}", b"\n"))):
+            assert [(one.source, one.reason) for one in lost] == [(f"{tmp_path}/a.{SUFFIX[kind]}", "corrupt")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_source_of_one_file_without_a_record_is_one_error(tmp_path, kind):
+    data = written(kind, "a")
+    for length in (0, 9, 20):
+        (tmp_path / f"a.{SUFFIX[kind]}").write_bytes(data[:length])
+        with pytest.raises(SourceError, match=rf"a\.{SUFFIX[kind]}: .*copy, download or write it again") as error:
+            read_pool([pool(tmp_path, kind)])
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_that_cannot_be_read_is_left_out_by_itself(tmp_path, kind):
+    data = written(kind, "a")
+    if kind == "parquet":  # `a3` stands there several times, in the data and in statistics
+        data = data.replace(b"a3.jpg", b"a\xff.jpg")
+    else:
+        data = data.replace(b'{"id": "a3"', b'{"id": \xffa3\xff')
+    (tmp_path / f"a.{SUFFIX[kind]}").write_bytes(data)
+    entries = read_pool([pool(tmp_path, kind)])
+    assert [entry.record_id for entry in entries if isinstance(entry, PoolRecord)] == ["a0", "a1", "a2", "a4", "a5"]
+    (lost,) = [entry for entry in entries if isinstance(entry, RejectedRecord)]
+    assert lost.reason == "invalid_record"
+
+
+def test_a_disk_or_network_that_fails_is_no_file_that_breaks_off(tmp_path, monkeypatch):
+    (tmp_path / "a.parquet").write_bytes(written("parquet", "a"))
+
+    def fail(*_, **__):
+        raise TimeoutError("no answer from the bucket")
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", fail)
+    with pytest.raises(SourceError, match=r"cannot be read \(no answer from the bucket\); run again"):
+        read_pool([pool(tmp_path, "parquet")])
+
+
+def test_a_parquet_file_with_a_damaged_page_gives_the_rows_before(tmp_path):
+    data = bytearray(written("parquet", "a"))
+    place = pq.ParquetFile(io.BytesIO(bytes(data))).metadata.row_group(2).column(0)
+    start = place.dictionary_page_offset or place.data_page_offset
+    data[start : start + 8] = b"\xff" * 8
+    (tmp_path / "a.parquet").write_bytes(data)
+    *found, lost = read_pool([pool(tmp_path, "parquet")])
+    assert [entry.record_id for entry in found] == ["a0", "a1", "a2", "a3"]
+    assert isinstance(lost, RejectedRecord)
+    assert "breaks off after 4 rows" in lost.detail
