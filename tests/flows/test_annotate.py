@@ -53,7 +53,7 @@ def test_people_write_the_reference_set(project: Path) -> None:
     for row in rows:
         row.update({"question_1": "What does it show?", "response_1": "It shows one shape on a pale ground."})
     rows[0]["response_1"] = ""
-    said = write_back(root, "first.csv", rows)
+    said = write_back(root, "first.csv", rows, code=1)
     assert "11 instructions booked at $0.22; 1 are still out" in said
     rows[0]["response_1"] = "#NAME?"
     said = write_back(root, "first.csv", rows, code=1)
