@@ -145,3 +145,49 @@ def test_a_line_that_fails_alone_in_its_batch_does_not_go_round_for_ever(in_file
     assert len(alone) == 1
     bought = in_files.until_through(9, line_of)
     assert (bought.instructions.num_rows, [one.reason for one in bought.dropped]) == (8, ["server_error"])
+
+
+def test_a_second_file_that_fails_as_a_whole_is_not_sent_again_and_nothing_is_given_up(in_files, ledger):
+    """The first file is answered; then nothing is any more."""
+    with pytest.raises(BatchNotDoneError):
+        in_files.step(12)
+    files = sorted(in_files.folder.glob("*.jsonl"), key=lambda file: -len(file.read_text().splitlines()))
+    first = {json.loads(line)["custom_id"] for line in files[0].read_text().splitlines()}
+    in_files.answer(lambda request_id: GOOD if request_id in first else FAILS["500"])
+    for _ in range(7):
+        with pytest.raises(EndpointFailsError, match=r"not one of \d requests of a batch .*nothing is given up"):
+            in_files.step(12)
+        with pytest.raises(BatchNotDoneError):
+            in_files.step(12)
+        in_files.answer(lambda _: FAILS["500"])
+    assert (ledger_totals(ledger).answered, ledger_totals(ledger).quarantined) == (8, 0)
+
+
+@pytest.mark.parametrize("name", ["500", "400"])
+def test_a_batch_that_is_answered_by_half_before_an_outage_gives_nothing_up(in_files, ledger, monkeypatch, name):
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
+    with pytest.raises(BatchNotDoneError):
+        in_files.step(8)
+    in_files.answer(for_some(FAILS["500"], 4))
+    for _ in range(5):
+        with pytest.raises((BatchNotDoneError, EndpointFailsError)):
+            in_files.step(8)
+        in_files.answer(lambda _: FAILS[name])
+    assert ledger_totals(ledger).quarantined == 0
+    with pytest.raises((BatchNotDoneError, EndpointFailsError)):
+        in_files.step(8)
+    in_files.answer(lambda _: GOOD)
+    assert in_files.until_through(8, lambda _: GOOD).instructions.num_rows == 8
+
+
+def test_a_second_file_of_requests_that_always_fail_is_given_up_while_a_witness_is_answered(in_files, monkeypatch):
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
+    with pytest.raises(BatchNotDoneError):
+        in_files.step(12)
+    smallest = min((file.read_text().splitlines() for file in in_files.folder.glob("*.jsonl")), key=len)
+    always = {json.loads(line)["custom_id"] for line in smallest}
+    in_files.answer(lambda request_id: FAILS["500"] if request_id in always else GOOD)
+    with pytest.raises(EndpointFailsError, match="not one of 4 requests"):
+        in_files.step(12)
+    bought = in_files.until_through(12, lambda request_id: FAILS["500"] if request_id in always else GOOD)
+    assert (bought.instructions.num_rows, len(bought.dropped)) == (8, 4)
