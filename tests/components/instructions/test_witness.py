@@ -90,6 +90,13 @@ def test_the_last_of_a_purchase_is_not_given_up_in_an_outage_that_begins_with_it
     assert buy(good, 8).instructions.num_rows == 8
 
 
+@pytest.mark.parametrize("buy", WAYS[:2], indirect=True, ids=["alone", "in parallel"])
+def test_a_single_last_one_is_not_given_up_either(buy: Buy, ledger: Ledger) -> None:
+    with pytest.raises(EndpointFailsError, match=r"1 of 8 requests had no reply .*nothing is given up"):
+        buy(lambda number, _: GOOD if number < 7 else REFUSED, 8)
+    assert ledger_totals(ledger).quarantined == 0
+
+
 @pytest.mark.parametrize("witness", [GOOD, BROKEN], ids=["answered", "answered badly"])
 def test_a_witness_is_announced_paid_for_and_asked_once(buy: Buy, ledger: Ledger, unlucky: Any, witness: Reply) -> None:
     paid = buy(good, 3).price_usd

@@ -1,11 +1,12 @@
 """Lines that fail within a batch: one never goes round for ever, and where all fail nothing is given up."""
 
 import json
+import re
 
 import pytest
 
 from components.instructions import purchase_loop
-from components.instructions.batch.service import BatchNotDoneError
+from components.instructions.batch.service import BatchNotDoneError, BatchResults, EndpointBatches
 from components.instructions.buy import buy_instructions
 from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.ledger.tables import BATCHES
@@ -160,6 +161,30 @@ def test_a_second_file_that_fails_as_a_whole_is_not_sent_again_and_nothing_is_gi
         with pytest.raises(BatchNotDoneError):
             in_files.step(12)
         in_files.answer(lambda _: FAILS["500"])
+    assert (ledger_totals(ledger).answered, ledger_totals(ledger).quarantined) == (8, 0)
+
+
+def test_a_second_file_that_fails_as_a_whole_while_the_first_is_answered_is_handed_in_once(
+    tmp_path, ledger, server, monkeypatch
+):
+    """Both are out at the same time, at a service."""
+    results, calls = EndpointBatches.results, []
+
+    async def fail_but_the_first(own, reference, request_ids):
+        calls.append(reference)
+        found = await results(own, reference, request_ids)
+        whole = reference == calls[0]
+        return (
+            found
+            if whole
+            else BatchResults(tuple(re.sub('"status_code": ?200', '"status_code":500', text) for text in found.texts))
+        )
+
+    monkeypatch.setattr(EndpointBatches, "results", fail_but_the_first)
+    requests = draw_requests(tmp_path / "images", 12)
+    with pytest.raises(EndpointFailsError, match=r"not one of 4 requests of a batch .*nothing is given up"):
+        buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
+    assert len(calls) == 2
     assert (ledger_totals(ledger).answered, ledger_totals(ledger).quarantined) == (8, 0)
 
 

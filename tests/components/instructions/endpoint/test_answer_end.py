@@ -5,7 +5,7 @@ from components.instructions.endpoint.reply_reader import ReplyReader
 from components.instructions.replies.finish_reasons import as_failure, finish_of
 from components.instructions.reply import Reply, SendFailure
 
-STOP = {"finish_reason": "stop"}
+STOP: dict[str, object] = {"finish_reason": "stop"}
 UNFINISHED: list[tuple[dict[str, object], str]] = [
     ({"status": "incomplete"}, "failed"),
     ({"status": "in_progress"}, "failed"),
@@ -34,7 +34,7 @@ FINISHED: list[dict[str, object]] = [
 def test_what_says_that_an_answer_is_not_finished_counts_wherever_it_stands(
     place: str, said: dict[str, object], finish: str
 ) -> None:
-    parts = {"choice": STOP, "message": {}, "body": {}}
+    parts: dict[str, dict[str, object]] = {"choice": STOP, "message": {}, "body": {}}
     parts[place] = {**parts[place], **said}
     assert finish_of(end_of_answer(parts["choice"], parts["message"], parts["body"])) == finish
 
@@ -42,7 +42,7 @@ def test_what_says_that_an_answer_is_not_finished_counts_wherever_it_stands(
 @pytest.mark.parametrize("place", ["choice", "message", "body"])
 @pytest.mark.parametrize("said", FINISHED)
 def test_what_says_that_it_is_finished_changes_nothing(place: str, said: dict[str, object]) -> None:
-    parts = {"choice": STOP, "message": {}, "body": {}}
+    parts: dict[str, dict[str, object]] = {"choice": STOP, "message": {}, "body": {}}
     parts[place] = {**parts[place], **said}
     assert end_of_answer(parts["choice"], parts["message"], parts["body"]) == "stop"
 
