@@ -8,7 +8,20 @@ from components.instructions.replies.finish_reasons import decisive_reason
 # Beside the finish reason, in the choice: of the upstream behind a gateway; Anthropic and vLLM; older OpenAI; Ollama.
 _REASONS = ("native_finish_reason", "stop_reason", "finish_details", "done_reason", "finishReason", "stopReason")
 # What `status` says of an answer that is there; anything else says that it is not, or not yet.
-_FINISHED = frozenset({"completed", "complete", "success", "succeeded", "successful", "finished", "done", "ok", "200"})
+_FINISHED = frozenset(
+    {
+        "completed",
+        "complete",
+        "success",
+        "succeeded",
+        "successful",
+        "finished",
+        "finished_successfully",
+        "done",
+        "ok",
+        "200",
+    }
+)
 # Flags and details that say, when they say anything, that something is missing; and those that say, when they deny,
 # the same.
 _MISSING = frozenset(
@@ -59,7 +72,7 @@ def _unfinished(part: Mapping[Any, object]) -> Iterator[str]:
     """What a part of the completion says of its being unfinished, in words that the table of finish reasons knows."""
     for key, value in part.items():
         name = str(key).lower()
-        if name == "status" and value is not None and str(value).lower() not in _FINISHED:
+        if name == "status" and value not in (None, "") and str(value).lower() not in _FINISHED:
             yield "incomplete"
         elif name in _MISSING and not _is_denied(value):
             detail = _named(value.get("reason")) if isinstance(value, Mapping) else _named(value)

@@ -40,7 +40,7 @@ _ENDS = re.compile(
 _CONTROL = re.compile(
     r"<\|[A-Za-z0-9_/]{1,40}\|>|<\uff5c[^<>]{1,40}\uff5c>|</?(?:start|end)_of_(?:turn|text|image)>|"
     r"<(?:eos|bos|pad|unk|sop|eop|eod|eot|eom|IMG_CONTEXT|image_soft_token|unused\d+|extra_id_\d+)>|"
-    r"\[/?INST\]|<</?SYS>>|\[(?:IMG|IMG_BREAK|IMG_END|gMASK|TOOL_CALLS|AVAILABLE_TOOLS|/?SYSTEM_PROMPT)\]|"
+    r"\[/?INST\]|<</?SYS>>|\[(?:IMG_BREAK|IMG_END|gMASK|TOOL_CALLS|AVAILABLE_TOOLS|/?SYSTEM_PROMPT)\]|"
     r"</?(?:tool_call|tool_calls|tool_response|function_call)>|<\|?im_(?:start|end)\|?>?"
 )
 # The end of a sequence, which is an end of struck-out text where that begins.
@@ -55,9 +55,9 @@ _ANSWER_TAGS = re.compile(
 # Tokens that are left out of a text, but for what stood between them: names of gpt-oss's channels, run into what they
 # head; names of speakers, as chat templates and records write them.
 _HEADS = re.compile(
-    r"assistant(?:final|analysis|commentary)(?=\W|[A-Z])|^\s*(?:assistant)?(?:analysis|commentary|final)(?=[A-Z])|"
-    r"^\s*(?:assistant|user|system|model)[ \t]*\n|^(?:USER|ASSISTANT):|"
-    r"^[ \t]*#{2,} ?(?:Human|User|Assistant|Instruction|Response|Input) ?:[ \t]*$|^\s*(?:Thinking|Thought) Process:",
+    r"assistant(?:final|analysis|commentary)(?=\W|[A-Z])|\A\s*(?:analysis|commentary|final)(?=[A-Z])|"
+    r"\A\s*(?:assistant|user|system|model)[ \t]*\n|^assistant[ \t]*$|^ASSISTANT:|"
+    r"^[ \t]*#{2,} ?(?:Human|User|Assistant|Instruction|Response|Input) ?:[ \t]*$|\A\s*(?:Thinking|Thought) Process:",
     re.MULTILINE,
 )
 
