@@ -24,13 +24,14 @@ CONFLICT = ScriptedReply(409, b'{"error": {"message": "a send with this key is i
 
 @pytest.fixture
 def buy(tmp_path, ledger, monkeypatch):
-    """Buy one instruction of an endpoint that keeps what it said to each key; returns the numbers of the keys."""
+    """Buy one instruction of an endpoint that keeps what it said to each key; returns the numbers of all keys so far."""
     monkeypatch.setenv("PRESEL_TEST_KEY", "any")
     monkeypatch.setattr(purchase_loop, "ATTEMPTS", 4)
     parameters = instruction_parameters(
         provider="openai", model="test-model", prompts=str(write_template(tmp_path / "prompts"))
     )
     kept = {}
+    numbers = []
 
     def buy(*replies, forgets=()):
         left = list(replies)
@@ -50,35 +51,31 @@ def buy(tmp_path, ledger, monkeypatch):
             try:
                 buy_instructions(draw_requests(tmp_path / "images", 1), provider=provider, ledger=ledger)
             finally:
-                buy.keys += [int(key.rpartition("-")[2]) for key in server.send_keys]
+                numbers.extend([int(key.rpartition("-")[2]) for key in server.send_keys])
+        return numbers
 
-    buy.keys = []
     return buy
 
 
 @pytest.mark.parametrize("said", [BUSY, ERROR, NO_CHOICES], ids=["503", "an error with 200", "no choices"])
 def test_what_was_said_once_is_not_asked_for_again(buy, ledger, said):
-    buy(said, said, GOOD)
-    assert buy.keys == [0, 1, 2]
+    assert buy(said, said, GOOD) == [0, 1, 2]
     assert ledger_totals(ledger).answered == 1
 
 
 def test_what_cannot_be_read_is_asked_for_once_more_and_then_anew(buy, ledger):
-    buy(CUT, GOOD)
-    assert buy.keys == [0, 0, 1]
+    assert buy(CUT, GOOD) == [0, 0, 1]
     assert ledger_totals(ledger).answered == 1
 
 
 @pytest.mark.parametrize("said", [SLOW, CONFLICT], ids=["too slow", "in progress"])
 def test_where_nobody_knows_what_was_said_the_key_stays(buy, said):
-    buy(said, GOOD, forgets=(said,))
-    assert buy.keys == [0, 0]
+    assert buy(said, GOOD, forgets=(said,)) == [0, 0]
 
 
 def test_another_run_goes_on_with_keys_that_were_not_replied_to(buy, ledger):
     with pytest.raises(EndpointFailsError) as stopped:
         buy(*[BUSY] * 4)
     assert isinstance(stopped.value, PurchaseStoppedError), "a person looks; it is not tried again by itself"
-    buy(GOOD)
-    assert buy.keys == [0, 1, 2, 3, 4]
+    assert buy(GOOD) == [0, 1, 2, 3, 4]
     assert ledger_totals(ledger).answered == 1
