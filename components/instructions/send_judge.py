@@ -20,6 +20,8 @@ from components.instructions.sender import OpenRequest
 from components.instructions.spending.bill import Bill
 from components.instructions.spending.prices import token_cost
 
+# Times that what came under a key may have been spoilt on its way.
+_SPOILT = 2
 # What was sent, what it takes at most, and what came of it.
 Sent = tuple[OpenRequest, Bill, Reply | SendFailure]
 
@@ -232,11 +234,11 @@ def _with_next_key(asked: OpenRequest, failure: SendFailure) -> OpenRequest:
     """A request, with the key under which it is sent again.
 
     That is the same while it is not known what the endpoint has to say, so that it charges one of the sends; another
-    when it has said something, because it may say only that again. What cannot be read is asked for once more under the
-    same.
+    when it has said something, because it may say only that again. What cannot be read was mostly spoilt on its way, and
+    is asked for twice more under the same.
     """
-    used = failure.arrived == "whole" or (failure.arrived == "broken" and asked.broken)
-    broken = not used and (asked.broken or failure.arrived == "broken")
+    used = failure.arrived == "whole" or (failure.arrived == "broken" and asked.broken >= _SPOILT)
+    broken = 0 if used else asked.broken + (failure.arrived == "broken")
     return replace(asked, keys_used=asked.keys_used + used, broken=broken)
 
 

@@ -28,7 +28,7 @@ class OpenRequest:
         last: it is sent once more, when all others are through.
         in_doubt: nobody was answered in the batch that it failed in last, or since it failed by itself.
         keys_used: sends that were replied to, so that their keys would bring the same again.
-        broken: what came of the latest of its sends that has not used its key could not be read.
+        broken: times that what came under its key could not be read.
     """
 
     identified: IdentifiedRequest
@@ -40,7 +40,7 @@ class OpenRequest:
     last: bool = False
     in_doubt: bool = False
     keys_used: int = 0
-    broken: bool = False
+    broken: int = 0
 
     @property
     def is_witness(self) -> bool:

@@ -5,7 +5,6 @@ import ipaddress
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 import openai
@@ -75,7 +74,7 @@ class Endpoint:
             detail = "no complete reply within purchase.timeout_seconds"
             return SendFailure("unknown", "timeout", detail, arrived="nothing")
         except (ValueError, RecursionError) as error:  # a body that says it is JSON and is not, or is too deep
-            return replace(self._reader.broken_reply(str(error)), arrived="broken")
+            return self._reader.broken_reply(str(error))
         return self._reader.read(reply)
 
 

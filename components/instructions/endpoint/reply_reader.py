@@ -93,7 +93,7 @@ class ReplyReader:
 
     def broken_reply(self, said: str) -> SendFailure:
         """A reply that came and cannot be read."""
-        return SendFailure("unknown", "broken_reply", self.detail(said))
+        return SendFailure("unknown", "broken_reply", self.detail(said), arrived="broken")
 
     def explain(self, error: openai.APIError) -> SendFailure:
         """What a failure means for the request and for the purchase."""
@@ -102,7 +102,7 @@ class ReplyReader:
                 detail = "no reply within purchase.timeout_seconds"
                 return SendFailure("unknown", "timeout", detail, arrived="nothing")
             case openai.APIResponseValidationError():
-                return replace(self.broken_reply(str(error)), arrived="broken")
+                return self.broken_reply(str(error))
             case openai.APIStatusError():
                 return self.explain_status(
                     error.status_code, self.detail(_message(error)), str(error.code or ""), _retry_after(error)

@@ -16,7 +16,9 @@ _FAILED = ("refused", "unknown")
 _SAYS_NOTHING = ("endpoint_refused", "account_refused", "expired", "batch_failed")
 # Reasons of sends to which no reply came, and of those that never went over a connection: another with the same key may
 # bring what the first would have brought.
-_KEY_UNUSED = frozenset({"timeout", "connection", "conflict", "no_result", "batch_error", "expired", "batch_failed"})
+_KEY_UNUSED = frozenset(
+    {"timeout", "connection", "conflict", "broken_reply", "no_result", "batch_error", "expired", "batch_failed"}
+)
 # Of images that were answered for, one is surely there.
 _SOME = 8
 # Rules that a reply without any text breaks: it is paid for all the same.
