@@ -234,8 +234,8 @@ def _with_next_key(asked: OpenRequest, failure: SendFailure) -> OpenRequest:
     """A request, with the key under which it is sent again.
 
     That is the same while it is not known what the endpoint has to say, so that it charges one of the sends; another
-    when it has said something, because it may say only that again. What cannot be read was mostly spoilt on its way, and
-    is asked for twice more under the same.
+    when it has said something, because it may say only that again. What cannot be read was mostly spoilt on its way,
+    and is asked for twice more under the same.
     """
     used = failure.arrived == "whole" or (failure.arrived == "broken" and asked.broken >= _SPOILT)
     broken = 0 if used else asked.broken + (failure.arrived == "broken")
