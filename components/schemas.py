@@ -87,7 +87,7 @@ ATTEMPT_ROWS = pa.schema(
         ("task", pa.string()),
         ("request_id", pa.string()),
         ("number", pa.int32()),  # from 1
-        ("kind", pa.string()),  # first | retry | repair
+        ("kind", pa.string()),  # first | retry | repair | witness
         ("outcome", pa.string()),  # asked | answered | failed | unusable | refused | unknown | lost
         ("provider", pa.string()),
         ("model", pa.string()),  # who was asked

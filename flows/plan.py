@@ -106,7 +106,7 @@ def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Pr
     )
 
     def found_by(find: Callable[..., Iterable[str]]) -> frozenset[str]:
-        with open_ledger(own.ledger) as ledger:
+        with open_ledger(own.ledger, make=False) as ledger:
             return frozenset(find(samples, provider=provider, ledger=ledger))
 
     return PlanRequest(
@@ -184,7 +184,7 @@ def _about_money(parameters: Parameters, units: Mapping[str, UnitCost], price: P
 def _bought(workspace: Workspace, parameters: Parameters, pool: Pool) -> Iterator[str]:
     """The estimates of what this workspace has bought beside what it came to, and what a kill may have cost."""
     own, purchase = parameters.instructions, parameters.purchase
-    with open_ledger(own.ledger) as ledger:
+    with open_ledger(own.ledger, make=False) as ledger:
         totals = ledger_totals(ledger)
     if totals.uncertain_usd:
         yield ""

@@ -8,8 +8,8 @@ from components.instructions.request import IdentifiedRequest, InstructionReques
 from components.pool.samples import Turn
 
 # Why something is sent: for the first time; again after a failure of the endpoint or of a run; again because the
-# response broke a rule.
-SendKind = Literal["first", "retry", "repair"]
+# response broke a rule; once more although it was answered, to see whether others are (see `witness.py`).
+SendKind = Literal["first", "retry", "repair", "witness"]
 
 # How a send can end without a usable answer while the request stays open.
 #   unusable: a response came, was paid for, and breaks a rule.
@@ -163,15 +163,19 @@ class UnusableReply:
 
 @dataclass(frozen=True, slots=True)
 class EarlierFailures:
-    """Sends of an open request that brought no reply, in earlier purchases in which others were answered, and since.
+    """What earlier sends of an open request came to that brought no answer.
 
     Attributes:
-        sends: how many.
+        sends: how many brought no reply, in purchases in which others were answered, and since.
         meanwhile: others were answered after it was sent, or in the same batch; False: maybe before it was sent.
+        in_doubt: it failed last in a batch of which nobody was answered, or by itself and nobody was answered since.
+        keys_used: sends that were replied to, so that their keys would bring the same again.
     """
 
     sends: int
     meanwhile: bool
+    in_doubt: bool = False
+    keys_used: int = 0
 
 
 class PurchaseBook(Protocol):
@@ -208,7 +212,10 @@ class PurchaseBook(Protocol):
         """What open requests have brought so far, oldest first; those that brought nothing are left out."""
 
     def earlier_failures(self, request_ids: Sequence[str]) -> Mapping[str, EarlierFailures]:
-        """How open requests have failed while others were answered; the others of them are left out."""
+        """What open requests have come to without an answer; those that were never sent are left out."""
+
+    def answered_like(self, specification: RequestSpecification) -> Sequence[IdentifiedRequest]:
+        """Some requests that were answered and are put as this says, the latest first."""
 
     def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, Sequence[bool]]:
         """Begin a batch and say what is about to be sent in it, as one.

@@ -12,4 +12,12 @@ class BudgetSpentError(PurchaseStoppedError):
 
 
 class EndpointFailsError(UserError, RuntimeError):
-    """The endpoint only fails; it may recover."""
+    """The endpoint fails; unless it is a `PurchaseStoppedError` too, the same may succeed a little later."""
+
+
+class NothingUsableError(EndpointFailsError, PurchaseStoppedError):
+    """Nothing usable comes, or no reply for what is left: a person has to look.
+
+    Whatever can pass by itself was waited for, longer than the pauses after which a flow tries again: every request was
+    sent several times, with growing pauses.
+    """

@@ -47,6 +47,8 @@ class SendFailure:
         error: what the purchase ends with, where it does.
         input_tokens: that the endpoint counts all the same; None when it does not say.
         output_tokens: likewise.
+        arrived: of what the endpoint had to say, `whole`: asked with the same key, it may say the same again; `broken`:
+            something that cannot be read; `nothing`: it is not known what it has to say.
     """
 
     kind: FailureKind
@@ -57,3 +59,4 @@ class SendFailure:
     error: Exception | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    arrived: Literal["whole", "broken", "nothing"] = "whole"

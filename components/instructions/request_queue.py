@@ -1,34 +1,45 @@
 """What a purchase has still to send, and in which order it goes."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
+from components.instructions.purchase_signals import PurchaseSignals
 from components.instructions.sender import OpenRequest
 
 
 class RequestQueue:
     """Requests of one purchase: those that wait, and how many are taken.
 
+    Attributes:
+        taken: how many neither wait nor are done with.
+        last: those that are sent once more, when all others are through.
+
     Args:
         group_size: requests that are sent together at most.
-        all_others_are_through: told which requests are taken up for their last try.
+        signals: told whenever there is something else to take.
     """
 
-    def __init__(self, group_size: int, all_others_are_through: Callable[[Sequence[OpenRequest]], None]) -> None:
+    def __init__(self, group_size: int, signals: PurchaseSignals) -> None:
         self._group_size = group_size
-        self._all_others_are_through = all_others_are_through
+        self._signals = signals
         self._first: deque[OpenRequest] = deque()
         self._again: deque[OpenRequest] = deque()
-        self._last: list[OpenRequest] = []
-        self.taken = 0  # neither waiting nor done with
+        self.last: list[OpenRequest] = []
+        self.taken = 0
 
     def add(self, asked: Iterable[OpenRequest]) -> None:
         """Let requests wait: those that were not sent yet, those that are to be sent again, those with a last try."""
         for one in asked:
             if one.last:
-                self._last.append(one)  # until all others are through: that shows whose fault it was
+                self.last.append(one)
             else:
                 (self._first if one.kind == "first" else self._again).append(one)
+        self._signals.notify()
+
+    def let_last_go(self) -> None:
+        """Let those go that waited until all others are through."""
+        self._again.extend(self.last)
+        self.last.clear()
 
     def take(self, filled: int) -> OpenRequest | None:
         """The next request of a group that has so many, all of them taken; None when there is none to be had now.
@@ -36,10 +47,6 @@ class RequestQueue:
         What is to be sent again goes as soon as it fills a group up, so that a run that ends early leaves little of it,
         or when nothing that is left could fill the group.
         """
-        if self._last and not (self._first or self._again or self.taken):
-            self._all_others_are_through(self._last)
-            self._again.extend(self._last)
-            self._last.clear()
         fills = filled + len(self._again) >= self._group_size
         could_be_filled = self._first or (self.taken and not filled)
         queue = self._again if self._again and (fills or not could_be_filled) else self._first
@@ -50,5 +57,10 @@ class RequestQueue:
 
     def put_back(self, asked: OpenRequest) -> None:
         """Let a request that was taken be the next."""
-        self.taken -= 1
         (self._first if asked.kind == "first" else self._again).appendleft(asked)
+        self.done_with(1)
+
+    def done_with(self, count: int) -> None:
+        """Note that so many that were taken are taken no more."""
+        self.taken -= count
+        self._signals.notify()

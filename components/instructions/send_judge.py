@@ -1,9 +1,11 @@
 """What a send comes to: the one rule by which failures of a request are told from failures of the whole.
 
 A request without a reply is tried again, and the last time only when all others are through. If others were answered
-meanwhile, the request is at fault: it is given up, with the reason, and can be asked for again on demand. If not, the
-endpoint, the account or the machine is at fault: nothing is given up, and the purchase ends. So it is with one request
-as with many. Many failures in a row without an answer end the purchase before that.
+after it failed, the request is at fault: it is given up, with the reason, and can be asked for again on demand. If not,
+the endpoint, the account or the machine is at fault: nothing is given up, and the purchase ends. So it is with one
+request as with many. Where no other is left that could be answered, one that was answered before is asked once more
+(`components.instructions.witness`). A batch is judged by what else came of it: when it was answered nobody says. Many
+failures in a row without an answer end the purchase before that.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,11 @@ from components.instructions.reply import Reply, SendFailure
 from components.instructions.sender import OpenRequest
 from components.instructions.spending.bill import Bill
 from components.instructions.spending.prices import token_cost
+
+# Times that what came under a key may have been spoilt on its way.
+_SPOILT = 2
+# What was sent, what it takes at most, and what came of it.
+Sent = tuple[OpenRequest, Bill, Reply | SendFailure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +70,26 @@ class SendJudge:
         """Replies of the model, usable or not, that the purchase has had."""
         return self._replies
 
-    def judge_group(
-        self, sent: Sequence[tuple[OpenRequest, Bill, Reply | SendFailure]], *, replies_before: int
-    ) -> list[Verdict]:
+    def judge_group(self, sent: Sequence[Sent], *, replies_before: int, by_itself: bool = False) -> list[Verdict]:
         """Judge what came of requests that were sent together.
 
         Args:
             sent: what was sent, what it takes at most, and what came of it.
             replies_before: `replies` when it was sent.
+            by_itself: what was answered meanwhile that is not of this group says nothing about it.
         """
         known = [(asked, bill, as_failure(reply)) for asked, bill, reply in sent]
+        since = self._replies if by_itself else replies_before
         # First, so that those that were answered speak for the endpoint to those that were not.
-        self._replies += sum(isinstance(reply, Reply) for _, _, reply in known)
+        replies = sum(isinstance(reply, Reply) for _, _, reply in known)
+        self._replies += replies
         # One that failed alone is passed by what is answered from now on: what was answered while it was on its way may
         # have been before the endpoint went away. Those of a group are passed by the others of it.
-        since = replies_before if len(known) > 1 else self._replies
-        verdicts = [self._judge(*one, replies_before=since) for one in known]
+        if len(known) == 1:
+            since = self._replies
+        unpassed = not replies and any(asked.is_witness for asked, _, _ in known) and len(known) > 1
+        nobody = by_itself and not replies
+        verdicts = [self._judge(*one, replies_before=since, nobody=nobody, unpassed=unpassed) for one in known]
         if any(isinstance(verdict.outcome, Answer) for verdict in verdicts):
             self._in_a_row = 0
             return verdicts
@@ -102,57 +113,88 @@ class SendJudge:
         said = "" if isinstance(last, Answer) else f"; the last: {last.reason}: {last.detail}"
         return f"{self._in_a_row} attempts in a row brought nothing usable{said}. Everything bought is kept"
 
-    def all_failed(self, verdicts: Sequence[Verdict], replies: Sequence[Reply | SendFailure]) -> SendFailure | None:
-        """The last failure of a group without a reply, of whose requests others pass none; else None."""
-        failures = [one for one in map(as_failure, replies) if isinstance(one, SendFailure) and one.kind != "not_run"]
+    def all_failed(self, verdicts: Sequence[Verdict], batch: Sequence[Sent]) -> SendFailure | None:
+        """The last failure of a batch without a reply, of whose requests others pass none; else None."""
+        replies = [as_failure(reply) for _, _, reply in batch]
+        failures = [one for one in replies if isinstance(one, SendFailure) and one.kind != "not_run"]
+        if len(failures) < len(replies) or not failures:
+            return None
+        if any(asked.is_witness for asked, _, _ in batch):
+            return failures[-1]
         passed = any(
             isinstance(verdict.outcome, Failure) or (verdict.again is not None and self._others_pass(verdict.again))
             for verdict in verdicts
         )
+        # It goes again, with a witness.
         alone = len(replies) == 1 and self._replies > 0
-        return failures[-1] if len(failures) == len(replies) > 0 and not (passed or alone) else None
+        return None if passed or alone else failures[-1]
 
-    def all_others_are_through(self, last: Sequence[OpenRequest]) -> None:
-        """Note which requests are about to have their last try.
+    def not_passed(self, last: Sequence[OpenRequest]) -> list[OpenRequest]:
+        """Those of whom nobody was answered since they failed first in this purchase."""
+        return [one for one in last if not self._passed_here(one)]
 
-        Several that nobody has passed since they were sent first show that nobody passes any more. A single one shows
-        that only when nobody was answered at all.
-        """
-        suspects = [one for one in last if not self._others_pass(one)]
-        alone = len(suspects) == 1 and self._replies > 0
-        self._last_tries = "only requests can be at fault" if alone or not suspects else "the whole is in doubt"
+    def begin_last_tries(self, last: Sequence[OpenRequest]) -> None:
+        """Note that these have their last try: if nobody passes some of them, maybe nobody passes any more."""
+        self._last_tries = "the whole is in doubt" if self.not_passed(last) else "only requests can be at fault"
         self._replies_before_last_tries = self._replies
+
+    @property
+    def is_row_broken(self) -> bool:
+        """Whether somebody was answered since so many attempts in a row were not."""
+        return self._in_a_row < self._most_failures
 
     @property
     def refusal(self) -> Exception | None:
         """What the endpoint says of the account with the latest failure, when it has not answered anything."""
         return None if self._replies else self._refusal
 
-    def _judge(self, asked: OpenRequest, bill: Bill, reply: Reply | SendFailure, *, replies_before: int) -> Verdict:
+    def _judge(
+        self,
+        asked: OpenRequest,
+        bill: Bill,
+        reply: Reply | SendFailure,
+        *,
+        replies_before: int,
+        nobody: bool,
+        unpassed: bool,
+    ) -> Verdict:
         if isinstance(reply, SendFailure):
-            return self._judge_failure(asked, bill, reply, replies_before)
-        left = max(0, self._repairs - len(asked.replies))
+            if not unpassed:
+                return self._judge_failure(asked, bill, reply, replies_before, nobody=nobody)
+            if not asked.is_witness:
+                self.unanswered.append(reply)
+            return Verdict(_setback(asked, bill, reply), stop=reply.error if reply.kind == "account" else None)
+        left = 0 if asked.is_witness else max(0, self._repairs - len(asked.replies))
         judged = judge_reply(asked.identified, reply, bill, repairs_left=left)
         if judged.reply is None:
             return Verdict(judged.outcome)
         # Its own reply is not one of others: what fails from now on is counted anew.
-        repair = OpenRequest(asked.identified, "repair", (*asked.replies, judged.reply))
+        repair = OpenRequest(asked.identified, "repair", (*asked.replies, judged.reply), keys_used=asked.keys_used + 1)
         return Verdict(judged.outcome, again=repair)
 
-    def _judge_failure(self, asked: OpenRequest, bill: Bill, failure: SendFailure, replies_before: int) -> Verdict:
+    def _judge_failure(
+        self, asked: OpenRequest, bill: Bill, failure: SendFailure, replies_before: int, *, nobody: bool
+    ) -> Verdict:
         setback = _setback(asked, bill, failure)
         if failure.kind == "account":
             return Verdict(setback, stop=failure.error)
         sent_after = replies_before if asked.sent_after is None else asked.sent_after
-        failed = replace(asked, kind="retry", failures=asked.failures + 1, sent_after=sent_after)
+        failed = replace(
+            _with_next_key(asked, failure),
+            kind="witness" if asked.is_witness else "retry",
+            failures=asked.failures + 1,
+            sent_after=sent_after,
+            in_doubt=asked.in_doubt if failure.kind == "not_run" else nobody,
+        )
         tries = {"final": 1, "rejected": 2}.get(failure.kind, self._attempts)
+        if asked.is_witness:
+            passes = failure.kind in ("refused", "unknown") and failed.failures < tries
+            return Verdict(setback, again=failed if passes else None)
         certain = failure.kind == "final" and self._others_pass(failed)
         if asked.last or certain or self._attempts == 1:
-            return (
-                Verdict(setback, again=failed)
-                if failed.failures < tries
-                else self._decide(failed, failure, setback, bill)
-            )
+            # After a batch of which nobody was answered it goes out once more, beside a witness.
+            decided = failed.failures >= tries and (asked.in_doubt or not nobody)
+            return self._decide(failed, failure, setback, bill) if decided else Verdict(setback, again=failed)
         return Verdict(setback, again=replace(failed, last=failed.failures >= tries - 1))
 
     def _decide(self, asked: OpenRequest, failure: SendFailure, setback: Setback, bill: Bill) -> Verdict:
@@ -164,7 +206,7 @@ class SendJudge:
                 passed = self._replies > self._replies_before_last_tries
             case _:
                 passed = True
-        if not passed or failure.kind == "not_run":
+        if not passed or asked.in_doubt or failure.kind == "not_run":
             self.unanswered.append(failure)
             return Verdict(setback)
         return Verdict(
@@ -182,7 +224,22 @@ class SendJudge:
 
     def _others_pass(self, asked: OpenRequest) -> bool:
         """Whether others were answered since a request was sent that then failed."""
-        return asked.others_answered or (asked.sent_after is not None and self._replies > asked.sent_after)
+        return asked.others_answered or self._passed_here(asked)
+
+    def _passed_here(self, asked: OpenRequest) -> bool:
+        return asked.sent_after is not None and self._replies > asked.sent_after
+
+
+def _with_next_key(asked: OpenRequest, failure: SendFailure) -> OpenRequest:
+    """A request, with the key under which it is sent again.
+
+    That is the same while it is not known what the endpoint has to say, so that it charges one of the sends; another
+    when it has said something, because it may say only that again. What cannot be read was mostly spoilt on its way,
+    and is asked for twice more under the same.
+    """
+    used = failure.arrived == "whole" or (failure.arrived == "broken" and asked.broken >= _SPOILT)
+    broken = 0 if used else asked.broken + (failure.arrived == "broken")
+    return replace(asked, keys_used=asked.keys_used + used, broken=broken)
 
 
 def _setback(asked: OpenRequest, bill: Bill, failure: SendFailure) -> Setback:

@@ -26,6 +26,9 @@ class OpenRequest:
         sent_after: how many replies the purchase had had when it was sent first of those; None: none has failed.
         others_answered: in an earlier purchase others were answered while it was not.
         last: it is sent once more, when all others are through.
+        in_doubt: nobody was answered in the batch that it failed in last, or since it failed by itself.
+        keys_used: sends that were replied to, so that their keys would bring the same again.
+        broken: times that what came under its key could not be read.
     """
 
     identified: IdentifiedRequest
@@ -35,6 +38,14 @@ class OpenRequest:
     sent_after: int | None = None
     others_answered: bool = False
     last: bool = False
+    in_doubt: bool = False
+    keys_used: int = 0
+    broken: int = 0
+
+    @property
+    def is_witness(self) -> bool:
+        """Whether it was answered before, and is asked once more to see whether others are."""
+        return self.kind == "witness"
 
     @property
     def repair(self) -> Repair | None:
@@ -60,7 +71,8 @@ class PreparedRequest(Generic[ImageT]):
     def send(self) -> Send:
         """As it is announced."""
         asked = self.open_request
-        return Send(asked.identified, asked.kind, self.bill.may_cost_usd, replies=len(asked.replies))
+        replies = None if asked.is_witness else len(asked.replies)
+        return Send(asked.identified, asked.kind, self.bill.may_cost_usd, replies=replies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from components.instructions.purchase_errors import EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
 from components.parameters.parameters import Parameters
 from tasks.platform.workspace import Workspace
 
@@ -155,6 +155,11 @@ def may_pass(error: BaseException) -> bool:
     if found is not None and found[0] in ("gpu_memory", "memory", "disk"):
         return False
     for link in _chain(error):
+        if isinstance(link, PurchaseStoppedError):
+            return False
+        # Of these a batch service is left that does not answer, or shows its results late: nothing is lost and nothing
+        # bought by looking again, and a run that waits for a batch overnight should not end for it. An endpoint that
+        # answers nobody has been tried six times by then, for longer than these pauses: that is a person's.
         if isinstance(link, EndpointFailsError) or _is_named(link, _CONNECTION_NAMES):
             return True
         if isinstance(link, _LASTING):

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from components.instructions.batch.sender import FOLDER, REQUESTS_PER_FILE, BatchSender
-from components.instructions.batch.service import BatchFailedError, open_batch_service
+from components.instructions.batch.service import BatchFailedError, BatchGoneError, open_batch_service
 from components.instructions.chat_provider import ChatProvider, ChatPurchase
 from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.provider import OpenBatch, PurchaseBook
-from components.instructions.purchase_errors import PurchaseStoppedError
+from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
 from components.instructions.purchase_loop import PurchaseLoop
 from components.instructions.request import IdentifiedRequest
 from components.instructions.sent_image import SentImage
@@ -20,6 +20,10 @@ from components.instructions.spending.prices import UnknownPriceError, find_pric
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 
 _LOG = logging.getLogger(__name__)
+
+
+class UncollectedError(PurchaseStoppedError):
+    """Several earlier batches cannot be collected."""
 
 
 class UnpricedBatchError(PurchaseStoppedError):
@@ -55,16 +59,37 @@ async def _buy(
     with open_batch_service(bought.purchase, folder=folder) as service:
         sender = BatchSender(service, book, bought, folder=folder, requests_per_file=requests_per_file)
         loop: PurchaseLoop[SentImage] = PurchaseLoop(book, sender, terms=bought.terms)
-        for batch in book.adopt_batches("batch", endpoint=service.address):
-            await _collect_earlier(batch, sender, loop, bought)
+        await _collect_earlier(book.adopt_batches("batch", endpoint=service.address), sender, loop, bought)
         await loop.buy(requests)
         sender.raise_if_not_run()
 
 
 async def _collect_earlier(
-    batch: OpenBatch, sender: BatchSender, loop: PurchaseLoop[SentImage], bought: ChatPurchase
+    batches: Sequence[OpenBatch], sender: BatchSender, loop: PurchaseLoop[SentImage], bought: ChatPurchase
 ) -> None:
-    """Settle what has come of a batch that a purchase which ended has left out."""
+    """Settle what has come of the batches that purchases which ended have left out, of each by itself.
+
+    Raises:
+        UncollectedError: some cannot be collected, by name and with what to do; what came of the others is settled.
+    """
+    failed: list[PurchaseStoppedError | EndpointFailsError] = []
+    for batch in batches:
+        try:
+            await _collect(batch, sender, loop, bought)
+        except (BatchGoneError, UnpricedBatchError, EndpointRefusedError, EndpointFailsError) as error:
+            _LOG.warning("%s", error)
+            failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    # Those that only did not answer may do so a little later; where anything else is among them, a person looks.
+    lasting = [error for error in failed if isinstance(error, PurchaseStoppedError)]
+    if lasting:
+        raise UncollectedError("; ".join(str(error) for error in failed))
+    if failed:
+        raise EndpointFailsError("; ".join(str(error) for error in failed))
+
+
+async def _collect(batch: OpenBatch, sender: BatchSender, loop: PurchaseLoop[SentImage], bought: ChatPurchase) -> None:
     named = await sender.named(batch)
     if named is None:
         return

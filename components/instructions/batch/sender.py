@@ -18,7 +18,7 @@ from components.instructions.batch.service import (
 from components.instructions.chat_provider import ChatPurchase
 from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.provider import OpenBatch, PurchaseBook
-from components.instructions.purchase_errors import EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError, NothingUsableError
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.sender import GroupResult, PreparedRequest
 from components.instructions.sent_image import SentImage
@@ -168,8 +168,8 @@ class BatchSender:
             raise BatchNotDoneError(_how_to_run(self._not_run))
 
     def nothing_usable(self, said: str) -> Exception:
-        """An endpoint may recover."""
-        return EndpointFailsError(f"{said}; look at the endpoint and the prompt templates, and run again")
+        """Whoever runs the service, or has written the templates, can put it right."""
+        return NothingUsableError(f"{said}; look at the endpoint and the prompt templates, and run again")
 
 
 def batch_mark(batch: OpenBatch) -> str:

@@ -42,7 +42,7 @@ class BatchFailedError(PurchaseStoppedError):
 
 
 class BatchGoneError(PurchaseStoppedError):
-    """The service does not know a batch that it took."""
+    """The service does not know a batch that it took, or its results cannot be read."""
 
 
 class NotHandedInError(Exception):
@@ -165,7 +165,10 @@ class BatchFolder:
         file = results_file(reference)
         if not file.exists():
             return None
-        text = file.read_bytes().decode("utf-8", errors="replace")
+        try:
+            text = file.read_bytes().decode("utf-8", errors="replace")
+        except OSError as error:
+            raise BatchGoneError(f"the results {file} cannot be read ({error.strerror})") from None
         return BatchResults((text,)) if text.endswith("\n") and listed_ids(text).issuperset(request_ids) else None
 
 

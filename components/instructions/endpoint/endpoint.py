@@ -58,8 +58,8 @@ class Endpoint:
 
         Args:
             body: JSON values, see `components.instructions.chat`.
-            send_key: the same for two sends of the same body for the same request, so that an endpoint or a gateway
-                that knows `Idempotency-Key` charges one of them.
+            send_key: the same for two sends of the same body of which the first was not replied to, so that an endpoint
+                or a gateway that knows `Idempotency-Key` charges one of them.
         """
         try:
             # The client's own limit is of the silence between two pieces of a reply; this one is of the whole.
@@ -71,7 +71,8 @@ class Endpoint:
         except openai.APIError as error:
             return self._reader.explain(error)
         except TimeoutError:
-            return SendFailure("unknown", "timeout", "no complete reply within purchase.timeout_seconds")
+            detail = "no complete reply within purchase.timeout_seconds"
+            return SendFailure("unknown", "timeout", detail, arrived="nothing")
         except (ValueError, RecursionError) as error:  # a body that says it is JSON and is not, or is too deep
             return self._reader.broken_reply(str(error))
         return self._reader.read(reply)

@@ -10,7 +10,7 @@ from components.instructions.chat_provider import ChatProvider, ChatPurchase
 from components.instructions.endpoint.endpoint import Endpoint, open_endpoint
 from components.instructions.endpoint.rate_limits import RateLimits
 from components.instructions.provider import OpenBatch, PurchaseBook
-from components.instructions.purchase_errors import EndpointFailsError
+from components.instructions.purchase_errors import EndpointFailsError, NothingUsableError, PurchaseStoppedError
 from components.instructions.purchase_loop import PurchaseLoop
 from components.instructions.replies.finish_reasons import as_failure
 from components.instructions.reply import Reply, SendFailure
@@ -27,6 +27,10 @@ LONGEST_BACKOFF_SECONDS = 60.0
 # A longer wait is not waited out: the run ends, and can be started again when it is over.
 _LONGEST_WAIT_SECONDS = 3600.0
 _JITTER = random.SystemRandom()  # not seeded on purpose: it keeps several processes from trying at the same moment
+
+
+class LongWaitError(EndpointFailsError, PurchaseStoppedError):
+    """The endpoint asks to wait for longer than anybody waits."""
 
 
 def openai_provider(
@@ -72,8 +76,7 @@ class EndpointSender:
         """Send one request, once."""
         [prepared] = group
         asked = prepared.open_request
-        # The same for two sends of the same body, so that an endpoint that knows `Idempotency-Key` charges one of them.
-        send_key = f"{asked.identified.request_id}-{len(asked.replies)}"
+        send_key = f"{asked.identified.request_id}-{asked.keys_used}"
         began = time.monotonic()
         reply = await self._endpoint.complete(self._bought.body(asked, prepared.image), send_key=send_key)
         reply = as_failure(replace(reply, seconds=time.monotonic() - began))
@@ -85,7 +88,7 @@ class EndpointSender:
         """What passes is waited out: as long as the endpoint asks, and a drawn time that grows with every failure."""
         asked_for = failure.retry_after
         if asked_for is not None and asked_for > _LONGEST_WAIT_SECONDS:
-            stop = EndpointFailsError(
+            stop = LongWaitError(
                 f"the endpoint asks to wait for {asked_for:,.0f} s (Retry-After), longer than the "
                 f"{_LONGEST_WAIT_SECONDS:,.0f} s that are waited for; everything bought is kept, run again then"
             )
@@ -97,7 +100,7 @@ class EndpointSender:
         return GroupResult([failure], pause_seconds=(asked_for or 0.0) + _JITTER.uniform(0.0, longest))
 
     def nothing_usable(self, said: str) -> Exception:
-        """An endpoint may recover."""
-        return EndpointFailsError(
+        """Whoever runs the endpoint, or has written the templates, can put it right."""
+        return NothingUsableError(
             f"{said}; look at {self._address}, or where replies came at the prompt templates, and run again"
         )

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import openai
 
+from components.instructions.endpoint.answer_end import end_of_answer
 from components.instructions.endpoint.message_content import NoAnswerError, message_content
 from components.instructions.purchase_errors import PurchaseStoppedError
-from components.instructions.replies.finish_reasons import decisive_reason
 from components.instructions.reply import Reply, SendFailure
 
 _DETAIL_CHARACTERS = 500
@@ -68,7 +68,8 @@ class ReplyReader:
                 except NoAnswerError as why:
                     return self._counted(self.broken_reply(str(why)), reply)
                 filtered = _is_filtered(choice, rest)
-                reason = "content_filter" if filtered else "refusal" if content.refused else _finish_reason(choice)
+                said = end_of_answer(choice, message, rest)
+                reason = "content_filter" if filtered else "refusal" if content.refused else said
                 counted = _usage(reply, text=content.text)
                 return Reply(
                     self.cleaned(content.text), self.detail(reason), self.detail(str(rest.get("model") or "")), *counted
@@ -92,13 +93,14 @@ class ReplyReader:
 
     def broken_reply(self, said: str) -> SendFailure:
         """A reply that came and cannot be read."""
-        return SendFailure("unknown", "broken_reply", self.detail(said))
+        return SendFailure("unknown", "broken_reply", self.detail(said), arrived="broken")
 
     def explain(self, error: openai.APIError) -> SendFailure:
         """What a failure means for the request and for the purchase."""
         match error:
             case openai.APITimeoutError() if type(error.__cause__).__name__ not in _NOT_SENT:
-                return SendFailure("unknown", "timeout", "no reply within purchase.timeout_seconds")
+                detail = "no reply within purchase.timeout_seconds"
+                return SendFailure("unknown", "timeout", detail, arrived="nothing")
             case openai.APIResponseValidationError():
                 return self.broken_reply(str(error))
             case openai.APIStatusError():
@@ -109,7 +111,7 @@ class ReplyReader:
         # Without a connection nothing was sent; with one that broke, nobody knows.
         not_sent = type(cause).__name__ in _NOT_SENT
         detail = self.detail(f"{type(cause).__name__}: {cause}")
-        return SendFailure("refused" if not_sent else "unknown", "connection", detail)
+        return SendFailure("refused" if not_sent else "unknown", "connection", detail, arrived="nothing")
 
     def explain_status(self, status: int, message: str, code: str, retry_after: float | None = None) -> SendFailure:
         """What an HTTP status other than 200 means: the one place that says."""
@@ -118,10 +120,11 @@ class ReplyReader:
         if status == 429 and not no_money:
             return SendFailure("refused", "rate_limited", said, retry_after=retry_after)
         if status in _GAVE_UP:
-            return SendFailure("unknown", "timeout", said, retry_after=retry_after)
+            return SendFailure("unknown", "timeout", said, retry_after=retry_after, arrived="nothing")
         if status in _PASSES or not 400 <= status < 500:
             reason = "conflict" if status == 409 else "server_error"
-            return SendFailure("refused", reason, said, retry_after=retry_after)
+            arrived: Literal["whole", "nothing"] = "nothing" if status in _PASSES else "whole"
+            return SendFailure("refused", reason, said, retry_after=retry_after, arrived=arrived)
         refused = EndpointRefusedError(
             f"the endpoint {self._address} takes no requests: {said}. Correct the key, instructions.model "
             "or purchase.base_url, or add money to the account, and run again; everything bought is kept",
@@ -185,25 +188,6 @@ def _status(code: object) -> int:
     """The HTTP status that an error's code is; 0: it is none."""
     text = str(code)
     return int(text) if text.isascii() and text.isdigit() and 400 <= int(text[:9]) < 600 else 0
-
-
-def _finish_reason(choice: Mapping[Any, object]) -> str:
-    """Why the model stopped; some servers wrap it, some say it beside a reason that hides it."""
-    reason, *others = (
-        _named(choice.get(key)) for key in ("finish_reason", "native_finish_reason", "stop_reason", "finish_details")
-    )
-    if not reason:
-        reason = others[-1] or "none"
-    return decisive_reason(reason, tuple(others))
-
-
-def _named(value: object) -> str:
-    match value:
-        case {"type": str(kind)}:
-            return kind
-        case str():
-            return value
-    return ""
 
 
 def _is_filtered(choice: Mapping[Any, object], rest: Mapping[Any, object]) -> bool:

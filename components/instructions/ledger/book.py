@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from components.compute.progress import NotedProgress, no_progress
 from components.instructions.ledger.batches import begin_batch, end_batch, take_over_batches
 from components.instructions.ledger.claims import claim_requests
-from components.instructions.ledger.failures import earlier_failures
+from components.instructions.ledger.failures import answered_like, earlier_failures
 from components.instructions.ledger.ledger import Ledger, chunks, now_text
 from components.instructions.ledger.retries import with_retries
 from components.instructions.ledger.settling import settle_outcomes
@@ -30,7 +30,7 @@ from components.instructions.provider import (
     Send,
     UnusableReply,
 )
-from components.instructions.request import IdentifiedRequest
+from components.instructions.request import IdentifiedRequest, RequestSpecification
 from components.pool.samples import Dropped
 
 _LOG = logging.getLogger(__name__)
@@ -133,6 +133,10 @@ class LedgerBook:
     def earlier_failures(self, request_ids: Sequence[str]) -> dict[str, EarlierFailures]:
         """How open requests have failed so far; see `PurchaseBook.earlier_failures`."""
         return with_retries(self._ledger, lambda: earlier_failures(self._ledger, request_ids))
+
+    def answered_like(self, specification: RequestSpecification) -> list[IdentifiedRequest]:
+        """Some requests that were answered; see `PurchaseBook.answered_like`."""
+        return with_retries(self._ledger, lambda: answered_like(self._ledger, specification))
 
     def open_batch(self, kind: str) -> int:
         """Begin a batch, before anything in it is announced; returns its number."""
@@ -245,7 +249,8 @@ class LedgerBook:
 
     def _report(self) -> None:
         note = f"${self.spent_usd:,.4f} spent" if self.spent_usd else ""
-        self._progress(self._done, self._total, note)
+        # A witness is answered beyond what is asked for.
+        self._progress(min(self._done, self._total), self._total, note)
 
 
 def _in_order(sends: Sequence[Send]) -> list[Send]:

@@ -14,7 +14,7 @@ from components.instructions.provider import Send
 def claim_requests(
     ledger: Ledger, connection: Connection, sends: Sequence[Send], *, provider: str, run: str, worker: int
 ) -> set[str]:
-    """Claim what is free and write its attempts, in flight.
+    """Claim what is free and write its attempts, in flight; a witness is claimed that is answered, and stays so.
 
     Args:
         ledger: where.
@@ -36,6 +36,8 @@ def claim_requests(
         wanted = select(REQUESTS).where(REQUESTS.c.request_id.in_(ids)).order_by(REQUESTS.c.request_id)
         found = {row.request_id: row for row in connection.execute(locked(connection, wanted)).all()}
         free = _free(ledger, connection, found.values(), worker)
+        witnesses = {send.request.request_id for send in some if send.kind == "witness"}
+        free |= {request_id for request_id in witnesses if found[request_id].state == "answered"}
         # After the lock: a reply that another purchase has paid for since this one looked goes on with its repair.
         free -= _outdated(connection, [send for send in some if send.request.request_id in free])
         numbers = {request_id: found[request_id].attempts + 1 for request_id in free}

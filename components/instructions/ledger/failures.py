@@ -1,22 +1,32 @@
 """What the ledger knows of sends that failed: whether others were answered meanwhile, and what was given up for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
 
 from components.instructions.ledger.ledger import Ledger, chunks, now_text
-from components.instructions.ledger.tables import ATTEMPTS, REQUESTS
+from components.instructions.ledger.tables import ATTEMPTS, REQUESTS, identified_request_of
 from components.instructions.provider import EarlierFailures
+from components.instructions.request import IdentifiedRequest, RequestSpecification
 
 _FAILED = ("refused", "unknown")
 # Reasons that say nothing about a request: it was never run, or the account was refused.
 _SAYS_NOTHING = ("endpoint_refused", "account_refused", "expired", "batch_failed")
+# Reasons of sends to which no reply came, and of those that never went over a connection: another with the same key may
+# bring what the first would have brought.
+_KEY_UNUSED = frozenset(
+    {"timeout", "connection", "conflict", "broken_reply", "no_result", "batch_error", "expired", "batch_failed"}
+)
+# Of images that were answered for, one is surely there.
+_SOME = 8
 # Rules that a reply without any text breaks: it is paid for all the same.
 _PAID_WITHOUT_TEXT = ("empty", "refusal", "cut_off")
 
 
 def earlier_failures(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, EarlierFailures]:
-    """How open requests have failed in purchases in which others were answered, and since.
+    """What earlier sends of open requests came to that brought no answer.
 
     Times are compared within one purchase alone, so that they are of one clock.
 
@@ -25,39 +35,60 @@ def earlier_failures(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, Ea
         request_ids: of requests without an outcome.
 
     Returns:
-        Request id -> its failures; those that only failed where nobody was answered are left out.
+        Request id -> its failures; those that were never sent, or of which nothing is known, are left out.
     """
     found: dict[str, EarlierFailures] = {}
     with ledger.engine.connect() as connection:
         for some in chunks(request_ids):
-            failed = ATTEMPTS.c.request_id.in_(some) & ATTEMPTS.c.outcome.in_(_FAILED) & ATTEMPTS.c.error.is_not(None)
-            for reason in _SAYS_NOTHING:
-                failed &= ~ATTEMPTS.c.error.startswith(f"{reason}:", autoescape=True)
-            columns = (
-                ATTEMPTS.c.request_id,
-                ATTEMPTS.c.worker,
-                ATTEMPTS.c.batch,
-                ATTEMPTS.c.asked_at,
-                ATTEMPTS.c.finished_at,
-            )
-            rows = connection.execute(select(*columns).where(failed).order_by(ATTEMPTS.c.number)).all()
+            without_answer = ATTEMPTS.c.outcome.in_((*_FAILED, "unusable", "failed")) & ATTEMPTS.c.error.is_not(None)
+            statement = select(ATTEMPTS).where(ATTEMPTS.c.request_id.in_(some), without_answer)
+            rows = connection.execute(statement.order_by(ATTEMPTS.c.number)).all()
             workers = sorted({row.worker for row in rows if row.worker is not None})
             answered = select(ATTEMPTS.c.worker, ATTEMPTS.c.batch, func.max(ATTEMPTS.c.finished_at)).where(
                 ATTEMPTS.c.worker.in_(workers), ATTEMPTS.c.outcome == "answered"
             )
             grouped = answered.group_by(ATTEMPTS.c.worker, ATTEMPTS.c.batch)
             latest = {(row[0], row[1]): row[2] for row in connection.execute(grouped)}
-            with_answers = {worker for worker, _ in latest}
             for row in rows:
-                known = found.get(row.request_id)
-                if known is None and row.worker not in with_answers:
-                    continue
-                last = latest.get((row.worker, row.batch))
-                # What was answered before it failed may have been before an outage.
-                meanwhile = last is not None and (row.batch is not None or last > (row.finished_at or row.asked_at))
-                known = known or EarlierFailures(0, meanwhile=False)
-                found[row.request_id] = EarlierFailures(known.sends + 1, meanwhile=known.meanwhile or meanwhile)
+                known = found.get(row.request_id, EarlierFailures(0, meanwhile=False))
+                found[row.request_id] = _with_attempt(known, row, latest)
     return found
+
+
+def _with_attempt(
+    known: EarlierFailures, row: Row[Any], latest: Mapping[tuple[int | None, int | None], str]
+) -> EarlierFailures:
+    """What is known of a request with one more of its attempts.
+
+    Args:
+        known: of the attempts before.
+        row: of `ATTEMPTS`.
+        latest: worker and batch -> when something was answered last.
+    """
+    reason = row.error.partition(":")[0]
+    known = replace(known, keys_used=known.keys_used + (reason not in _KEY_UNUSED))
+    if row.outcome not in _FAILED or reason in _SAYS_NOTHING:
+        return known
+    last = latest.get((row.worker, row.batch))
+    # What was answered before it failed may have been before an outage.
+    meanwhile = last is not None and (row.batch is not None or last > (row.finished_at or row.asked_at))
+    known = replace(known, in_doubt=not meanwhile)
+    if not known.sends and all(worker != row.worker for worker, _ in latest):
+        return known
+    return replace(known, sends=known.sends + 1, meanwhile=known.meanwhile or meanwhile)
+
+
+def answered_like(ledger: Ledger, specification: RequestSpecification) -> list[IdentifiedRequest]:
+    """Some requests that were answered and are put as this says, the latest first."""
+    like = (
+        (REQUESTS.c.state == "answered")
+        & (REQUESTS.c.specified_model == specification.model)
+        & (REQUESTS.c.prompt_template == specification.prompt_template)
+        & (REQUESTS.c.sampling == specification.sampling)
+    )
+    latest = select(REQUESTS).where(like).order_by(REQUESTS.c.updated_at.desc(), REQUESTS.c.request_id).limit(_SOME)
+    with ledger.engine.connect() as connection:
+        return [identified_request_of(row) for row in connection.execute(latest)]
 
 
 def reopen_without_reply(ledger: Ledger, request_ids: Sequence[str]) -> None:

@@ -15,13 +15,14 @@ from sqlite3 import SQLITE_BUSY
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteError
 from typing import Literal, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from components.errors import UserError
-from components.instructions.ledger.migration import LedgerVersionError, migrate
+from components.instructions.ledger.migration import LedgerVersionError, is_up_to_date, migrate
 from components.instructions.ledger.tables import REQUESTS, turns_of
 from components.pool.samples import Turn
 
@@ -112,15 +113,17 @@ class LedgerEntry:
 
 
 @contextmanager
-def open_ledger(url: str) -> Iterator[Ledger]:
+def open_ledger(url: str, *, make: bool = True) -> Iterator[Ledger]:
     """Open a ledger, making it (and the folder of a SQLite file) when it is not there, and bringing it up to date.
 
     Args:
         url: SQLAlchemy URL, e.g. `sqlite:///.presel/ledger.sqlite`.
+        make: False: only to look at it. Nothing is made, changed or brought up to date, no file and no table; what is
+            not there is empty.
 
     Raises:
-        LedgerError: it cannot be reached, was written by a newer program, or lacks replies that an older one has kept
-            beside it.
+        LedgerError: it cannot be reached, was written by a newer program, lacks replies that an older one has kept
+            beside it, or is only to be looked at and was written by an older program.
     """
     address = make_url(url)
     is_sqlite = address.get_backend_name() == "sqlite"
@@ -128,25 +131,51 @@ def open_ledger(url: str) -> Iterator[Ledger]:
     if is_sqlite and address.database and address.database != ":memory:":
         # Locks are beside the file: they must be the same for everybody, however the file is spelt.
         file = Path(address.database).resolve()
-        file.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address) if is_sqlite else _connected(address)
-    if is_sqlite:
-        _make_durable(engine)
-    writer = engine.execution_options(**{_WRITES: True})
+        if make:
+            file.parent.mkdir(parents=True, exist_ok=True)
     shown = address.render_as_string(hide_password=True)
+    _refuse_without_kept_replies(address, file)
+    if not make and file is not None and not (file.exists() and file.stat().st_size):
+        with open_ledger("sqlite://") as empty:
+            yield empty
+        return
+    engine = _engine(address, looked_at=None if make else file)
+    writer = engine.execution_options(**{_WRITES: True})
     try:
-        _refuse_without_kept_replies(address, file)
         try:
-            migrate(engine, writer)
+            there = migrate(engine, writer) if make else is_up_to_date(engine)
         except LedgerVersionError as error:
             raise LedgerError(f"ledger {shown}: {error}") from None
         except SQLAlchemyError as error:
             raise LedgerError(
                 f"ledger {shown} cannot be opened ({cause_of(error)}); correct instructions.ledger or start its server"
             ) from None
-        yield Ledger(engine, writer, file)
+        if there:
+            yield Ledger(engine, writer, file)
+            return
+        with open_ledger("sqlite://") as empty:
+            yield empty
     finally:
         engine.dispose()
+
+
+def _engine(address: URL, *, looked_at: Path | None) -> Engine:
+    """A database to connect to.
+
+    Args:
+        address: of the database.
+        looked_at: a SQLite file that is only looked at; None: any other database, or one that is written.
+    """
+    if address.get_backend_name() != "sqlite":
+        return _connected(address)
+    if looked_at is None:
+        engine = create_engine(address)
+        _make_durable(engine)
+        return engine
+    # Even a reader of a write-ahead log makes its files, unless nobody else has it open and it is told that.
+    in_use = looked_at.with_name(f"{looked_at.name}-wal").exists()
+    mode = {"mode": "ro", "uri": "true"} | ({} if in_use else {"immutable": "1"})
+    return create_engine(address.set(database=f"file:{quote(str(looked_at))}", query=mode))
 
 
 def find_entries(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, LedgerEntry]:

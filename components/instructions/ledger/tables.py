@@ -113,7 +113,7 @@ ATTEMPTS = Table(
     METADATA,
     Column("request_id", String(64), ForeignKey("requests.request_id"), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),  # from 1
-    Column("kind", String(16), nullable=False),  # first | retry | repair
+    Column("kind", String(16), nullable=False),  # first | retry | repair | witness
     Column("run", Text, nullable=False),
     Column("worker", Integer),
     Column("batch", Integer),

@@ -16,7 +16,7 @@ from PIL import Image
 from components.errors import UserError
 from components.instructions.chat import chat_specification, prompt_of
 from components.instructions.provider import OpenBatch, PurchaseBook
-from components.instructions.purchase_errors import PurchaseStoppedError
+from components.instructions.purchase_errors import NothingUsableError
 from components.instructions.purchase_loop import PurchaseLoop, PurchaseTerms
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
@@ -32,10 +32,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _DIGEST_CHARACTERS = 16
-
-
-class NothingUsableError(PurchaseStoppedError):
-    """The model writes nothing that can be used."""
+_MEMORY_SHORT = "out_of_memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +102,8 @@ class LocalProvider:
         """Write instructions, `purchase.local.batch_size` at a time.
 
         Raises:
-            LocalModelError: the model cannot be loaded, or the memory does not suffice.
-            NothingUsableError: nothing usable comes.
+            LocalModelError: the model cannot be loaded.
+            NothingUsableError: nothing usable comes, or the memory does not suffice for any.
         """
         # Prompts of similar length fill a group up with the least padding; the sort keeps the order of equal ones.
         ordered = sorted(requests, key=_characters)
@@ -145,30 +142,41 @@ class LocalProvider:
         return GroupResult([replace(one, seconds=seconds) for one in written])
 
     def _write(self, prompts: "Sequence[LocalPrompt]") -> list[Reply | SendFailure]:
-        """Have the model write; where it fails with a group, with each alone, so that one does not stop the others.
+        """Have the model write; where it fails with a group, with smaller ones, so that one does not stop the others.
 
         Raises:
-            LocalModelError: the model cannot be loaded, or the memory does not suffice.
+            LocalModelError: the model cannot be loaded.
         """
-        from components.instructions.local.writer import LocalModelError
+        from components.instructions.local.writer import LocalModelError, MemoryShortError
 
         writer = self._writer
         try:
             written = writer.write(prompts)
         except LocalModelError:
             raise
+        except MemoryShortError as error:
+            smaller = (len(prompts) + 1) // 2
+            failure = SendFailure("rejected", _MEMORY_SHORT, str(error))
         except (RuntimeError, ValueError, IndexError) as error:
-            if len(prompts) > 1:
-                return [reply for prompt in prompts for reply in self._write([prompt])]
-            _LOG.warning("the model failed with %s: %s", prompts[0].identified.request.sample_id, error)
-            return [SendFailure("rejected", "model_failed", f"{type(error).__name__}: {error}")]
-        return [one if isinstance(one, Reply) else SendFailure("final", one.reason, one.detail) for one in written]
+            smaller = 1
+            failure = SendFailure("rejected", "model_failed", f"{type(error).__name__}: {error}")
+        else:
+            return [one if isinstance(one, Reply) else SendFailure("final", one.reason, one.detail) for one in written]
+        # Out here nobody holds the error any more, and with it what lay in memory when it was raised.
+        if len(prompts) > 1:
+            groups = [prompts[start : start + smaller] for start in range(0, len(prompts), smaller)]
+            return [reply for group in groups for reply in self._write(group)]
+        _LOG.warning("the model failed with %s: %s", prompts[0].identified.request.sample_id, failure.detail)
+        return [failure]
 
     def nothing_usable(self, said: str) -> Exception:
         """A model on this machine does not change by itself."""
-        return NothingUsableError(
-            f"{said}; take a model that can follow the prompt templates, or simpler templates, and run again"
+        advice = (
+            "give it more memory, or take a smaller model"
+            if f": {_MEMORY_SHORT}: " in said
+            else "take a model that can follow the prompt templates, or simpler templates"
         )
+        return NothingUsableError(f"{said}; {advice}, and run again")
 
     @cached_property
     def _writer(self) -> "LocalWriter":

@@ -32,7 +32,11 @@ _ANY_IMAGE = (640, 480)  # pixels
 
 
 class LocalModelError(PurchaseStoppedError):
-    """The model cannot be loaded or cannot write; the message says what to change."""
+    """The model cannot be loaded; the message says what to change."""
+
+
+class MemoryShortError(RuntimeError):
+    """There is not enough memory for what is written together; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class LocalWriter:
             For each the reply, or why the model cannot be asked.
 
         Raises:
-            LocalModelError: there is not enough memory for so many.
+            MemoryShortError: there is not enough memory for so many.
         """
         encoded = [self._encode(prompt) for prompt in prompts]
         usable = [one for one in encoded if isinstance(one, EncodedSample)]
@@ -84,11 +88,11 @@ class LocalWriter:
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
-            raise LocalModelError(
+            raise MemoryShortError(
                 f"{self._vlm.device} has not enough memory to write {len(encoded)} instructions at a time: lower "
-                f"purchase.local.batch_size, or instructions.max_output_tokens ({most}). Everything written is kept "
-                f"({_first_line(error)})"
-            ) from error
+                f"purchase.local.batch_size, instructions.image_limit ({self._parameters.image_limit}) or "
+                f"instructions.max_output_tokens ({most}) ({_first_line(error)})"
+            ) from None
 
     def _encode(self, prompt: LocalPrompt) -> EncodedSample | SampleError:
         template, filled = prompt_of(prompt.identified)

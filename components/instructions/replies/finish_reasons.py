@@ -15,7 +15,7 @@ _REASONS: dict[Finish, str] = {
     "finished": "stop end_turn stop_sequence eos_token eos complete completed eosfound stopstringfound",
     # OpenAI; Anthropic, Gemini, Cohere; Mistral; Zhipu, Anthropic; LM Studio; watsonx.
     "cut_off": "length max_tokens max_output_tokens model_length model_context_window_exceeded token_limit "
-    "maxpredictedtokensreached contextlengthreached",
+    "maxpredictedtokensreached contextlengthreached truncated",
     # OpenAI, Azure; Bedrock; Anthropic; Zhipu; Cohere; Gemini; Alibaba.
     "refused": "content_filter content_filtered guardrail_intervened refusal sensitive error_toxic safety recitation "
     "blocklist prohibited_content spii image_safety image_prohibited_content image_recitation jailbreak model_armor "

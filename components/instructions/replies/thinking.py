@@ -3,7 +3,11 @@
 import re
 
 # Names of tags as models write them: DeepSeek, Qwen, GLM; Seed; LongCat; and what smaller ones were tuned with.
-_NAMES = r"(?:seed:|longcat_|mm:)?(?:think|thinking|thoughts?|reason|reasoning|reflection|scratchpad|analysis)"
+_NAMES = (
+    r"(?:seed:|longcat_|mm:|antml:)?(?:think|thinking|thoughts?|think(?:ing)?_process|thought[_-]?process|reason|"
+    r"reasoning|reasoning[_-]?process|rationale|reflection|scratchpad|analysis|cot|chain[_-]of[_-]thought|"
+    r"inner[_-]?(?:thoughts?|monologue)|deliberation)"
+)
 # Mistral; Kimi; Open Thoughts; Cohere; MedGemma; Gemma 4; gpt-oss.
 _OPENS = re.compile(
     rf"<{_NAMES}(?:\s[^<>]*)?>|\[THINK\]|\u25c1think\u25b7|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|thinking\|>|"
@@ -31,9 +35,30 @@ _WRAPPED = re.compile(
 _ENDS = re.compile(
     r"(?:\s*(?:<\|(?:im_end|endoftext|eot_id|eom_id|end|return|end_of_text|eos)\|>|<end_of_turn>|<eos>|</s>))+\s*$"
 )
-# Tokens with which a chat is held together; in a text they show that something was cut in the wrong place.
+# Tokens with which a chat is held together; in a text they show that something was cut in the wrong place. HTML has
+# none of these names; what an image shows is mostly not written like them, and is asked for once more where it is.
 _CONTROL = re.compile(
-    r"<\|[A-Za-z0-9_/]{1,40}\|>|<\uff5c[^<>]{1,40}\uff5c>|<(?:start|end)_of_turn>|<(?:eos|bos|pad)>|\[/?INST\]"
+    r"<\|[A-Za-z0-9_/]{1,40}\|>|<\uff5c[^<>]{1,40}\uff5c>|</?(?:start|end)_of_(?:turn|text|image)>|"
+    r"<(?:eos|bos|pad|unk|sop|eop|eod|eot|eom|IMG_CONTEXT|image_soft_token|unused\d+|extra_id_\d+)>|"
+    r"\[/?INST\]|<</?SYS>>|\[(?:IMG_BREAK|IMG_END|gMASK|TOOL_CALLS|AVAILABLE_TOOLS|/?SYSTEM_PROMPT)\]|"
+    r"</?(?:tool_call|tool_calls|tool_response|function_call)>|<\|?im_(?:start|end)\|?>?"
+)
+# The end of a sequence, which is an end of struck-out text where that begins.
+_STRUCK = re.compile(r"<s>.*?</s>", re.IGNORECASE | re.DOTALL)
+# Around an answer, where it is not the whole of the response: half of a pair, or a pair with something beside it. Names
+# that HTML has too count at the ends of a text alone.
+_ANSWER_TAGS = re.compile(
+    r"</?(?:answer|final_answer|final|conclusion)\s*>|^\s*<(?:response|output|solution|result|summary|caption)>|"
+    r"</(?:response|output|solution|result|summary|caption)>\s*$|&lt;/?think(?:ing)?&gt;",
+    re.IGNORECASE,
+)
+# Tokens that are left out of a text, but for what stood between them: names of gpt-oss's channels, run into what they
+# head; names of speakers, as chat templates and records write them.
+_HEADS = re.compile(
+    r"assistant(?:final|analysis|commentary)(?=\W|[A-Z])|\A\s*(?:analysis|commentary|final)(?=[A-Z])|"
+    r"\A\s*(?:assistant|user|system|model)[ \t]*\n|^assistant[ \t]*$|^ASSISTANT:|"
+    r"^[ \t]*#{2,} ?(?:Human|User|Assistant|Instruction|Response|Input) ?:[ \t]*$|\A\s*(?:Thinking|Thought) Process:",
+    re.MULTILINE,
 )
 
 
@@ -74,5 +99,7 @@ def without_thinking(text: str) -> str:
 
 def left_over(text: str) -> str | None:
     """What in a text was never meant to be read: a mark of thoughts or of the chat's template; None: nothing."""
-    found = _OPENS.search(text) or _CLOSES.search(text) or _CONTROL.search(text)
-    return found[0] if found else None
+    for marks in (_OPENS, _CLOSES, _CONTROL, _ANSWER_TAGS, _HEADS):
+        if found := marks.search(text):
+            return found[0].strip()
+    return "</s>" if "</s>" in _STRUCK.sub("", text) else None

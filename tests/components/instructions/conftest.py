@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from components.instructions import purchase_loop
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.provider import EarlierFailures, OpenBatch, Outcome, Send, UnusableReply
-from components.instructions.request import IdentifiedRequest, InstructionRequest
+from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
 from components.parameters.instructions import AnnotationFile, InstructionParameters, PurchaseParameters
 from components.pool.samples import sample_identity
 from tests.imports_of import ROOT
@@ -99,6 +99,9 @@ class RecordingBook:
 
     def earlier_failures(self, request_ids: Sequence[str]) -> dict[str, EarlierFailures]:
         return {}
+
+    def answered_like(self, specification: RequestSpecification) -> list[IdentifiedRequest]:
+        return []
 
     def announce_batch(self, kind: str, sends: Sequence[Send], *, endpoint: str) -> tuple[int, list[bool]]:
         return 1, self.announce(sends)

@@ -27,6 +27,7 @@ class ScriptedServer:
     url: str = ""
     bodies: list[Any] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    send_keys: list[str] = field(default_factory=list)
 
 
 def completion(text: str, *, model: str = "test-model", usage: object = None) -> bytes:
@@ -54,6 +55,7 @@ def scripted_server(script: Callable[[int, Any], ScriptedReply]) -> Iterator[Scr
                 number = len(served.bodies)
                 served.bodies.append(body)
                 served.keys.append(self.headers.get("Authorization", ""))
+                served.send_keys.append(self.headers.get("Idempotency-Key", ""))
             reply = script(number, body)
             self.send_response(reply.status)
             for name, value in {"Content-Type": "application/json", **reply.headers}.items():

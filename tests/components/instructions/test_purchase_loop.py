@@ -232,7 +232,9 @@ def test_what_an_interrupted_purchase_learnt_holds_for_the_next(
 
     with pytest.raises(PurchaseStoppedError, match="ended"):
         buy(make(script), 8, run="one")
-    bought = buy(make(lambda *_: REFUSED), 8, run="two")
+    with pytest.raises(EndpointFailsError, match="2 of 2 requests"):
+        buy(make(lambda *_: REFUSED), 8, run="an outage")
+    bought = buy(make(lambda _, name: REFUSED if seen.index(name) < 2 else GOOD), 8, run="two")
     assert (bought.instructions.num_rows, len(bought.dropped)) == (6, 2)
 
 

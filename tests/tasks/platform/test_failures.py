@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
+from components.instructions.endpoint.provider import LongWaitError
+from components.instructions.purchase_errors import EndpointFailsError, NothingUsableError, PurchaseStoppedError
 from components.parameters.parameters import ParameterError, Parameters
 from components.parameters.reading import parse_parameters
 from tasks.platform.failures import advise, may_pass
@@ -117,6 +118,9 @@ def test_no_advice_where_the_error_itself_has_to_do(error, parameters):
         (OSError(errno.EROFS, "Read-only file system"), False),
         (caused(ParameterError("bad"), ConnectionError("refused")), False),
         (PurchaseStoppedError("declined"), False),
+        (NothingUsableError("5 of 5 requests had no reply after 6 attempts"), False),
+        (caused(RuntimeError("a wrapper"), NothingUsableError("nobody passes")), False),
+        (LongWaitError("Retry-After"), False),
         (RuntimeError("who knows"), False),
     ],
 )

@@ -1,11 +1,12 @@
 """Lines that fail within a batch: one never goes round for ever, and where all fail nothing is given up."""
 
 import json
+import re
 
 import pytest
 
 from components.instructions import purchase_loop
-from components.instructions.batch.service import BatchNotDoneError
+from components.instructions.batch.service import BatchNotDoneError, BatchResults, EndpointBatches
 from components.instructions.buy import buy_instructions
 from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.ledger.tables import BATCHES
@@ -145,3 +146,73 @@ def test_a_line_that_fails_alone_in_its_batch_does_not_go_round_for_ever(in_file
     assert len(alone) == 1
     bought = in_files.until_through(9, line_of)
     assert (bought.instructions.num_rows, [one.reason for one in bought.dropped]) == (8, ["server_error"])
+
+
+def test_a_second_file_that_fails_as_a_whole_is_not_sent_again_and_nothing_is_given_up(in_files, ledger):
+    """The first file is answered; then nothing is any more."""
+    with pytest.raises(BatchNotDoneError):
+        in_files.step(12)
+    files = sorted(in_files.folder.glob("*.jsonl"), key=lambda file: -len(file.read_text().splitlines()))
+    first = {json.loads(line)["custom_id"] for line in files[0].read_text().splitlines()}
+    in_files.answer(lambda request_id: GOOD if request_id in first else FAILS["500"])
+    for _ in range(7):
+        with pytest.raises(EndpointFailsError, match=r"not one of \d requests of a batch .*nothing is given up"):
+            in_files.step(12)
+        with pytest.raises(BatchNotDoneError):
+            in_files.step(12)
+        in_files.answer(lambda _: FAILS["500"])
+    assert (ledger_totals(ledger).answered, ledger_totals(ledger).quarantined) == (8, 0)
+
+
+def test_a_second_file_that_fails_as_a_whole_while_the_first_is_answered_is_handed_in_once(
+    tmp_path, ledger, server, monkeypatch
+):
+    """Both are out at the same time, at a service."""
+    results, calls = EndpointBatches.results, []
+
+    async def fail_but_the_first(own, reference, request_ids):
+        calls.append(reference)
+        found = await results(own, reference, request_ids)
+        whole = reference == calls[0]
+        return (
+            found
+            if whole
+            else BatchResults(tuple(re.sub('"status_code": ?200', '"status_code":500', text) for text in found.texts))
+        )
+
+    monkeypatch.setattr(EndpointBatches, "results", fail_but_the_first)
+    requests = draw_requests(tmp_path / "images", 12)
+    with pytest.raises(EndpointFailsError, match=r"not one of 4 requests of a batch .*nothing is given up"):
+        buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger)
+    assert len(calls) == 2
+    assert (ledger_totals(ledger).answered, ledger_totals(ledger).quarantined) == (8, 0)
+
+
+@pytest.mark.parametrize("name", ["500", "400"])
+def test_a_batch_that_is_answered_by_half_before_an_outage_gives_nothing_up(in_files, ledger, monkeypatch, name):
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
+    with pytest.raises(BatchNotDoneError):
+        in_files.step(8)
+    in_files.answer(for_some(FAILS["500"], 4))
+    for _ in range(5):
+        with pytest.raises((BatchNotDoneError, EndpointFailsError)):
+            in_files.step(8)
+        in_files.answer(lambda _: FAILS[name])
+    assert ledger_totals(ledger).quarantined == 0
+    with pytest.raises((BatchNotDoneError, EndpointFailsError)):
+        in_files.step(8)
+    in_files.answer(lambda _: GOOD)
+    assert in_files.until_through(8, lambda _: GOOD).instructions.num_rows == 8
+
+
+def test_a_second_file_of_requests_that_always_fail_is_given_up_while_a_witness_is_answered(in_files, monkeypatch):
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
+    with pytest.raises(BatchNotDoneError):
+        in_files.step(12)
+    smallest = min((file.read_text().splitlines() for file in in_files.folder.glob("*.jsonl")), key=len)
+    always = {json.loads(line)["custom_id"] for line in smallest}
+    in_files.answer(lambda request_id: FAILS["500"] if request_id in always else GOOD)
+    with pytest.raises(EndpointFailsError, match="not one of 4 requests"):
+        in_files.step(12)
+    bought = in_files.until_through(12, lambda request_id: FAILS["500"] if request_id in always else GOOD)
+    assert (bought.instructions.num_rows, len(bought.dropped)) == (8, 4)

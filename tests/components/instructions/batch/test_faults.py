@@ -1,19 +1,21 @@
 """What a batch service, and what lies between, can do to a purchase: nothing is bought twice unseen."""
 
+import asyncio
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from components.instructions import purchase_loop
-from components.instructions.batch.service import BatchFailedError, BatchGoneError, BatchNotDoneError
+from components.instructions.batch.service import BatchFailedError, BatchGoneError, BatchNotDoneError, EndpointBatches
 from components.instructions.buy import InstructionError, buy_instructions
 from components.instructions.endpoint.reply_reader import EndpointRefusedError
 from components.instructions.ledger.batches import batches_out, give_up_batch
 from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import LedgerError, open_ledger
-from components.instructions.ledger.tables import BATCHES
+from components.instructions.ledger.tables import ATTEMPTS, BATCHES, REQUESTS
 from components.instructions.ledger.totals import ledger_totals
 from components.instructions.ledger.workers import registered_worker
 from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
@@ -182,6 +184,62 @@ def test_a_batch_of_another_model_is_booked_at_that_models_price(ledger, server,
     totals = ledger_totals(ledger)
     at_price = (totals.input_tokens / 2 * 3.0 + totals.output_tokens / 2 * 6.0) / 1e6 / 2
     assert totals.price_usd == pytest.approx(101 * at_price)
+
+
+@pytest.fixture
+def two_out(server, ledger, tmp_path, monkeypatch):
+    """Requests that are out in two batches whose purchase ended."""
+    requests = draw_requests(tmp_path / "images", 2 * COUNT)
+
+    async def end(*_):
+        await asyncio.sleep(0.5)  # until the second is handed in
+        raise EndpointFailsError("the run ends")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EndpointBatches, "results", end)
+        with pytest.raises(EndpointFailsError, match="the run ends"):
+            buy_instructions(requests, provider=batches_at(server, tmp_path), ledger=ledger, run="r")
+    assert states(ledger) == ["open", "open"]
+    return requests
+
+
+def test_a_batch_that_is_gone_does_not_keep_others_from_being_collected(ledger, server, tmp_path, two_out):
+    with ledger.writer.begin() as connection:
+        connection.execute(update(BATCHES).where(BATCHES.c.number == 1).values(reference="batch_gone"))
+    for _ in range(2):
+        with pytest.raises(BatchGoneError, match=r"does not know batch batch_gone.*`presel batches give-up 1`"):
+            buy_instructions(two_out, provider=batches_at(server, tmp_path), ledger=ledger)
+        assert states(ledger) == ["open", "closed"]
+    assert (ledger_totals(ledger).answered, charges(server)) == (COUNT, COUNT), "what others brought is kept"
+
+
+def test_several_batches_that_cannot_be_collected_are_all_named(ledger, server, tmp_path, two_out):
+    with ledger.writer.begin() as connection:
+        connection.execute(update(BATCHES).values(reference="batch_gone"))
+    with pytest.raises(PurchaseStoppedError, match=r"give-up 1`.*give-up 2`"):
+        buy_instructions(two_out, provider=batches_at(server, tmp_path), ledger=ledger)
+
+
+def test_a_batch_without_a_price_does_not_keep_others_from_being_collected(ledger, server, tmp_path, two_out):
+    in_first = REQUESTS.c.request_id.in_(select(ATTEMPTS.c.request_id).where(ATTEMPTS.c.batch == 1))
+    with ledger.writer.begin() as connection:
+        connection.execute(update(REQUESTS).where(in_first).values(specified_model="dear-model"))
+    with pytest.raises(PurchaseStoppedError, match="no price of model 'dear-model'"):
+        buy_instructions(two_out, provider=batches_at(server, tmp_path), ledger=ledger)
+    assert (states(ledger), ledger_totals(ledger).answered) == (["open", "closed"], COUNT)
+
+
+def test_results_that_cannot_be_read_do_not_keep_others_from_being_collected(ledger, server, tmp_path):
+    requests = draw_requests(tmp_path / "images", 2 * COUNT)
+    files = {"provider": batches_at(server, tmp_path, submit=False), "ledger": ledger}
+    with pytest.raises(BatchNotDoneError):
+        buy_instructions(requests, **files)
+    first, second = (Path(batch.reference) for batch in batches_out(ledger))
+    first.with_suffix(".results.jsonl").mkdir()
+    run_file(second, server)
+    with pytest.raises(BatchGoneError, match=rf"{first.stem}.* cannot be read .*give-up 1`"):
+        buy_instructions(requests, **files)
+    assert ledger_totals(ledger).answered == COUNT
 
 
 def test_a_batch_that_was_begun_without_an_answer_is_found_again(buy, ledger, server):

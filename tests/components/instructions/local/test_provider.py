@@ -18,8 +18,9 @@ from components.instructions.buy import BuyResult, InstructionError, buy_instruc
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.ledger.tables import ATTEMPTS
 from components.instructions.ledger.totals import ledger_totals
-from components.instructions.local.provider import LocalProvider, NothingUsableError, UnpinnedModelError
+from components.instructions.local.provider import LocalProvider, UnpinnedModelError
 from components.instructions.provider import Answer, Failure
+from components.instructions.purchase_errors import NothingUsableError
 from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.spending.prices import UnknownPriceError
 from components.models.vlm.labels import SampleError, encode_prompt
@@ -415,11 +416,52 @@ def test_too_little_memory_says_what_to_lower_and_leaves_the_requests_open(
 
     with monkeypatch.context() as patched:
         patched.setattr(local_writer, "write_responses", run_out)
-        with pytest.raises(local_writer.LocalModelError, match=r"lower purchase\.local\.batch_size"):
+        with pytest.raises(
+            NothingUsableError, match=r"lower purchase\.local\.batch_size.* nothing is given up; give it"
+        ):
             buy_instructions(requests[:2], provider=make_provider(price=(1.0, 1.0)), ledger=ledger)
-    assert [(row.outcome, row.price_usd) for row in attempts(ledger)] == [("refused", 0.0)] * 2
-    assert ledger_totals(ledger).uncertain_usd == 0
+    assert {(row.outcome, row.price_usd) for row in attempts(ledger)} == {("refused", 0.0)}
+    assert (ledger_totals(ledger).uncertain_usd, ledger_totals(ledger).quarantined) == (0, 0)
     assert buy_instructions(requests[:2], provider=make_provider(), ledger=ledger).instructions.num_rows == 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_one_image_that_takes_too_much_memory_is_left_out_and_those_behind_it_come(
+    ledger: Ledger,
+    requests: list[InstructionRequest],
+    make_provider: Callable[..., LocalProvider],
+    monkeypatch: pytest.MonkeyPatch,
+    batch_size: int,
+) -> None:
+    import torch
+
+    from components.instructions.local import writer as local_writer
+
+    unlucky = requests[0]
+    encode = local_writer.LocalWriter._encode
+    sizes: list[int] = []
+
+    def mark(own: Any, prompt: Any) -> Any:
+        encoded: Any = encode(own, prompt)
+        marked = prompt.identified.request.sample_id == unlucky.sample_id
+        return replace(encoded, input_ids=(*encoded.input_ids, -1)) if marked else encoded
+
+    def run_out(vlm: Any, prompts: Any, **options: Any) -> Any:
+        sizes.append(len(prompts))
+        if len(prompts) > 2 or any(prompt.input_ids[-1] == -1 for prompt in prompts):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return write_responses(vlm, prompts, **options)
+
+    monkeypatch.setattr(local_writer.LocalWriter, "_encode", mark)
+    monkeypatch.setattr(local_writer, "write_responses", run_out)
+    bought = buy_instructions(requests, provider=make_provider(batch_size=batch_size), ledger=ledger)
+    assert [(one.sample_id, one.reason) for one in bought.dropped] == [(unlucky.sample_id, "out_of_memory")]
+    assert bought.instructions.num_rows == 4
+    assert set(sizes) == ({1, 2, 4} if batch_size == 4 else {1}), "halved until it fits"
+    monkeypatch.undo()
+    monkeypatch.chdir(ROOT)
+    again = buy_instructions(requests, provider=make_provider(), ledger=ledger, ask_again=True)
+    assert (again.asked, again.instructions.num_rows) == (1, 5)
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error_that_names_it(

@@ -1,0 +1,38 @@
+"""The witness: a request that was answered, asked once more to see whether others are answered meanwhile.
+
+Where all that is left has failed and nobody has passed it, two things look alike: these requests are at fault, and in
+every run to come; or the endpoint is, and none of them may be given up. One more answer tells them apart. It costs what
+one instruction costs, is announced, settled and counted like every send, and changes nothing of what was bought.
+"""
+
+import uuid
+
+from components.instructions.provider import PurchaseBook
+from components.instructions.purchase_signals import in_thread
+from components.instructions.request import RequestSpecification
+from components.instructions.sender import ImageT, OpenRequest, Sender
+from components.instructions.sent_image import ImageUnavailableError
+from components.pool.images import ImageError
+
+
+async def find_witness(
+    book: PurchaseBook, sender: Sender[ImageT], specification: RequestSpecification
+) -> OpenRequest | None:
+    """Find a request that was answered and whose image is there.
+
+    Args:
+        book: that knows what was answered.
+        sender: that opens images.
+        specification: how it has to be put, as what failed was.
+
+    Returns:
+        The request; None when nobody was ever answered, or no image is there.
+    """
+    for identified in await in_thread(book.answered_like, specification):
+        try:
+            await in_thread(sender.open_image, identified.request)
+        except (ImageUnavailableError, ImageError):
+            continue
+        # A key of its own: an endpoint that remembers the answer would only say it again.
+        return OpenRequest(identified, "witness", keys_used=uuid.uuid4().int)
+    return None
