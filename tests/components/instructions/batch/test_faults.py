@@ -48,7 +48,8 @@ def charges(server):
 @pytest.mark.parametrize(
     ("status", "code"), [(401, "invalid_api_key"), (403, None), (404, None), (429, "insufficient_quota")]
 )
-def test_a_batch_that_may_not_be_looked_at_stays_open(buy, ledger, server, status, code):
+def test_a_batch_that_may_not_be_looked_at_stays_open(buy, ledger, server, status, code, monkeypatch):
+    monkeypatch.setattr("components.instructions.batch.service._FREE_RETRIES", 1)
     server.behave(status=status, code=code)
     with pytest.raises(PurchaseStoppedError, match="run again"):
         buy()
