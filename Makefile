@@ -41,7 +41,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: $(STAMP)
-	$(BIN)/python -m pytest --hypothesis-profile thorough -m "soak or hypothesis"
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile thorough -m "soak or hypothesis"
 
 lint: $(STAMP)
 	$(BIN)/pre-commit run --all-files
