@@ -54,7 +54,7 @@ def first_run(shared: Path) -> FirstRun:
             root = shared / "finished"
             shutil.rmtree(root, ignore_errors=True)  # of a worker that died at it
             make_project(root, baselines=[])
-            change_parameters(root, tuning={"batch_size": 16, "checkpoint_every": 100})  # as little as is a tune
+            change_parameters(root, tuning={"batch_size": 16})  # a tune of few steps
             with working_in(root):
                 state = curate(".", return_state=True)
                 outcome = state.result()
