@@ -56,8 +56,8 @@ def _cell(row: dict[str, Any], allocation: pa.Table) -> dict[str, Any]:
 def _sentence(status: Status, row: dict[str, Any], cell: dict[str, Any]) -> str:
     if status == "reference":
         return (
-            f"It is in the reference set, the share of task {shortened(row['task'])!r} that is annotated first to find out "
-            "how important the task is."
+            f"It is in the reference set, the share of task {shortened(row['task'])!r} that is annotated first to find "
+            "out how important the task is."
         )
     rank, quota, reason = row["rank"], cell["quota"], row["reason"]
     standing = f"it is number {rank} of {cell['available']} available images by centrality"
