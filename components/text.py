@@ -11,8 +11,17 @@ def dollars(value: float) -> str:
     return f"${value:,.2f}" if value < 10_000 else f"${value:,.0f}"
 
 
+def shortened(name: str, longest: int = 60) -> str:
+    """A name as people read it: of a long one its beginning and its end, which tell the names of a pool apart."""
+    if len(name) <= longest:
+        return name
+    end = longest // 3
+    return f"{name[: longest - end - 3]}...{name[-end:]}"
+
+
 def aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay rows of equal length out in columns: the first to the left, the others to the right."""
+    """Lay rows of equal length out in columns: the first, a name, to the left, the others to the right."""
+    rows = [(shortened(row[0]), *row[1:]) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

@@ -19,6 +19,7 @@ from tasks.platform.workspace import Workspace
 
 RUNS = Path("runs")
 BASE = Path("params.yaml")
+CONF = Path("conf")  # where overlays are kept
 NAME = re.compile(r"\w[\w.-]{0,99}")  # a folder's name
 
 
@@ -136,7 +137,18 @@ def find_workspace(name: str | None) -> Workspace:
 def _default_name(overlays: Sequence[Path], settings: Sequence[str], strategy: str) -> str:
     """The overlays, the strategy where it is not that of params.yaml, and a digest of all other settings."""
     others = [setting for setting in settings if setting.partition("=")[0] != "strategy"]
-    parts = [*(overlay.stem for overlay in overlays), *([strategy] if strategy else [])]
+    parts = [*(_name_of(overlay) for overlay in overlays), *([strategy] if strategy else [])]
     if others:
-        parts.append(hashlib.sha256(json.dumps(others).encode()).hexdigest()[:8])
+        parts.append(_digest(json.dumps(others)))
     return "-".join(parts)
+
+
+def _name_of(overlay: Path) -> str:
+    """What an overlay is called; files of one name in different folders are told apart."""
+    path = Path(os.path.relpath(overlay))
+    is_usual = path.parent == CONF or (path.parent == Path() and not (CONF / path).exists())
+    return path.stem if is_usual else f"{path.stem}-{_digest(str(path))}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

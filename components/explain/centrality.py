@@ -14,6 +14,7 @@ from components.schemas import ALLOCATION, SAMPLES, SELECTION
 from components.selection.nearest_picked import nearest_picked
 from components.selection.select_pool import BEHIND_KEPT, KEPT
 from components.strategies.run_files import RunFiles
+from components.text import shortened
 
 
 def explain_by_centrality(sample: PoolSample, run: RunFiles, *, about_task: tuple[Fact, ...] = ()) -> Explanation:
@@ -55,8 +56,8 @@ def _cell(row: dict[str, Any], allocation: pa.Table) -> dict[str, Any]:
 def _sentence(status: Status, row: dict[str, Any], cell: dict[str, Any]) -> str:
     if status == "reference":
         return (
-            f"It is in the reference set, the share of task {row['task']!r} that is annotated first to find out how "
-            "important the task is."
+            f"It is in the reference set, the share of task {shortened(row['task'])!r} that is annotated first to find "
+            "out how important the task is."
         )
     rank, quota, reason = row["rank"], cell["quota"], row["reason"]
     standing = f"it is number {rank} of {cell['available']} available images by centrality"

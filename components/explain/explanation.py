@@ -7,6 +7,7 @@ from typing import Literal
 from components.explain.find_sample import PoolSample, QuarantinedRecord, find_sample
 from components.schemas import QUARANTINE, SAMPLES
 from components.strategies.run_files import RunFiles
+from components.text import shortened
 
 Status = Literal["picked", "passed_over", "reference", "not_considered", "quarantined"]
 
@@ -45,8 +46,8 @@ class Explanation:
 
     def text(self) -> str:
         """Several lines: the sentence, then what is known."""
-        lines = [("sample", self.name)]
-        lines += [("task", self.task)] if self.task else []
+        lines = [("sample", shortened(self.name, 120))]
+        lines += [("task", shortened(self.task))] if self.task else []
         lines += [("image", self.uri)] if self.uri else []
         lines += [("records", ", ".join(self.record_ids))] if self.record_ids else []
         lines += [(fact.label, fact.text) for fact in self.facts]

@@ -10,6 +10,7 @@ from components.explain.explanation import Explanation, Fact, Status, explanatio
 from components.explain.find_sample import PoolSample
 from components.schemas import DROPPED, SELECTION
 from components.strategies.run_files import RunFiles
+from components.text import shortened
 
 FactsOf = Callable[[dict[str, Any]], tuple[Fact, ...]]  # of a row of SELECTION
 
@@ -68,4 +69,4 @@ def _drawn_from(row: dict[str, Any], selection: pa.Table) -> str:
     if row["quota"] == pc.sum(selection["picked"]).as_py():
         return f"the pool of {selection.num_rows:,}"
     count = selection.filter(pc.field("task") == row["task"]).num_rows
-    return f"the {count:,} of task {row['task']}"
+    return f"the {count:,} of task {shortened(row['task'])}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from components.lineage.lock_file import LockedPath
 from components.lineage.model_lineage import ModelLineage
 from components.lineage.trace_samples import AuthorGroup, TaskGroup, TracedSample
-from components.text import dollars
+from components.text import dollars, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _author_branch(group: AuthorGroup) -> Branch:
 
 
 def _task_branch(group: TaskGroup) -> Branch:
-    return Branch(f"{group.task}  {task_text(group)}")
+    return Branch(f"{shortened(group.task)}  {task_text(group)}")
 
 
 def _sample_branch(sample: TracedSample) -> Branch:

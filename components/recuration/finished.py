@@ -1,16 +1,14 @@
 """The last finished curation of a workspace: what a recuration goes on from."""
 
-import re
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
+from ruamel.yaml import YAML
 
 from components.lineage.lock_file import LineageError, LockedPath, is_within, parse_lock, written_path
 from components.storage import read_json, write_json
 
-_SHORT_FLOAT = re.compile(r"[-+]?\d+e[-+]?\d+")
 POOL = "manifest/samples.parquet"
 _EARLIER = "data/earlier/"
 
@@ -62,8 +60,9 @@ class FinishedCuration:
 
     def parameters_of(self, stage: str) -> dict[str, object]:
         """The parameters that a stage ran with, by their dotted names; none: it did not run."""
-        recorded = yaml.safe_load(self.lock_text)["stages"].get(stage, {}).get("params", {})
-        return {name: _number(value) for file in recorded.values() for name, value in file.items()}
+        # As DVC reads it: to YAML 1.1, and so to PyYAML, its small numbers (2e-05) are texts.
+        recorded = YAML(typ="safe").load(self.lock_text)["stages"].get(stage, {}).get("params", {})
+        return {name: value for file in recorded.values() for name, value in file.items()}
 
     def read_from_outside(self, stages: Collection[str]) -> tuple[LockedPath, ...]:
         """What stages read that no stage wrote: code, annotations, models; without what it went on from."""
@@ -83,11 +82,6 @@ class FinishedCuration:
                 if read.path == path:
                     return read
         raise LineageError(f"the dvc.lock of run {self.run} names no {path}: it was no complete curation")
-
-
-def _number(value: object) -> object:
-    """DVC writes small numbers as 2e-05, which YAML 1.1 takes for a text."""
-    return float(value) if isinstance(value, str) and _SHORT_FLOAT.fullmatch(value) else value
 
 
 def write_finished(file: Path, finished: FinishedCuration) -> None:

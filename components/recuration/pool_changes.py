@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from components.text import shortened
+
 CHANGED_BYTES = "the file has other bytes now"
 NOT_LISTED = "no longer listed, or listed under another task"
 QUARANTINED = "quarantined: "
@@ -46,7 +48,8 @@ class PoolChanges:
     def sentence(self) -> str:
         """The changes in one line."""
         reasons = "; ".join(f"{item.count:,} {item.reason}" for item in self.gone_reasons)
-        tasks = [f"new task {task}" for task in self.new_tasks] + [f"task {task} is gone" for task in self.gone_tasks]
+        tasks = [f"new task {shortened(task)}" for task in self.new_tasks]
+        tasks += [f"task {shortened(task)} is gone" for task in self.gone_tasks]
         parts = [
             f"{len(self.new):,} new images"
             + (f" ({len(self.changed):,} of them changed files)" if self.changed else ""),

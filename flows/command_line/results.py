@@ -100,10 +100,12 @@ def hold_out(
     """Hold a share of an annotated pool out of curation, as benchmark sets."""
     from components.benchmark.hold_out import hold_out_benchmark, undivided_records
     from components.parameters.reading import parse_task_rule
+    from components.text import shortened
 
     rule, here = parse_task_rule(task), CALLED_FROM
     divided = hold_out_benchmark(here / pool, here / annotations, here / target, share=share, seed=seed, rule=rule)
     for item in undivided_records(here / pool, rule=rule):
         typer.echo(f"{item.count:,} records stay in the pool undivided, ingest will not use them: {item.reason}")
     for one in divided:
-        typer.echo(f"{one.task}: {one.held_out:,} held out in {one.file}, {one.kept:,} left in the pool")
+        name = shortened(one.task)
+        typer.echo(f"{name}: {one.held_out:,} held out in {one.file}, {one.kept:,} left in the pool")

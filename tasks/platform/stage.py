@@ -156,10 +156,16 @@ class StageTask:
         DVC commits the output itself.
         """
         with workspace.exclusive():
-            return self._run_alone(workspace, name)[0]
+            artifact, key = self._run_alone(workspace, name)
+            storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
+            _store_of(ResultStore(result_storage=storage), self.task).write(artifact, key=key)
+        return artifact
 
     def run_again(self, workspace: Workspace, name: str) -> Artifact:
-        """Run the body outside a flow and commit what it wrote."""
+        """Run the body outside a flow and commit what it wrote.
+
+        A flow does not take it for a result: what a page says of the run that made it is missing here.
+        """
         with workspace.exclusive():
             artifact, key = self._run_alone(workspace, name)
             commit_stage(workspace, name, key)
@@ -170,9 +176,6 @@ class StageTask:
             prepared = _prepare(stage, name, CurationRun(workspace, label=f"stage-{uuid4()}"))
         with explained(workspace, name):
             artifact = self._execute(prepared)
-        storage = LocalFileSystem(basepath=str(PREFECT_LOCAL_STORAGE_PATH.value()))
-        store = _store_of(ResultStore(result_storage=storage), self.task)
-        store.write(artifact, key=prepared.key)
         return artifact, prepared.key
 
     def _execute(self, stage: PreparedStage) -> Artifact:

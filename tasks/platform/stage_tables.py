@@ -17,7 +17,7 @@ from components.schemas import (
     TRAINING_LOG,
 )
 from components.storage import read_table
-from components.text import dollars
+from components.text import dollars, shortened
 
 Cell = str | int | float
 _LOSSES = 12  # rows of a training log at most
@@ -137,7 +137,7 @@ def count_table(name: str, title: str, table: pa.Table, column: str, *, followed
 def _shown(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:.4g}"
-    return f"{cell:,}" if isinstance(cell, int) else cell
+    return f"{cell:,}" if isinstance(cell, int) else shortened(cell, 120)
 
 
 def _row(cells: list[str] | tuple[str, ...], *, escape: bool = True) -> str:

@@ -23,9 +23,9 @@ def hand_out(root: Path, folder: str) -> list[dict[str, str]]:
 
 
 def write_back(root: Path, file: str, rows: list[dict[str, str]], *, code: int = 0) -> str:
-    """Write the table as an annotator returns it, import it, and return what was said."""
+    """Write the table as a spreadsheet on a Mac does, import it, and return what was said."""
     with (root / file).open("w", newline="", encoding="utf-8") as target:
-        writer = csv.DictWriter(target, rows[0].keys())
+        writer = csv.DictWriter(target, rows[0].keys(), lineterminator="\r")
         writer.writeheader()
         writer.writerows(rows)
     done = presel(root, "annotate", "import", file, "--name", "people")

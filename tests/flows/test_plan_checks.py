@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from flows.prepare_workspace import prepare_workspace
+from tasks.platform.workspace import Workspace
 from tests.flows.command import Ended, presel
 from tests.flows.small_project import CHECKOUT, make_project
 from tests.project_environment import project_environment
@@ -132,8 +133,9 @@ def test_a_plan_leaves_another_runs_folder_alone(project: Path) -> None:
     """A run laid its workspace out, with other parameters than those that are planned under its name."""
     with project_environment(project):
         prepare_workspace(settings=["seed=5"], name="other")
-    before = states(project)
-    ended = presel(project, "plan", "--set", "seed=6", "--name", "other")
+        before = states(project)
+        with Workspace("runs/other").exclusive():  # it works there still
+            ended = presel(project, "plan", "--set", "seed=6", "--name", "other")
     assert ended.code == 0, ended.output
     assert states(project) == before
     shutil.rmtree(project / "runs")

@@ -59,6 +59,16 @@ def test_equal_settings_get_the_same_folder(root: Path) -> None:
     assert prepare_workspace(settings=["seed=5"]) != prepare_workspace(settings=["seed=6"])
 
 
+def test_overlays_of_one_name_in_different_folders_have_folders_of_their_own(root: Path) -> None:
+    for number, folder in enumerate((".", "conf", "a", "a/b")):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder / "x.yaml").write_text(f"seed: {number}\n", encoding="utf-8")
+    laid_out = [prepare_workspace(overlays=[Path(folder) / "x.yaml"]) for folder in (".", "conf", "a", "a/b")]
+    assert [place.parameters().seed for place in laid_out] == [0, 1, 2, 3]
+    assert laid_out[1].root == "runs/x"
+    assert prepare_workspace(overlays=[(root / "a/x.yaml").resolve()]) == laid_out[2]
+
+
 def test_a_name_may_not_leave_the_folder(root: Path) -> None:
     with pytest.raises(ParameterError, match="letters"):
         prepare_workspace(name="../elsewhere")

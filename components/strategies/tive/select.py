@@ -10,6 +10,7 @@ from components.schemas import CHOSEN, DIFFICULTY, INFLUENCE, SELECTION
 from components.selection.by_task import task_seed, tasks_of
 from components.strategies.tive.influence_sampling import distance_from_uniform, draw_copies, sampling_probabilities
 from components.strategies.tive.task_difficulty import QuotaRounding, SelfInfluence, task_difficulty, tive_quotas
+from components.text import shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def select_by_influence(influence: pa.Table, difficulty: pa.Table, *, seed: int)
 
 
 def _reason(task: str, copies: int, chance: float, quota: int, count: int) -> str:
+    task = shortened(task)
     if copies > 1:
         return f"drawn, and repeated {copies} times: the quota of {task} ({quota:,}) is above its {count:,} samples"
     if quota >= count:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from components.selection.allocation_rounding import even_quotas
 from components.selection.by_task import task_seed
 from components.selection.drawn_selection import draw, drawn_selection
+from components.text import shortened
 
 
 def select_uniform_task(samples: pa.Table, *, budget: int, seed: int) -> pa.Table:
@@ -29,5 +30,5 @@ def select_uniform_task(samples: pa.Table, *, budget: int, seed: int) -> pa.Tabl
     for task, quota in quotas.items():
         rows = np.flatnonzero(tasks == task)
         picked[rows] = draw(ids[rows].tolist(), quota, rng=np.random.default_rng(task_seed(seed, task)))
-    words = [f"{quotas[task]:,} of the {sizes[task]:,} samples of {task}" for task in tasks.tolist()]
+    words = [f"{quotas[task]:,} of the {sizes[task]:,} samples of {shortened(task)}" for task in tasks.tolist()]
     return drawn_selection(samples, picked, np.array([quotas[task] for task in tasks.tolist()]), words)

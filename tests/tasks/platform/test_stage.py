@@ -192,6 +192,15 @@ def test_what_dvc_computed_the_flow_finds(pipeline: Pipeline) -> None:
     assert run(pipeline) == ["sum"]
 
 
+def test_what_was_written_again_outside_a_flow_is_no_result_of_one(pipeline: Pipeline, two_stages: Path) -> None:
+    """Its page lacks the links of a run."""
+    again = pipeline.count.run_again(Workspace("."), "count")
+    assert json.loads((two_stages / "data/count/count.json").read_text(encoding="utf-8")) == 3
+    assert again.dvc_hash
+    assert run(pipeline) == ["count", "sum"]
+    assert run(pipeline) == []
+
+
 def test_an_input_that_changes_while_the_stage_runs_is_not_recorded(pipeline: Pipeline, two_stages: Path) -> None:
     numbers = two_stages / "data/inputs/numbers.json"
 
