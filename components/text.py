@@ -1,7 +1,9 @@
-"""Amounts of money and tables as a person reads them in plain text."""
+"""Amounts of money, sizes and tables as a person reads them in plain text."""
 
 import math
 from collections.abc import Sequence
+
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def dollars(value: float) -> str:
@@ -9,6 +11,14 @@ def dollars(value: float) -> str:
     if 0 < value < 0.01:
         return f"${value:.{max(4, 1 - math.floor(math.log10(value)))}f}"
     return f"${value:,.2f}" if value < 10_000 else f"${value:,.0f}"
+
+
+def bytes_in_words(size: int) -> str:
+    """A size in bytes, in the unit that leaves the fewest digits; kB, MB and GB are powers of 1,000."""
+    for limit, unit in _UNITS:
+        if size >= limit:
+            return f"{size / limit:,.1f} {unit}"
+    return f"{size} B"
 
 
 def aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:
