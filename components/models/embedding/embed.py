@@ -95,12 +95,15 @@ def embed_images(
 
 
 def bytes_to_embed(image_shas: Sequence[str], directory: Path, *, encoder: EncoderParameters) -> int:
-    """Bytes of the vectors that `embed_images` would add, without what LanceDB writes beside them; 0 when the encoder's width is not known.
+    """Bytes of the vectors that `embed_images` would add, without what LanceDB writes beside them.
 
     Args:
         image_shas: (n,) sha256 of the images' bytes, each once.
         directory: the LanceDB database.
         encoder: model and how to run it.
+
+    Returns:
+        0 also when the encoder's width is not known on this machine.
     """
     fingerprint = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
     missing = _missing(dict.fromkeys(image_shas, ""), image_vectors(directory, model=fingerprint).names())
