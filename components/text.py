@@ -1,7 +1,9 @@
-"""Amounts of money and tables as a person reads them in plain text."""
+"""Amounts of money, sizes and tables as a person reads them in plain text."""
 
 import math
 from collections.abc import Sequence
+
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def dollars(value: float) -> str:
@@ -17,6 +19,14 @@ def shortened(name: str, longest: int = 60) -> str:
         return name
     end = longest // 3
     return f"{name[: longest - end - 3]}...{name[-end:]}"
+
+
+def bytes_in_words(size: int) -> str:
+    """A size in bytes, in the unit that leaves the fewest digits; kB, MB and GB are powers of 1,000."""
+    for limit, unit in _UNITS:
+        if size >= limit:
+            return f"{size / limit:,.1f} {unit}"
+    return f"{size} B"
 
 
 def aligned_rows(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -12,6 +12,7 @@ from tasks.baseline_select import baseline_select
 from tasks.benchmark import benchmark_base, benchmark_baseline, benchmark_tuned
 from tasks.instruct import baseline_instruct, instruct_selection
 from tasks.platform.curation_run import log_dataset
+from tasks.platform.disk_space import check_disk_space
 from tasks.platform.finished import record_finished
 from tasks.platform.promotion import judge_registered
 from tasks.platform.publish import publish_report, publish_versions, register_model
@@ -34,6 +35,7 @@ def curate_pool(run: CurationRun, manifest: Artifact, *, register_version: bool 
         Where to look, and the numbers that matter.
     """
     check_annotated(run)
+    check_disk_space(run.workspace)
     log_dataset(run, manifest, context="pool")
     chosen = _choose(run, manifest)
     instructions = buy(run, instruct_selection, chosen.selection)

@@ -114,7 +114,22 @@ def configure_environment(project_root: Path) -> None:
     state = project_root / STATE
     _check_writable(state)
     follow_move(project_root.resolve(), state)
-    defaults = {
+    for name, value in _defaults(state).items():
+        if not os.environ.get(name):
+            os.environ[name] = value
+    for name in OTHER_REPOSITORY:
+        os.environ.pop(name, None)
+    _name_user(state)
+    _trust_checkout(project_root)
+    reach_loopback_directly()
+    check_proxies()
+    # transformers warns about names that its own Trainer still calls; nothing a user can act on.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+def _defaults(state: Path) -> dict[str, str]:
+    """Variables of the libraries with what they are where nobody has set them."""
+    return {
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(asctime)s  %(message)s",
         "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(asctime)s  %(task_run_name)s: %(message)s",
@@ -158,17 +173,6 @@ def configure_environment(project_root: Path) -> None:
         # Threads that wait by spinning cost a busy machine more than their work.
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    for name, value in defaults.items():
-        if not os.environ.get(name):
-            os.environ[name] = value
-    for name in OTHER_REPOSITORY:
-        os.environ.pop(name, None)
-    _name_user(state)
-    _trust_checkout(project_root)
-    reach_loopback_directly()
-    check_proxies()
-    # transformers warns about names that its own Trainer still calls; nothing a user can act on.
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 def _check_writable(state: Path) -> None:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from components.lineage.retention import Item, group_items
 from components.parameters.parameters import RetentionParameters
+from components.text import bytes_in_words
 from flows.prepare_workspace import all_workspaces, find_workspace
 from tasks.platform.collect_files import (
     delete_objects,
@@ -28,8 +29,6 @@ from tasks.platform.collect_runs import (
 from tasks.platform.journal import now_ms
 from tasks.platform.model_versions import all_versions
 from tasks.platform.workspace import Workspace
-
-_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +113,13 @@ def _show(collection: Collection, *, deleted: bool) -> None:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # rich's literal type
     for group in group_items(collection.items):
         fate = ("deleted" if deleted else "would go") if group.decision.goes else "stays"
-        table.add_row(group.kind, fate, f"{group.count:,}", _bytes(group.size), group.decision.reason)
+        table.add_row(group.kind, fate, f"{group.count:,}", bytes_in_words(group.size), group.decision.reason)
     console.print(table)
     gone = [item for item in collection.items if item.decision.goes]
     if not gone:
         console.print("nothing to delete", markup=False)
     elif deleted:
-        console.print(f"{_bytes(sum(item.size for item in gone))} freed", markup=False)
+        console.print(f"{bytes_in_words(sum(item.size for item in gone))} freed", markup=False)
     else:
-        size = _bytes(sum(item.size for item in gone))
+        size = bytes_in_words(sum(item.size for item in gone))
         console.print(f"{size} would be freed; `presel gc --delete` does it", markup=False)
-
-
-def _bytes(size: int) -> str:
-    for limit, unit in _UNITS:
-        if size >= limit:
-            return f"{size / limit:,.1f} {unit}"
-    return f"{size} B"

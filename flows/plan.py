@@ -35,6 +35,7 @@ from flows.model_check import look_at_models
 from flows.prepare_workspace import ResolvedWorkspace
 from tasks.ingest import ingest as ingest_stage
 from tasks.ingest import out_of_place
+from tasks.platform.disk_space import disk_shortage
 from tasks.platform.finished import last_finished
 from tasks.platform.git_record import check_git
 from tasks.platform.outdated_stages import OutdatedStage, explain_outdated
@@ -93,7 +94,9 @@ def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage
             *_about_recuration(workspace, parameters, pool),
             *_about_money(parameters, request.unit_costs, price),
         ]
-        return "\n".join([*said, *_bought(workspace, parameters, pool)]), outdated
+        shortage = disk_shortage(workspace, parameters, pool.samples, [stage.stage for stage in outdated])
+        too_full = ["", shortage] if shortage else []
+        return "\n".join([*said, *_bought(workspace, parameters, pool), *too_full]), outdated
     except ValueError as error:
         # The parameters are possible, but not for this pool: a budget smaller than the reference set, for example.
         raise ParameterError(str(error)) from error

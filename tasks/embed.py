@@ -1,11 +1,20 @@
 """Stage embed: images to vectors."""
 
-from components.models.embedding.embed import embed_images
+from pathlib import Path
+
+import pyarrow as pa
+
+from components.models.embedding.embed import bytes_to_embed, embed_images
+from components.parameters.parameters import Parameters
 from components.pool.manifest import read_samples
 from tasks.bodies.encoder import ENCODER_PARAMETERS
 from tasks.bodies.tables import write_dropped
 from tasks.platform.stage import stage
 from tasks.platform.stage_context import StageContext, StageSummary
+
+
+def _disk(samples: pa.Table, parameters: Parameters, directory: Path) -> int:
+    return bytes_to_embed(samples["image_sha"].unique().to_pylist(), directory, encoder=parameters.encoder)
 
 
 @stage(
@@ -17,6 +26,7 @@ from tasks.platform.stage_context import StageContext, StageSummary
     restored=True,
     uses="gpu",
     memory=("encoder.batch_size",),
+    disk=_disk,
 )
 def embed(context: StageContext) -> StageSummary:
     """Compute the vectors that are missing."""

@@ -129,8 +129,12 @@ def load_template(folder: str | Path, task: str) -> PromptTemplate:
             for item in error.errors()
         )
         raise PromptError(f"prompt template {file} is not usable:\n{problems}") from None
-    except yaml.YAMLError as error:
-        raise PromptError(f"prompt template {file} is not YAML: {error}") from None
+    except OSError as error:
+        raise PromptError(f"prompt template {file} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise PromptError(f"prompt template {file} is not text in UTF-8 ({error}); save it as UTF-8") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
+        raise PromptError(f"prompt template {file} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def template_file(folder: str | Path, task: str) -> Path:
@@ -173,4 +177,4 @@ def fill_in(template: PromptTemplate, *, task: str, image_sha: str) -> Prompt:
 
 @lru_cache(maxsize=1024)
 def _read(file: Path, mtime_ns: int) -> PromptTemplate:  # noqa: ARG001 -- part of the cache's key
-    return PromptTemplate.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    return PromptTemplate.model_validate(yaml.safe_load(file.read_text(encoding="utf-8-sig")))

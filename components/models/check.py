@@ -9,7 +9,7 @@ from components.models.vlm.image_fit import an_image_encoded
 from components.models.vlm.image_inputs import ProcessorError
 from components.models.vlm.image_tokens import ImageTokensError, check_image_tokens
 from components.models.vlm.labels import SampleError
-from components.models.vlm.language_model import LanguageModelError, lora_targets
+from components.models.vlm.language_model import LanguageModelError, check_rank, lora_targets
 from components.models.vlm.load import LoadedVlm, ModelError, check_files, open_vlm
 from components.parameters.parameters import TuningParameters, VlmParameters
 
@@ -36,7 +36,7 @@ def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, *, scored: b
         ModelError: the model cannot be opened, or its architecture is not supported.
         TemplateError: its chat template cannot be used.
         ProcessorError: its processor cannot be used with it.
-        LanguageModelError: it has no such layers.
+        LanguageModelError: it has no such layers, or none that the rank can be put on.
         ModelCheckError: it takes no image.
     """
     opened = open_vlm(vlm)
@@ -44,7 +44,7 @@ def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, *, scored: b
     opened.template.frames(2)
     if scored:
         opened.template.frames(1, with_question=False)
-    lora_targets(opened.model, tuning.target_modules)
+    check_rank(opened.model, lora_targets(opened.model, tuning.target_modules), tuning.lora_rank)
     _encode_an_image(opened)
 
 

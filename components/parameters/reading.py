@@ -61,8 +61,8 @@ def parse_task_rule(text: str) -> TaskRule:
     """
     try:
         return TaskRule.model_validate(yaml.safe_load(text))
-    except (ValidationError, yaml.YAMLError) as error:
-        said = str(error)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01, or what pydantic says
+        said = " ".join(str(error).split())
         if isinstance(error, ValidationError):
             said = "; ".join(
                 " ".join((".".join(map(str, item["loc"])), describe_problem(item, TaskRule))).strip()

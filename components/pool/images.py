@@ -149,7 +149,9 @@ def open_image(uri: str) -> BinaryIO:
 def system_fault(error: OSError, uri: str) -> ImageError:
     """The `ImageError` for what the file system says of a URI: `missing`, `not_a_file` or `unreadable`."""
     if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG:
-        return ImageError(QuarantineReason.MISSING, f"no file {uri}")
+        # A backslash may be a letter of a name here, so it is never read as a slash.
+        windows = "; its path has backslashes, as Windows writes them: write / in the records" if "\\" in uri else ""
+        return ImageError(QuarantineReason.MISSING, f"no file {uri}{windows}")
     if isinstance(error, IsADirectoryError):
         return ImageError(QuarantineReason.NOT_A_FILE, f"{uri} is a folder")
     if isinstance(error, NotRegularFileError):

@@ -65,19 +65,25 @@ def open_binary(uri: str) -> BinaryIO:
         return io.BufferedReader(_RemoteFile(uri, filesystem.open(remote, "rb")), buffer_size=_REMOTE_BUFFER)
 
 
+class RemoteFaultError(OSError):
+    """What a remote file system raised."""
+
+
 @contextmanager
 def remote_faults(uri: str) -> Iterator[None]:
     """Let whatever a remote file system raises be an `OSError`: each has a library of its own, with errors of its own.
+
+    One without a number is a `RemoteFaultError`, so that it can be told from an error of who reads the bytes.
 
     Args:
         uri: for the message.
     """
     try:
         yield
-    except OSError:
-        raise
     except Exception as error:
-        raise OSError(f"{uri}: {type(error).__name__}: {error}") from error
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+            raise
+        raise RemoteFaultError(f"{uri}: {type(error).__name__}: {error}") from error
 
 
 class _RemoteFile(io.RawIOBase):

@@ -41,15 +41,15 @@ def read_parquet(source: SourceParameters) -> Iterator[PoolRecord | RejectedReco
                     else:
                         yield parse_record(fields, number=number, file=file, source=source)
             except (pa.ArrowException, OSError) as error:
-                said = " ".join(str(error).split())
-                # Arrow's own errors about the bytes have no number and no kind; of the system's all can be read again.
+                # Arrow's own errors about the bytes have no number and no kind.
                 if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
-                    raise SourceError(f"source {file}: cannot be read ({said}); run again") from error
+                    raise
                 stream.seek(0)
                 start = stream.read(LONGEST_START)
                 if not number and start[: len(_MAGIC)] != _MAGIC[: len(start)]:
                     advice = foreign_bytes(start) or "is something else; correct sources.path or kind"
                     raise SourceError(f"source {file} is not a Parquet file: it {advice}") from error
+                said = " ".join(str(error).split())
                 yield broken_file(file, f"it is not a whole Parquet file and breaks off after {number} rows ({said})")
 
 

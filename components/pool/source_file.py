@@ -1,5 +1,7 @@
 """Finding and opening the files of a source, with errors that name the file and what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from components.parameters.parameters import SourceParameters
@@ -22,12 +24,21 @@ def source_files(source: SourceParameters) -> tuple[str, ...]:
     return files
 
 
-def open_source_file(file: str) -> BinaryIO:
-    """Open one file of a source.
+@contextmanager
+def open_source_file(file: str) -> Iterator[BinaryIO]:
+    """Open one file of a source, for the block in which it is read.
 
     Raises:
-        SourceError: it is not there or not readable.
+        SourceError: it is not there or not readable; in the block also, when a disk or network fails meanwhile.
     """
+    with _open(file) as stream:
+        try:
+            yield stream
+        except OSError as error:
+            raise SourceError(f"source {file}: cannot be read ({' '.join(str(error).split())}); run again") from error
+
+
+def _open(file: str) -> BinaryIO:
     try:
         return open_binary(file)
     except FileNotFoundError:

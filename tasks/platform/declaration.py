@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import pyarrow as pa
+
 from components.parameters.parameters import Parameters
 from components.strategies.strategy import Strategy
 from tasks.platform.stage_tables import StageTable
@@ -36,6 +38,8 @@ class StageDeclaration:
         uses: what it needs a share of, or how the parameters say so.
         retries: times that a failure which may pass is tried again.
         memory: parameters to lower when memory runs out, most effective first.
+        disk: bytes that it will add at least, given the samples of the pool, the parameters and its directory; None:
+            little, or not known before.
         buys: the samples whose instruction it buys, given where it runs and its item; None: it buys nothing.
         buys_when_told: it buys only for a person who said that it may.
         restored: not made again by `presel reproduce`, because it reads what lies outside or writes files whose names
@@ -56,6 +60,7 @@ class StageDeclaration:
     uses: Uses = None
     retries: int = 0
     memory: tuple[str, ...] = ()
+    disk: Callable[[pa.Table, Parameters, Path], int] | None = None
     buys: Callable[[Workspace, str], list[str]] | None = None
     buys_when_told: bool = False
     restored: bool = False

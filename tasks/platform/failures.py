@@ -51,6 +51,10 @@ _LASTING = (
     NotADirectoryError,
 )
 _LASTING_NUMBERS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EROFS, errno.ENAMETOOLONG, errno.EMFILE})
+FREE_SPACE = (
+    "Free space where the project (.presel and .dvc/cache with it) and the ledger lie (`presel gc` says what may go), "
+    "or raise the quota"
+)
 _AFTERWARDS = "Then press Retry on the run in the Prefect UI, or start it again: finished stages are not run again"
 
 
@@ -123,9 +127,8 @@ def advise(error: BaseException, *, during: str, parameters: Parameters, memory:
             text = f"{during} ran out of {what}. {_memory_advice(memory, cause, parameters)}. {_AFTERWARDS}"
         case "disk":
             text = (
-                f"{during} found the disk full. Free space where the project (.presel and .dvc/cache with it) and the "
-                f"ledger lie (`presel gc` says what may go), or raise the quota. {_AFTERWARDS}, and this one continues "
-                "from what it had written"
+                f"{during} found the disk full. {FREE_SPACE}. {_AFTERWARDS}, and this one continues from what it had "
+                "written"
             )
         case "endpoint":
             text = (

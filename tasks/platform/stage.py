@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
+import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import CachePolicy
 from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore, get_result_store
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
+from components.parameters.parameters import Parameters
 from components.schemas import SCHEMA_VERSION
 from components.storage import write_record
 from tasks.platform.declaration import Names, StageDeclaration, Uses
@@ -227,6 +229,7 @@ def stage(
     uses: Uses = None,
     retries: int = len(BACK_OFF_SECONDS),
     memory: tuple[str, ...] = (),
+    disk: Callable[[pa.Table, Parameters, Path], int] | None = None,
     buys: Callable[[Workspace, str], list[str]] | None = None,
     buys_when_told: bool = False,
     restored: bool = False,
@@ -249,6 +252,7 @@ def stage(
             uses=uses,
             retries=retries,
             memory=memory,
+            disk=disk,
             buys=buys,
             buys_when_told=buys_when_told,
             restored=restored,

@@ -1,12 +1,15 @@
 """Images that the model cannot take are left out before anything is bought; a model that cannot be used is named."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from flows.curate import curate
+from flows.prepare_workspace import prepare_workspace
 from tests.components.models.vlm.toy_architectures import save_toy_vlm
 from tests.flows.command import presel
 from tests.flows.small_project import CHECKOUT
@@ -50,3 +53,15 @@ def test_a_model_that_cannot_be_used_is_named_by_plan(strategy: str, root: Path)
     said = " ".join(planned.output.split())
     assert "the architecture 'blip-2' is not supported; supported are aya_vision (Aya Vision)" in said
     assert "Traceback" not in planned.output
+
+
+def test_a_run_that_the_disk_has_no_room_for_ends_before_it_buys(root: Path) -> None:
+    settings = ["strategy=tive", "tive.projection=1000000000000"]
+    place = prepare_workspace(settings=settings, name="large")
+    state = curate(place.root, annotate_pool=True, return_state=True)
+    assert state.is_failed()
+    assert re.search(
+        r"runs/large/data( and \S+)? takes [\d,.]+ GB at least, and [\d,.]+ .B are free", str(state.message)
+    )
+    assert "Free space where the project" in str(state.message)
+    assert not place.artifact("instructions").exists()

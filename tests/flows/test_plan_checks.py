@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -153,3 +154,13 @@ def test_a_lock_file_that_names_no_stage_or_is_broken(project: Path, text: str, 
     assert done.code == code, done.output
     assert "Traceback" not in done.output
     assert code == 0 or "dvc.lock cannot be read" in done.stderr
+
+
+def test_a_disk_that_is_too_small_for_what_comes_is_said(project: Path) -> None:
+    large = presel(project, "plan", "--strategy", "tive", "--set", "tive.projection=1000000000000", "--name", "large")
+    assert large.code == 0, large.output
+    said = " ".join(large.stdout.split())
+    # Nine tenths of 120 samples x 10^12 numbers x 4 bytes, once or, where DVC's cache has to copy, twice.
+    assert re.search(r"would run write to runs/large/data( and \S+)? takes (432|864),000\.0 GB at least, and", said)
+    assert "are free there. Free space where the project" in said
+    assert "are free there" not in plan(project, strategy="tive").stdout

@@ -17,7 +17,7 @@ from components.instructions.request import IdentifiedRequest
 from components.models.vlm.conversation import TemplateError
 from components.models.vlm.image_inputs import ProcessorError
 from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
-from components.models.vlm.load import LoadedVlm, ModelError, load_vlm, open_vlm
+from components.models.vlm.load import LoadedVlm, ModelError, check_files, load_vlm, open_vlm
 from components.models.vlm.system_message import template_with_system
 from components.models.vlm.write import WrittenResponse, write_responses
 from components.parameters.instructions import InstructionParameters, LocalParameters
@@ -157,7 +157,7 @@ def open_writer(parameters: InstructionParameters, local: LocalParameters, *, mo
 
 
 def check_writer(parameters: InstructionParameters, local: LocalParameters) -> None:
-    """See whether the model could write, without its weights.
+    """See whether the model could write; of its weights only the heads of their files are read.
 
     Args:
         parameters: which, and how much it writes.
@@ -167,7 +167,9 @@ def check_writer(parameters: InstructionParameters, local: LocalParameters) -> N
         LocalModelError: it could not.
     """
     with _named(parameters):
-        vlm = open_vlm(_wanted(parameters, local))
+        wanted = _wanted(parameters, local)
+        vlm = open_vlm(wanted)
+        check_files(wanted, vlm)
         vlm.template.frames(_turns(parameters))
         encode_prompt(_with_longest_context(vlm, parameters), (), "", Image.new("RGB", _ANY_IMAGE))
 

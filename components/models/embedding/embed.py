@@ -17,6 +17,7 @@ from components.parameters.parameters import EncoderParameters
 from components.pool.samples import Dropped
 
 NOT_FINITE = "not finite"
+_BYTES_PER_NUMBER = 4  # float32
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,26 @@ def embed_images(
             f"{first.reason} ({first.detail})"
         )
     return EmbedResult(embedded=embedded, reused=len(uri_of) - len(missing), dropped=tuple(dropped))
+
+
+def bytes_to_embed(image_shas: Sequence[str], directory: Path, *, encoder: EncoderParameters) -> int:
+    """Bytes of the vectors that `embed_images` would add, without what LanceDB writes beside them.
+
+    Args:
+        image_shas: (n,) sha256 of the images' bytes, each once.
+        directory: the LanceDB database.
+        encoder: model and how to run it.
+
+    Returns:
+        0 also when the encoder's width is not known on this machine.
+    """
+    fingerprint = encoder_fingerprint(encoder.model, encoder.revision, dtype=encoder.dtype)
+    missing = _missing(dict.fromkeys(image_shas, ""), image_vectors(directory, model=fingerprint).names())
+    if not missing:
+        return 0
+    from components.models.hidden_size import hidden_size  # transformers takes seconds to import
+
+    return len(missing) * hidden_size(encoder.model, encoder.revision) * _BYTES_PER_NUMBER
 
 
 def _missing(uri_of: dict[str, str], stored: pa.Array) -> list[tuple[str, str]]:

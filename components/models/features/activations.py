@@ -9,10 +9,12 @@ from torch import nn
 
 from components.errors import UserError
 from components.models.features.attention_modules import attention_modules
+from components.models.hidden_size import hidden_size
 from components.models.vlm.collate import collate
 from components.models.vlm.labels import EncodedSample
 from components.models.vlm.load import LoadedVlm
 from components.models.vlm.response_loss import to_model
+from components.parameters.parameters import VlmParameters
 
 
 class NoSuchLayerError(UserError, ValueError):
@@ -37,6 +39,16 @@ def chosen_attention(vlm: LoadedVlm, layers: Sequence[int]) -> list[nn.Module]:
             f"{len(modules) - 1}; choose among them (the paper takes every fourth)"
         )
     return [modules[layer] for layer in layers]
+
+
+def activation_width(vlm: VlmParameters, layers: Sequence[int]) -> int:
+    """Numbers that `pooled_activations` makes of a sample, M * 2 * hidden for M layers; 0 when that is not known here.
+
+    Args:
+        vlm: section `vlm` of the parameters, with the model that is read.
+        layers: numbers from 0.
+    """
+    return len(layers) * 2 * hidden_size(vlm.model, vlm.revision)
 
 
 @torch.no_grad()

@@ -12,6 +12,11 @@ from components.models.lance_store import LanceStore
 NORM = "norm"  # column of gradient norms before the projection
 
 
+def feature_bytes(samples: int, width: int) -> int:
+    """Bytes that the features of so many samples take, without what LanceDB writes beside them."""
+    return samples * width * np.dtype(np.float32).itemsize
+
+
 def sample_features(directory: Path) -> LanceStore:
     """The features in a LanceDB database, which may not exist yet."""
     return LanceStore(

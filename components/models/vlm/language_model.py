@@ -72,5 +72,25 @@ def lora_targets(model: Any, target_modules: Literal["all-linear"] | Sequence[st
     return [name for name in names if any(_ends(name, ending) for ending in target_modules)]
 
 
+def check_rank(model: Any, targets: Sequence[str], rank: int) -> None:
+    """See whether a LoRA rank can be of use: an update of a layer has no higher rank than its smaller side.
+
+    Args:
+        model: a transformers model for image-text-to-text.
+        targets: full names of linear layers, as `lora_targets` gives them.
+        rank: `tuning.lora_rank`.
+
+    Raises:
+        LanguageModelError: it is higher than that for every one of them.
+    """
+    layers = (model.get_submodule(name) for name in targets)
+    highest = max(min(layer.in_features, layer.out_features) for layer in layers)
+    if rank > highest:
+        raise LanguageModelError(
+            f"tuning.lora_rank {rank}: the smaller side of the layers that LoRA is put on is {highest} at most, and a "
+            f"higher rank than that only costs memory; set {highest} or less"
+        )
+
+
 def _ends(name: str, ending: str) -> bool:
     return name == ending or name.endswith(f".{ending}")

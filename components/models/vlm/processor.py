@@ -32,7 +32,7 @@ def load_processor(source: str, revision: str | None, config: PreTrainedConfig) 
         The processor.
 
     Raises:
-        ValueError: no chat template is known for the model, or its tokenizer has no fast form.
+        ValueError: its chat template is empty, or none is known for it, or its tokenizer has no fast form.
         OSError: files are missing.
     """
     options = {"revision": revision, "trust_remote_code": False}
@@ -85,6 +85,9 @@ def _tolerating_missing_parts(kind: Any) -> Any:
 
 
 def _complete(processor: Any, config: PreTrainedConfig) -> None:
+    if "" in (processor.chat_template, processor.tokenizer.chat_template):
+        # Another would take its place, and a run would not be of the model that is in the folder.
+        raise ValueError("its chat template is empty; write one or take the file away")
     if processor.chat_template is None:
         processor.chat_template = processor.tokenizer.chat_template or DEFAULT_TEMPLATES.get(config.model_type)
     if processor.chat_template is None:

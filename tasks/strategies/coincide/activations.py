@@ -1,9 +1,27 @@
 """Stage activations: what a small model's attention makes of every sample."""
 
+from pathlib import Path
+
+import pyarrow as pa
+
+from components.models.features.feature_store import feature_bytes
+from components.parameters.parameters import Parameters, VlmParameters
 from components.strategies.coincide.parameters import CoincideParameters
 from tasks.bodies.features import pool_samples, save_features
 from tasks.platform.stage import stage
 from tasks.platform.stage_context import StageContext, StageSummary
+
+
+def _small_model(parameters: Parameters) -> VlmParameters:
+    own = parameters.section(CoincideParameters)
+    return parameters.vlm.model_copy(update={"model": own.model, "revision": own.revision})
+
+
+def _disk(samples: pa.Table, parameters: Parameters, _directory: Path) -> int:
+    from components.models.features.activations import activation_width  # it imports torch, as below
+
+    width = activation_width(_small_model(parameters), parameters.section(CoincideParameters).layers)
+    return feature_bytes(samples.num_rows, width)
 
 
 @stage(
@@ -21,6 +39,7 @@ from tasks.platform.stage_context import StageContext, StageSummary
     restored=True,
     uses="gpu",
     memory=("coincide.batch_size",),
+    disk=_disk,
 )
 def activations(context: StageContext) -> StageSummary:
     """Pooled attention outputs of the chosen layers."""
@@ -29,11 +48,10 @@ def activations(context: StageContext) -> StageSummary:
     from components.models.vlm.load import load_vlm
 
     parameters, own = context.parameters, context.parameters.section(CoincideParameters)
-    small_model = parameters.vlm.model_copy(update={"model": own.model, "revision": own.revision})
     return save_features(
         context,
         lambda directory: extract_activations(
-            load_vlm(small_model),
+            load_vlm(_small_model(parameters)),
             pool_samples(context),
             directory,
             layers=own.layers,

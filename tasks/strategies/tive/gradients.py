@@ -1,9 +1,19 @@
 """Stage gradients: the projected LoRA gradient of every sample, and its norm."""
 
+from pathlib import Path
+
+import pyarrow as pa
+
+from components.models.features.feature_store import feature_bytes
+from components.parameters.parameters import Parameters
 from components.strategies.tive.parameters import TiveParameters
 from tasks.bodies.features import pool_samples, save_features
 from tasks.platform.stage import stage
 from tasks.platform.stage_context import StageContext, StageSummary
+
+
+def _disk(samples: pa.Table, parameters: Parameters, _directory: Path) -> int:
+    return feature_bytes(samples.num_rows, parameters.section(TiveParameters).projection)
 
 
 @stage(
@@ -14,6 +24,7 @@ from tasks.platform.stage_context import StageContext, StageSummary
     restored=True,
     uses="gpu",
     memory=("tive.batch_size", "vlm.context_length"),
+    disk=_disk,
 )
 def gradients(context: StageContext) -> StageSummary:
     """Gradients of the response loss at the warm-up model."""

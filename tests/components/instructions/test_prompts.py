@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import yaml
 
@@ -114,3 +116,29 @@ def test_a_missing_template_and_a_file_that_is_not_yaml(tmp_path):
     (tmp_path / "default.yaml").write_text(yaml.safe_dump(["a list"]))
     with pytest.raises(PromptError, match="is not usable"):
         load_template(tmp_path, "t2")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("user: Café".encode("latin-1"), "is not text in UTF-8.*save it as UTF-8"),
+        ("user: a".encode("utf-16"), "is not text in UTF-8.*save it as UTF-8"),
+        (b"user: \x07", "is not YAML"),
+        (b"version: 2026-13-01", "is not YAML: month must be in 1..12"),
+        (b"", "is not usable"),
+        (b"just a text", "is not usable"),
+    ],
+)
+def test_bytes_that_are_no_template_are_one_error_that_names_the_file(tmp_path, data, message):
+    (tmp_path / "default.yaml").write_bytes(data)
+    with pytest.raises(PromptError, match=rf"prompt template .*default\.yaml {message}"):
+        load_template(tmp_path, "t")
+
+
+def test_a_template_may_begin_with_a_byte_order_mark(tmp_path):
+    write_template(tmp_path)
+    file = tmp_path / "default.yaml"
+    plain = load_template(tmp_path, "t")
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    os.utime(file, ns=(1, 1))
+    assert load_template(tmp_path, "t") == plain

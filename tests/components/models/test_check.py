@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForImageTextToText
 
 from components.errors import UserError
 from components.models.check import ModelCheckError, check_read_model, check_tuned_model
@@ -143,6 +145,26 @@ def test_a_template_that_cannot_be_used_is_named_with_its_file_and_what_is_expec
         check(copied)
     assert str(copied / "chat_template.jinja") in str(caught.value)
     assert "content is a list of parts" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["qwen2_vl", "llava"])  # of LLaVA a template is known
+def test_an_empty_template_is_none_that_another_takes_the_place_of(name: str, tmp_path: Path) -> None:
+    copied = save_toy_vlm(name, tmp_path / name)
+    (copied / "chat_template.jinja").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match="its chat template is empty"):
+        check(copied)
+
+
+def test_a_rank_that_no_layer_can_have_is_named_with_the_highest(copied: Path) -> None:
+    sides = [
+        min(layer.in_features, layer.out_features)
+        for name, layer in AutoModelForImageTextToText.from_pretrained(copied).model.language_model.named_modules()
+        if isinstance(layer, torch.nn.Linear)
+    ]
+    check(copied, tuning=TUNING.model_copy(update={"lora_rank": max(sides)}))
+    too_high = TUNING.model_copy(update={"lora_rank": max(sides) + 1})
+    with pytest.raises(UserError, match=rf"tuning\.lora_rank {max(sides) + 1}: .* set {max(sides)} or less"):
+        check(copied, tuning=too_high)
 
 
 def test_thoughts_are_turned_off_by_a_template_argument(copied: Path) -> None:

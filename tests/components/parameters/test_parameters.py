@@ -5,7 +5,7 @@ import yaml
 from pydantic import ValidationError
 
 from components.parameters.parameters import ParameterError
-from components.parameters.reading import load_parameters, merge_overlays, parse_parameters
+from components.parameters.reading import load_parameters, merge_overlays, parse_parameters, parse_task_rule
 
 ROOT = Path(__file__).resolve().parents[3]
 PARAMS = ROOT / "params.yaml"
@@ -302,3 +302,10 @@ def test_a_byte_order_mark_line_ends_of_windows_and_aliases_are_read(tmp_path: P
 def test_a_value_that_fails_hours_later_or_means_something_else_is_refused(setting: str, message: str):
     with pytest.raises(ParameterError, match=message):
         parse_with(setting)
+
+
+@pytest.mark.parametrize("text", ["{prefix: 2026-13-01}", "{prefix: [", "\x07", "{colour: red}", "a", ""])
+def test_a_task_rule_that_is_none_is_one_line(text):
+    with pytest.raises(ParameterError, match="is no task rule") as caught:
+        parse_task_rule(text)
+    assert "\n" not in str(caught.value)

@@ -1,5 +1,6 @@
 """Record files of every kind, cut off anywhere and with records that cannot be read: nothing is lost in silence."""
 
+import errno
 import io
 import json
 import tarfile
@@ -8,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.pool import source_file
+from components.pool.locations import remote_faults
 from components.pool.records import PoolRecord, RejectedRecord, SourceError
 from components.pool.sources import read_pool
 from tests.components.pool.conftest import source
@@ -87,15 +90,59 @@ def test_a_record_that_cannot_be_read_is_left_out_by_itself(tmp_path, kind):
     assert lost.reason == "invalid_record"
 
 
-def test_a_disk_or_network_that_fails_is_no_file_that_breaks_off(tmp_path, monkeypatch):
-    (tmp_path / "a.parquet").write_bytes(written("parquet", "a"))
+class FailingFile(io.RawIOBase):
+    """Gives the first bytes of a file, then what a disk or a network gives."""
 
-    def fail(*_, **__):
-        raise TimeoutError("no answer from the bucket")
+    def __init__(self, data, fault):
+        super().__init__()
+        self.data, self.fault, self.place = data, fault, 0
 
-    monkeypatch.setattr(pq.ParquetFile, "iter_batches", fail)
-    with pytest.raises(SourceError, match=r"cannot be read \(no answer from the bucket\); run again"):
-        read_pool([pool(tmp_path, "parquet")])
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def seek(self, offset, whence=0):
+        self.place = offset + {0: 0, 1: self.place, 2: len(self.data)}[whence]
+        return self.place
+
+    def tell(self):
+        return self.place
+
+    def readinto(self, view):
+        with remote_faults("bucket"):
+            if self.place >= 120:
+                raise self.fault
+        part = self.data[self.place : min(self.place + len(view), 120)]
+        view[: len(part)] = part
+        self.place += len(part)
+        return len(part)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [OSError(errno.EIO, "Input/output error"), TimeoutError("no answer"), OSError("gone"), RuntimeError("gone")],
+    ids=["disk", "time", "of no kind", "of another kind"],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_disk_or_network_that_fails_is_no_file_that_breaks_off(tmp_path, monkeypatch, kind, fault):
+    data = written(kind, "a")
+    (tmp_path / f"a.{SUFFIX[kind]}").write_bytes(data)
+    monkeypatch.setattr(
+        source_file, "open_binary", lambda _: io.BufferedReader(FailingFile(data, fault), buffer_size=64)
+    )
+    with pytest.raises(SourceError, match=rf"source .*a\.{SUFFIX[kind]}: cannot be read \(.*\); run again"):
+        read_pool([pool(tmp_path, kind)])
+
+
+@pytest.mark.parametrize("kind", ["llava_json", "jsonl"])
+def test_a_number_that_is_too_long_costs_its_record_alone(tmp_path, kind):
+    data = written(kind, "a")
+    data = data.replace(b'"a3"', b"9" * 5000)
+    (tmp_path / f"a.{SUFFIX[kind]}").write_bytes(data)
+    entries = read_pool([pool(tmp_path, kind)])
+    assert [one.record_id for one in entries if isinstance(one, PoolRecord)] == ["a0", "a1", "a2", "a4", "a5"]
 
 
 def test_a_parquet_file_with_a_damaged_page_gives_the_rows_before(tmp_path):

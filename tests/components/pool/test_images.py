@@ -281,3 +281,13 @@ def test_what_cannot_be_opened_has_a_reason(tmp_path: Path, uri, reason):
     with pytest.raises(ImageError) as caught:
         load_image(uri.format(folder=tmp_path), image_sha="", pixel_limit=LIMIT)
     assert caught.value.reason == reason
+
+
+def test_a_path_as_windows_writes_it_is_said_to_be_one_where_it_leads_nowhere(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(encode(noise()))
+    with pytest.raises(ImageError, match="its path has backslashes") as caught:
+        load_image(f"{tmp_path}/images\\a.png", image_sha="", pixel_limit=LIMIT)
+    assert caught.value.reason == "missing"
+    (tmp_path / "images\\a.png").write_bytes(encode(noise()))  # a name like any other
+    sha = hashlib.sha256((tmp_path / "images\\a.png").read_bytes()).hexdigest()
+    load_image(f"{tmp_path}/images\\a.png", image_sha=sha, pixel_limit=LIMIT)

@@ -517,11 +517,16 @@ def test_a_model_that_cannot_write_is_named_before_anything_is_asked(tmp_path: P
 
     parameters = load_parameters(ROOT / "params.yaml")
     folder = save_toy_vlm("llava", tmp_path / "llava")
-    (folder / "model.safetensors").write_bytes(b"")  # weights are not needed to know it
+    weights = (folder / "model.safetensors").read_bytes()
     own = parameters.instructions.model_copy(update={"model": str(folder)})
     check_writer(own, parameters.purchase.local)
     with pytest.raises(LocalModelError, match="max_output_tokens 4096 leaves nothing of the 2048 tokens"):
         check_writer(own.model_copy(update={"max_output_tokens": 4096}), parameters.purchase.local)
+    for damaged, said in ((weights[:-1], "is not whole"), (b"version https://git-lfs.github.com/spec/v1", "lfs pull")):
+        (folder / "model.safetensors").write_bytes(damaged)
+        with pytest.raises(LocalModelError, match=rf"instructions\.model .*model\.safetensors.* {said}"):
+            check_writer(own, parameters.purchase.local)
+    (folder / "model.safetensors").write_bytes(weights)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] + 'x' }}", encoding="utf-8")
     with pytest.raises(LocalModelError, match=r"instructions\.model .*chat_template\.jinja cannot be rendered"):
         check_writer(own, parameters.purchase.local)

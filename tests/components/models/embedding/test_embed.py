@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from components.compute.progress import no_progress
 from components.models import commits
-from components.models.embedding.embed import embed_images
+from components.models.embedding.embed import bytes_to_embed, embed_images
 from components.models.embedding.encoder import encode, load_encoder, load_image_processor, preprocess
 from components.models.embedding.vector_store import encoder_fingerprint, read_vectors, stored_images
 from components.parameters.parameters import EncoderParameters
@@ -106,6 +106,20 @@ def test_only_new_images_are_embedded(plain_encoder_folder: Path, tmp_path: Path
     np.testing.assert_allclose(
         read_vectors(tmp_path / "vectors", shas, model=model), reference_vectors(shas, uris, encoder), atol=1e-5
     )
+
+
+def test_how_many_bytes_are_to_come_is_known_before_from_the_configuration(plain_encoder_folder: Path, tmp_path: Path):
+    shas, uris = make_pool(tmp_path / "pool", 10)
+    encoder = parameters(plain_encoder_folder)
+    all_bytes = bytes_to_embed(shas, tmp_path / "vectors", encoder=encoder)
+    assert not (tmp_path / "vectors").exists()
+    run(shas[:6], uris[:6], tmp_path / "vectors", encoder)
+    stored = read_vectors(tmp_path / "vectors", shas[:6], model=fingerprint(plain_encoder_folder))
+    assert all_bytes == stored.nbytes // 6 * 10
+    assert bytes_to_embed(shas, tmp_path / "vectors", encoder=encoder) == stored.nbytes // 6 * 4
+    assert bytes_to_embed(shas[:6], tmp_path / "vectors", encoder=encoder) == 0
+    away = encoder.model_copy(update={"model": "owner/name", "revision": "a1b2c3"})
+    assert bytes_to_embed(shas, tmp_path / "vectors", encoder=away) == 0, "what is not known does not count"
 
 
 def test_nothing_missing_touches_nothing_and_loads_no_model(plain_encoder_folder: Path, tmp_path: Path):

@@ -1,11 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from components.models.features.activations import chosen_attention, pooled_activations
+from components.models.features.activations import activation_width, chosen_attention, pooled_activations
 from components.models.vlm.collate import collate
 from components.models.vlm.labels import encode
 from components.pool.images import load_image
+from tests.components.models.training.runs import vlm_parameters
 from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples
 
 
@@ -53,3 +56,9 @@ def test_layers_are_laid_out_in_order(base, tmp_path):
 def test_a_layer_that_is_not_there_is_named(base):
     with pytest.raises(ValueError, match=r"layer 7, and .* has layers 0 to 1"):
         chosen_attention(base, [0, 7])
+
+
+def test_their_width_is_known_from_the_configuration(base, tmp_path):
+    layers = [0, 1]
+    found = pooled_activations(base, encoded_samples(base, tmp_path, 1), chosen_attention(base, layers))
+    assert activation_width(vlm_parameters(Path(base.model.name_or_path)), layers) == found.shape[1]
