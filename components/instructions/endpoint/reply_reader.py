@@ -26,6 +26,9 @@ _FORBIDDEN = 403
 _GAVE_UP = frozenset({499, 504, 524})
 # A count above is no count; a model that reads ten million tokens at once does not exist.
 _MOST_TOKENS = 10_000_000
+# Where a body of status 200 tells of an error, and what there tells of none.
+_ERRORS = ("error", "errors", "error_message", "error_msg", "error_code")
+_NO_ERROR = frozenset({"0", "false", "none", "null", "ok", "success"})
 _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "LocalProtocolError", "UnsupportedProtocol"})
 
 
@@ -173,15 +176,22 @@ def _until_date(value: str, *, now: str) -> float | None:
 
 
 def _error_in(reply: object) -> object:
-    """What a body of status 200 says in place of an answer, or beside one that broke off; None: nothing."""
+    """What a body of status 200 says in place of an answer, or beside one, wherever; None: nothing."""
     match reply:
         case {"object": "error"}:
             return reply
-        case {"error": error} if error:
-            return error
-        case {"choices": [{"error": error}, *_]} if error:
-            return error
-    return None
+        case {"base_resp": {"status_code": int(code)} as said} if code:  # MiniMax
+            return said
+        case {"choices": [{"message": {**message}, **choice}, *_], **rest}:
+            parts = [rest, choice, message]
+        case {"choices": [{**choice}, *_], **rest}:
+            parts = [rest, choice]
+        case {**rest}:
+            parts = [rest]
+        case _:
+            return None
+    said_of_errors = (part.get(name) for part in parts for name in _ERRORS)
+    return next((said for said in said_of_errors if said and str(said).lower() not in _NO_ERROR), None)
 
 
 def _status(code: object) -> int:
