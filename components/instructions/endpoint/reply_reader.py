@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import openai
 
@@ -87,7 +87,9 @@ class ReplyReader:
                 said = message
                 status = _status(rest.get("code")) or _status(rest.get("status"))
         if status >= 400:
-            return self.explain_status(status, self.detail(str(said)), "")
+            failure = self.explain_status(status, self.detail(str(said)), "")
+            # It came, whatever its code: to the same key it may come again.
+            return failure if failure.arrived == "whole" else replace(failure, reason="upstream_error", arrived="whole")
         return SendFailure("unknown", "upstream_error", self.detail(f"the reply holds an error: {said}"))
 
     def _counted(self, failure: SendFailure, reply: object) -> SendFailure:
@@ -125,9 +127,10 @@ class ReplyReader:
         if status in _GAVE_UP:
             return SendFailure("unknown", "timeout", said, retry_after=retry_after, arrived="nothing")
         if status in _PASSES or not 400 <= status < 500:
-            reason = "conflict" if status == 409 else "server_error"
-            arrived: Literal["whole", "nothing"] = "nothing" if status in _PASSES else "whole"
-            return SendFailure("refused", reason, said, retry_after=retry_after, arrived=arrived)
+            if status not in _PASSES:
+                return SendFailure("refused", "server_error", said, retry_after=retry_after)
+            reason = "timeout" if status == 408 else "conflict"
+            return SendFailure("refused", reason, said, retry_after=retry_after, arrived="nothing")
         refused = EndpointRefusedError(
             f"the endpoint {self._address} takes no requests: {said}. Correct the key, instructions.model "
             "or purchase.base_url, or add money to the account, and run again; everything bought is kept",
