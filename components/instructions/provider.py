@@ -170,12 +170,14 @@ class EarlierFailures:
         meanwhile: others were answered after it was sent, or in the same batch; False: maybe before it was sent.
         in_doubt: it failed last in a batch of which nobody was answered, or by itself and nobody was answered since.
         keys_used: sends that were replied to, so that their keys would bring the same again.
+        broken: times that what came under its key could not be read.
     """
 
     sends: int
     meanwhile: bool
     in_doubt: bool = False
     keys_used: int = 0
+    broken: int = 0
 
 
 class PurchaseBook(Protocol):

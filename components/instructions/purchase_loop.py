@@ -144,6 +144,7 @@ class PurchaseLoop(Generic[ImageT]):
                     others_answered=counts,
                     in_doubt=failed is not None and failed.in_doubt,
                     keys_used=failed.keys_used if failed is not None else 0,
+                    broken=failed.broken if failed is not None else 0,
                 )
             )
         return known

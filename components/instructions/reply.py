@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from components.instructions.send_keys import Arrived
+
 # Why there is no reply, and so what becomes of the request (`components.instructions.send_judge` decides it):
 #   refused:  the endpoint said no and charges nothing; it may pass (429, 5xx, no connection).
 #   unknown:  no complete reply came; it may have been charged, and may pass.
@@ -47,8 +49,7 @@ class SendFailure:
         error: what the purchase ends with, where it does.
         input_tokens: that the endpoint counts all the same; None when it does not say.
         output_tokens: likewise.
-        arrived: of what the endpoint had to say, `whole`: asked with the same key, it may say the same again; `broken`:
-            something that cannot be read; `nothing`: it is not known what it has to say.
+        arrived: of what the endpoint had to say.
     """
 
     kind: FailureKind
@@ -59,4 +60,4 @@ class SendFailure:
     error: Exception | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    arrived: Literal["whole", "broken", "nothing"] = "whole"
+    arrived: Arrived = "whole"

@@ -16,12 +16,11 @@ from components.instructions.provider import Answer, Failure, Outcome, Setback, 
 from components.instructions.replies.finish_reasons import as_failure
 from components.instructions.replies.judge import judge_reply
 from components.instructions.reply import Reply, SendFailure
+from components.instructions.send_keys import key_after
 from components.instructions.sender import OpenRequest
 from components.instructions.spending.bill import Bill
 from components.instructions.spending.prices import token_cost
 
-# Times that what came under a key may have been spoilt on its way.
-_SPOILT = 2
 # What was sent, what it takes at most, and what came of it.
 Sent = tuple[OpenRequest, Bill, Reply | SendFailure]
 
@@ -179,12 +178,15 @@ class SendJudge:
         if failure.kind == "account":
             return Verdict(setback, stop=failure.error)
         sent_after = replies_before if asked.sent_after is None else asked.sent_after
+        keys_used, broken = key_after(failure.arrived, keys_used=asked.keys_used, broken=asked.broken)
         failed = replace(
-            _with_next_key(asked, failure),
+            asked,
             kind="witness" if asked.is_witness else "retry",
             failures=asked.failures + 1,
             sent_after=sent_after,
             in_doubt=asked.in_doubt if failure.kind == "not_run" else nobody,
+            keys_used=keys_used,
+            broken=broken,
         )
         tries = {"final": 1, "rejected": 2}.get(failure.kind, self._attempts)
         if asked.is_witness:
@@ -228,18 +230,6 @@ class SendJudge:
 
     def _passed_here(self, asked: OpenRequest) -> bool:
         return asked.sent_after is not None and self._replies > asked.sent_after
-
-
-def _with_next_key(asked: OpenRequest, failure: SendFailure) -> OpenRequest:
-    """A request, with the key under which it is sent again.
-
-    That is the same while it is not known what the endpoint has to say, so that it charges one of the sends; another
-    when it has said something, because it may say only that again. What cannot be read was mostly spoilt on its way,
-    and is asked for twice more under the same.
-    """
-    used = failure.arrived == "whole" or (failure.arrived == "broken" and asked.broken >= _SPOILT)
-    broken = 0 if used else asked.broken + (failure.arrived == "broken")
-    return replace(asked, keys_used=asked.keys_used + used, broken=broken)
 
 
 def _setback(asked: OpenRequest, bill: Bill, failure: SendFailure) -> Setback:

@@ -5,8 +5,16 @@ from typing import Any
 
 from components.instructions.replies.finish_reasons import decisive_reason
 
-# Beside the finish reason, in the choice: of the upstream behind a gateway; Anthropic and vLLM; older OpenAI; Ollama.
-_REASONS = ("native_finish_reason", "stop_reason", "finish_details", "done_reason", "finishReason", "stopReason")
+# The finish reason, and beside it: of the upstream behind a gateway; Anthropic and vLLM; older OpenAI; Ollama.
+_REASONS = (
+    "finish_reason",
+    "native_finish_reason",
+    "stop_reason",
+    "finish_details",
+    "done_reason",
+    "finishReason",
+    "stopReason",
+)
 # What `status` says of an answer that is there; anything else says that it is not, or not yet.
 _FINISHED = frozenset(
     {
@@ -44,8 +52,21 @@ _MISSING = frozenset(
     }
 )
 _WHOLE = frozenset(
-    {"complete", "completed", "is_complete", "is_completed", "finished", "is_finished", "done", "is_done", "end_turn"}
+    {
+        "complete",
+        "completed",
+        "is_complete",
+        "is_completed",
+        "finished",
+        "is_finished",
+        "done",
+        "is_done",
+        "end_turn",
+        "success",
+    }
 )
+# Flags of filters around a model.
+_FILTERED = frozenset({"flagged", "is_flagged", "blocked", "is_blocked", "output_sensitive", "input_sensitive"})
 _DENIED = frozenset({"", "false", "no", "none", "null", "0"})
 
 
@@ -61,7 +82,7 @@ def end_of_answer(choice: Mapping[Any, object], message: Mapping[Any, object], b
         A reason for `components.instructions.replies.finish_reasons.finish_of`.
     """
     reason = _named(choice.get("finish_reason"))
-    others = [_named(choice.get(key)) for key in _REASONS]
+    others = [_named(part.get(key)) for part in (choice, message, body) for key in _REASONS]
     if not reason:
         reason = _named(choice.get("finish_details")) or "none"
     unfinished = [said for part in (choice, message, body) for said in _unfinished(part)]
@@ -77,8 +98,12 @@ def _unfinished(part: Mapping[Any, object]) -> Iterator[str]:
         elif name in _MISSING and not _is_denied(value):
             detail = _named(value.get("reason")) if isinstance(value, Mapping) else _named(value)
             yield from (detail, "truncated" if "truncated" in name else "incomplete")
-        elif name in _WHOLE and value is not None and _is_denied(value):
+        elif (name in _WHOLE and value is not None and _is_denied(value)) or (
+            name == "object" and str(value).endswith("chunk")
+        ):
             yield "incomplete"
+        elif name in _FILTERED and not _is_denied(value):
+            yield "content_filter"
 
 
 def _is_denied(value: object) -> bool:

@@ -20,6 +20,11 @@ _THOUGHTS = frozenset(
         "summary_text",
     }
 )
+# Flags of such a part, and the channel of gpt-oss that is the answer's.
+_THOUGHT_FLAGS = ("thought", "is_thought", "thinking", "is_thinking", "reasoning", "is_reasoning")
+_ANSWERS_CHANNEL = (None, "", "final")
+# What the model wants called, as OpenAI and as Gemini write it.
+_CALLS = ("tool_calls", "function_call", "toolCalls", "functionCall")
 
 
 class NoAnswerError(ValueError):
@@ -52,8 +57,10 @@ def message_content(message: Mapping[Any, object]) -> MessageContent:
         raise NoAnswerError(f"a message of role {str(message['role'])[:40]!r}")
     if message.get("refusal"):
         return MessageContent(str(message["refusal"]), refused=True)
-    if message.get("tool_calls") or message.get("function_call"):
+    if any(message.get(name) for name in _CALLS):
         raise NoAnswerError("the model calls a tool, and was offered none")
+    if message.get("channel") not in _ANSWERS_CHANNEL:
+        raise NoAnswerError(f"a message of channel {str(message['channel'])[:40]!r}")
     content = message.get("content")
     parts = content if isinstance(content, list) else [] if content is None else [content]
     read = [_part(part) for part in parts]
@@ -71,8 +78,14 @@ def _part(part: object) -> MessageContent:
             return MessageContent(text, refused=True)
         case {"type": str(kind)} if kind in _THOUGHTS:
             return MessageContent("")
-        case {"text": str(), "thought": True}:  # Gemini
+        case {"text": str()} if _is_thought(part):
             return MessageContent("")
         case {"text": str(text), **rest} if rest.get("type", "text") in _TEXT:
             return MessageContent(text)
     raise NoAnswerError(f"a part of the content is {str(part)[:120]!r}, which is not known to be text of an answer")
+
+
+def _is_thought(part: Mapping[Any, object]) -> bool:
+    """Whether a part with a text says that it is a thought: by a flag, or by the name of gpt-oss's channel."""
+    flagged = any(part.get(name) is True or str(part.get(name)).lower() == "true" for name in _THOUGHT_FLAGS)
+    return flagged or part.get("channel") not in _ANSWERS_CHANNEL

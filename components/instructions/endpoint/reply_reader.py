@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import openai
 
@@ -26,6 +26,9 @@ _FORBIDDEN = 403
 _GAVE_UP = frozenset({499, 504, 524})
 # A count above is no count; a model that reads ten million tokens at once does not exist.
 _MOST_TOKENS = 10_000_000
+# Where a body of status 200 tells of an error, and what there tells of none.
+_ERRORS = ("error", "errors", "error_message", "error_msg", "error_code")
+_NO_ERROR = frozenset({"0", "false", "none", "null", "ok", "success"})
 _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "LocalProtocolError", "UnsupportedProtocol"})
 
 
@@ -84,7 +87,9 @@ class ReplyReader:
                 said = message
                 status = _status(rest.get("code")) or _status(rest.get("status"))
         if status >= 400:
-            return self.explain_status(status, self.detail(str(said)), "")
+            failure = self.explain_status(status, self.detail(str(said)), "")
+            # It came, whatever its code: to the same key it may come again.
+            return failure if failure.arrived == "whole" else replace(failure, reason="upstream_error", arrived="whole")
         return SendFailure("unknown", "upstream_error", self.detail(f"the reply holds an error: {said}"))
 
     def _counted(self, failure: SendFailure, reply: object) -> SendFailure:
@@ -122,9 +127,10 @@ class ReplyReader:
         if status in _GAVE_UP:
             return SendFailure("unknown", "timeout", said, retry_after=retry_after, arrived="nothing")
         if status in _PASSES or not 400 <= status < 500:
-            reason = "conflict" if status == 409 else "server_error"
-            arrived: Literal["whole", "nothing"] = "nothing" if status in _PASSES else "whole"
-            return SendFailure("refused", reason, said, retry_after=retry_after, arrived=arrived)
+            if status not in _PASSES:
+                return SendFailure("refused", "server_error", said, retry_after=retry_after)
+            reason = "timeout" if status == 408 else "conflict"
+            return SendFailure("refused", reason, said, retry_after=retry_after, arrived="nothing")
         refused = EndpointRefusedError(
             f"the endpoint {self._address} takes no requests: {said}. Correct the key, instructions.model "
             "or purchase.base_url, or add money to the account, and run again; everything bought is kept",
@@ -173,15 +179,22 @@ def _until_date(value: str, *, now: str) -> float | None:
 
 
 def _error_in(reply: object) -> object:
-    """What a body of status 200 says in place of an answer, or beside one that broke off; None: nothing."""
+    """What a body of status 200 says in place of an answer, or beside one, wherever; None: nothing."""
     match reply:
         case {"object": "error"}:
             return reply
-        case {"error": error} if error:
-            return error
-        case {"choices": [{"error": error}, *_]} if error:
-            return error
-    return None
+        case {"base_resp": {"status_code": int(code)} as said} if code:  # MiniMax
+            return said
+        case {"choices": [{"message": {**message}, **choice}, *_], **rest}:
+            parts = [rest, choice, message]
+        case {"choices": [{**choice}, *_], **rest}:
+            parts = [rest, choice]
+        case {**rest}:
+            parts = [rest]
+        case _:
+            return None
+    said_of_errors = (part.get(name) for part in parts for name in _ERRORS)
+    return next((said for said in said_of_errors if said and str(said).lower() not in _NO_ERROR), None)
 
 
 def _status(code: object) -> int:

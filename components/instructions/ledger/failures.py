@@ -10,15 +10,14 @@ from components.instructions.ledger.ledger import Ledger, chunks, now_text
 from components.instructions.ledger.tables import ATTEMPTS, REQUESTS, identified_request_of
 from components.instructions.provider import EarlierFailures
 from components.instructions.request import IdentifiedRequest, RequestSpecification
+from components.instructions.send_keys import Arrived, key_after
 
 _FAILED = ("refused", "unknown")
 # Reasons that say nothing about a request: it was never run, or the account was refused.
 _SAYS_NOTHING = ("endpoint_refused", "account_refused", "expired", "batch_failed")
 # Reasons of sends to which no reply came, and of those that never went over a connection: another with the same key may
 # bring what the first would have brought.
-_KEY_UNUSED = frozenset(
-    {"timeout", "connection", "conflict", "broken_reply", "no_result", "batch_error", "expired", "batch_failed"}
-)
+_KEY_UNUSED = frozenset({"timeout", "connection", "conflict", "no_result", "batch_error", "expired", "batch_failed"})
 # Of images that were answered for, one is surely there.
 _SOME = 8
 # Rules that a reply without any text breaks: it is paid for all the same.
@@ -66,7 +65,8 @@ def _with_attempt(
         latest: worker and batch -> when something was answered last.
     """
     reason = row.error.partition(":")[0]
-    known = replace(known, keys_used=known.keys_used + (reason not in _KEY_UNUSED))
+    keys_used, broken = key_after(_arrived(reason), keys_used=known.keys_used, broken=known.broken)
+    known = replace(known, keys_used=keys_used, broken=broken)
     if row.outcome not in _FAILED or reason in _SAYS_NOTHING:
         return known
     last = latest.get((row.worker, row.batch))
@@ -76,6 +76,10 @@ def _with_attempt(
     if not known.sends and all(worker != row.worker for worker, _ in latest):
         return known
     return replace(known, sends=known.sends + 1, meanwhile=known.meanwhile or meanwhile)
+
+
+def _arrived(reason: str) -> Arrived:
+    return "broken" if reason == "broken_reply" else "nothing" if reason in _KEY_UNUSED else "whole"
 
 
 def answered_like(ledger: Ledger, specification: RequestSpecification) -> list[IdentifiedRequest]:

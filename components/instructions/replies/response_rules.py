@@ -22,6 +22,8 @@ _REFUSAL = re.compile(
     rf"unfortunately, i (?:can|am)|i {_NOT}\s+(?:\w+\s+)?(?:{_DOING}))",
     re.IGNORECASE,
 )
+# A text that begins with what it quotes: words of the image, and no refusal, whatever they are.
+_QUOTES = re.compile(r"""^\s*(?:"[^"]*"|\u201c[^\u201d]*\u201d|\u00ab[^\u00bb]*\u00bb|\u201e[^\u201c]*\u201c)\W*\w""")
 
 
 class RuleBrokenError(ValueError):
@@ -82,7 +84,7 @@ def read_response(
         raise RuleBrokenError("thinking", str(error)) from None
     if not text.strip():
         raise RuleBrokenError("empty", "the response is empty")
-    if _REFUSAL.match(text):
+    if _refuses(text):
         raise RuleBrokenError("refusal", f"the model refuses: {text.strip()[:160]!r}")
     turns = _conversation(text) if template.writes == "conversation" else (Turn(question, text.strip()),)
     _check_turn_count(turns, template.turns)
@@ -124,6 +126,10 @@ def _conversation(text: str) -> tuple[Turn, ...]:
     return tuple(Turn(turn.question.strip(), turn.response.strip()) for turn in written.turns)
 
 
+def _refuses(text: str) -> bool:
+    return _REFUSAL.match(text) is not None and _QUOTES.match(text) is None
+
+
 def _check_turn_count(turns: Sequence[Turn], allowed: Range) -> None:
     if not allowed.at_least <= len(turns) <= allowed.at_most:
         raise RuleBrokenError("turn_count", f"{len(turns)} turns; {allowed.at_least} to {allowed.at_most} are wanted")
@@ -138,7 +144,7 @@ def _check_turn(turn: Turn, number: int, template: PromptTemplate) -> None:
     mark = left_over(turn.question) or left_over(turn.response)
     if mark:
         raise RuleBrokenError("thinking", f"turn {number} contains {mark!r}, which is no part of an answer")
-    if _REFUSAL.match(turn.response):
+    if _refuses(turn.response):
         raise RuleBrokenError("refusal", f"the response of turn {number} refuses: {turn.response[:160]!r}")
     words, allowed = len(turn.response.split()), template.response_words
     if words < allowed.at_least:

@@ -19,6 +19,14 @@ UNFINISHED: list[tuple[dict[str, object], str]] = [
     ({"interrupted": 1}, "failed"),
     ({"is_finished": False}, "failed"),
     ({"done": False}, "failed"),
+    ({"success": False}, "failed"),
+    ({"object": "chat.completion.chunk"}, "failed"),
+    ({"stop_reason": "max_tokens"}, "cut_off"),
+    ({"native_finish_reason": "SAFETY"}, "refused"),
+    ({"doneReason": "of next year", "done_reason": "length"}, "cut_off"),
+    ({"flagged": True}, "refused"),
+    ({"output_sensitive": True}, "refused"),
+    ({"blocked": "true"}, "refused"),
 ]
 FINISHED: list[dict[str, object]] = [
     {},
@@ -26,6 +34,8 @@ FINISHED: list[dict[str, object]] = [
     {"status": 200, "done": True, "is_finished": None},
     {"truncation": "disabled", "partial": "none", "stop_reason": None},
     {"end_turn": None, "status": None, "truncated": {}},
+    {"stop_reason": 151645, "native_finish_reason": "STOP", "object": "chat.completion", "success": True},
+    {"flagged": False, "output_sensitive": False, "output_sensitive_type": 0, "blocked": None},
 ]
 
 

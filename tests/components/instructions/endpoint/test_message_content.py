@@ -27,6 +27,10 @@ ANSWERS: dict[str, Any] = {
     "thoughts as a part": {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, TEXT, MORE]},
     "hidden thoughts": {"content": [{"type": "redacted_thinking", "data": "AAAA"}, TEXT, MORE]},
     "Gemini's thoughts": {"content": [{"text": "hm", "thought": True}, TEXT, MORE]},
+    "thoughts of a channel": {"content": [{**TEXT, "text": "hm", "channel": "analysis"}, TEXT, MORE]},
+    "thoughts by a flag": {
+        "content": [{**TEXT, "text": "hm", "is_thought": "true"}, {**TEXT, "channel": "final"}, MORE]
+    },
     "thoughts as a field": {"content": "A red square.", "reasoning_content": "hm", "reasoning": "hm", "thinking": "hm"},
     "empty fields": {
         "content": "A red square.",
@@ -82,14 +86,26 @@ NO_ANSWERS: dict[str, Any] = {
     "an image": reply({"content": [{"type": "image_url", "image_url": {"url": "data:"}}]}),
     "a part that is null": reply({"content": [None]}),
     "a tool": reply({"content": "Let me look.", "tool_calls": [{"id": "1"}]}),
+    "a tool, as others write it": reply({"content": "A", "toolCalls": [{"id": "1"}]}),
+    "a message of thoughts": reply({"content": "Hm, a square.", "channel": "analysis"}),
     "the user's own": reply({"role": "user", "content": "A"}),
     "an error beside an answer": reply({"content": "A noisy pict"}, error={"code": 502, "message": "upstream"}),
     "an error in the body": {"error": {"message": "upstream", "code": 502}},
     "an error as text": {"error": "model crashed"},
     "vLLM's error": {"object": "error", "message": "engine died", "code": 500},
+    "an error in the message": reply({"content": "A noisy pict", "error": {"message": "upstream"}}),
+    "an error in the choice": reply({"content": "A noisy pict"}, error_message="upstream"),
+    "errors beside an answer": {**reply({"content": "A noisy pict"}), "errors": [{"message": "upstream"}]},
+    "a number of an error": {**reply({"content": "A noisy pict"}), "error_code": 1301},
+    "MiniMax's error": {**reply({"content": "A noisy pict"}), "base_resp": {"status_code": 1013, "status_msg": "m"}},
     "a page": "<html>",
     "nothing": None,
 }
+
+
+def test_that_there_is_no_error_is_no_error() -> None:
+    said = {"error": None, "errors": [], "error_code": 0, "error_msg": "", "base_resp": {"status_code": 0}}
+    assert isinstance(READER.read({**reply({"content": "A", **said}), **said}), Reply)
 
 
 @pytest.mark.parametrize("name", sorted(NO_ANSWERS))

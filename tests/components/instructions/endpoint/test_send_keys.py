@@ -17,6 +17,8 @@ GOOD = ScriptedReply(200, completion(conversation()))
 BUSY = ScriptedReply(503, b'{"error": {"message": "busy"}}')
 CUT = ScriptedReply(200, GOOD.body[:40])
 ERROR = ScriptedReply(200, b'{"error": {"message": "upstream"}}')
+LATE_ERROR = ScriptedReply(200, b'{"error": {"message": "upstream", "code": 504}}')
+TOO_LATE = ScriptedReply(408, b'{"error": {"message": "slow"}}')
 NO_CHOICES = ScriptedReply(200, b'{"choices": []}')
 SLOW = dataclasses.replace(GOOD, drip_seconds=0.1)
 CONFLICT = ScriptedReply(409, b'{"error": {"message": "a send with this key is in progress"}}')
@@ -57,7 +59,7 @@ def buy(tmp_path, ledger, monkeypatch):
     return buy
 
 
-@pytest.mark.parametrize("said", [BUSY, ERROR], ids=["503", "an error with 200"])
+@pytest.mark.parametrize("said", [BUSY, ERROR, LATE_ERROR], ids=["503", "an error with 200", "its time-out with 200"])
 def test_what_was_said_once_is_not_asked_for_again(buy, ledger, said):
     assert buy(said, said, GOOD) == [0, 1, 2]
     assert ledger_totals(ledger).answered == 1
@@ -80,3 +82,23 @@ def test_another_run_goes_on_with_keys_that_were_not_replied_to(buy, ledger):
     assert isinstance(stopped.value, PurchaseStoppedError), "a person looks; it is not tried again by itself"
     assert buy(GOOD) == [0, 1, 2, 3, 4]
     assert ledger_totals(ledger).answered == 1
+
+
+def test_another_run_goes_on_where_what_came_could_not_be_read(buy, ledger):
+    with pytest.raises(EndpointFailsError):
+        buy(CUT, CUT)
+    assert buy(GOOD) == [0, 0, 0, 1, 1, 1, 2]
+    assert ledger_totals(ledger).answered == 1
+
+
+@pytest.mark.parametrize("said", [TOO_LATE, CONFLICT], ids=["408", "in progress"])
+def test_another_run_keeps_the_key_of_which_nobody_knows_what_was_said(buy, said):
+    with pytest.raises(EndpointFailsError):
+        buy(*[said] * 4, forgets=(said,))
+    assert buy(GOOD) == [0] * 5
+
+
+def test_another_run_has_another_key_after_a_time_out_that_came_as_an_answer(buy):
+    with pytest.raises(EndpointFailsError):
+        buy(*[LATE_ERROR] * 4)
+    assert buy(GOOD) == [0, 1, 2, 3, 4]

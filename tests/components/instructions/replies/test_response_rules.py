@@ -56,6 +56,7 @@ def test_one_fence_around_the_whole_is_taken_off(template):
         ("I'm sorry, but I can't help with that.", "stop", "refusal"),
         ("I\u2019m sorry, I can\u2019t assist with this image.", "stop", "refusal"),
         (conversation(("What is it?", "I cannot see the image.")), "stop", "refusal"),
+        (conversation(("What is it?", "\"I'm sorry, but I can't help with that.\"")), "stop", "refusal"),
         (conversation(("What is it?", "As an AI, I do not know.")), "stop", "refusal"),
         (conversation(("q", "r")), "content_filter", "refusal"),
     ],
@@ -74,6 +75,8 @@ def test_each_rule_has_its_reason(template, text, finish, reason):
         "I can see a cat.",
         "A man says he cannot help.",
         "Sorry is written on the sign.",
+        '"Sorry, we are closed" is written on the sign.',
+        "\u201cI'm sorry\u201d, says the card in her hand.",
     ],
 )
 def test_an_answer_that_only_sounds_like_a_refusal_is_kept(template, response):
