@@ -129,7 +129,8 @@ def _close(run_id: str, workspace: Workspace, *, cost_usd: float, status: RunSta
 
 
 def _cost(parameters: Parameters, label: str) -> float:
-    with open_ledger(parameters.instructions.ledger) as ledger:
+    # Only looked at: where nothing was bought there may be none, and a failed run ends with what it failed with.
+    with open_ledger(parameters.instructions.ledger, make=False) as ledger:
         return ledger_cost(ledger, run=label)
 
 
