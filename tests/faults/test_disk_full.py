@@ -9,7 +9,7 @@ from tests.faults.laboratory import Laboratory
 
 pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.mount, pytest.mark.timeout(900)]
 ROOM = "64m"
-# By what is written first to a disk too small for it: the folder, its size, and what is said. What vectors take is known
+# By what is written first to a disk too small for it: the folder, its size, what is said. What vectors take is known
 # before they are computed.
 DISKS = (
     ("runs/full/data", "120k", "at least, and"),
