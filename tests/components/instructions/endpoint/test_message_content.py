@@ -104,7 +104,13 @@ NO_ANSWERS: dict[str, Any] = {
 
 
 def test_that_there_is_no_error_is_no_error() -> None:
-    said = {"error": None, "errors": [], "error_code": 0, "error_msg": "", "base_resp": {"status_code": 0}}
+    said: dict[str, object] = {
+        "error": None,
+        "errors": [],
+        "error_code": 0,
+        "error_msg": "",
+        "base_resp": {"status_code": 0},
+    }
     assert isinstance(READER.read({**reply({"content": "A", **said}), **said}), Reply)
 
 
