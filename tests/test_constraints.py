@@ -27,7 +27,8 @@ def extras_of(package: Distribution) -> list[str]:
 def test_what_a_package_needs_on_some_pythons_alone_is_pinned_too(python: str) -> None:
     """As async-timeout, which what talks to Redis needs before Python 3.11.3."""
     names = pinned()
-    at: dict[str, Any] = {**default_environment(), "python_version": python.rpartition(".")[0], "python_full_version": python}
+    at: dict[str, Any] = {**default_environment()}
+    at |= {"python_version": python.rpartition(".")[0], "python_full_version": python}
     needed = {
         canonicalize_name(one.name): package.metadata["Name"]
         for package in distributions()
