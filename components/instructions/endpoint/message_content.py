@@ -78,7 +78,7 @@ def _part(part: object) -> MessageContent:
             return MessageContent(text, refused=True)
         case {"type": str(kind)} if kind in _THOUGHTS:
             return MessageContent("")
-        case {"text": str()} if _is_thought(part):
+        case {"text": str(), **rest} if _is_thought(rest):
             return MessageContent("")
         case {"text": str(text), **rest} if rest.get("type", "text") in _TEXT:
             return MessageContent(text)
