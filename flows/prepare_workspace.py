@@ -19,7 +19,7 @@ from tasks.platform.workspace import Workspace
 
 RUNS = Path("runs")
 BASE = Path("params.yaml")
-CONF = Path("conf")  # where overlays are kept
+_WRITTEN = "# Written by `presel run` from "  # the head of a workspace's params.yaml, before what it is made of
 NAME = re.compile(r"\w[\w.-]{0,99}")  # a folder's name
 
 
@@ -52,7 +52,7 @@ def prepare_workspace(
     workspace = resolved.workspace
     texts = {workspace.pipeline_file: resolved.files.pipeline}
     if workspace.root != ".":
-        header = f"# Written by `presel run` from {resolved.origin}; the next such run writes it again.\n"
+        header = f"{_WRITTEN}{resolved.origin}; the next such run writes it again.\n"
         texts = {workspace.parameter_file: header + resolved.files.parameters, **texts}
     _write_changed(workspace, texts)
     return workspace
@@ -99,7 +99,7 @@ def resolve_workspace(
 ) -> ResolvedWorkspace:
     """What `prepare_workspace` would lay out, without writing anything; the same arguments, the same errors."""
     values = merge_overlays(BASE, overlays, settings)
-    origin = " + ".join([str(BASE), *(os.path.relpath(overlay) for overlay in overlays), *settings])
+    origin = " + ".join([_files(overlays), *settings])
     parameters = parse_parameters(values, origin=origin)
     base = merge_overlays(BASE)
     if name is None and values == base:
@@ -135,19 +135,26 @@ def find_workspace(name: str | None) -> Workspace:
 
 
 def _default_name(overlays: Sequence[Path], settings: Sequence[str], strategy: str) -> str:
-    """The overlays, the strategy where it is not that of params.yaml, and a digest of all other settings."""
+    """The overlays, the strategy where it is not that of params.yaml, and a digest of all other settings.
+
+    Overlays of one name in different folders are told apart: the first has the plain name.
+    """
     others = [setting for setting in settings if setting.partition("=")[0] != "strategy"]
-    parts = [*(_name_of(overlay) for overlay in overlays), *([strategy] if strategy else [])]
+    parts = [*(overlay.stem for overlay in overlays), *([strategy] if strategy else [])]
     if others:
         parts.append(_digest(json.dumps(others)))
-    return "-".join(parts)
+    name, files = "-".join(parts), _files(overlays)
+    laid_out = RUNS / name / BASE
+    if not overlays or not laid_out.is_file():
+        return name
+    with laid_out.open(encoding="utf-8") as stream:
+        header = stream.readline()
+    taken = header.startswith(_WRITTEN) and not header.startswith((f"{_WRITTEN}{files};", f"{_WRITTEN}{files} + "))
+    return f"{name}-{_digest(files)}" if taken else name
 
 
-def _name_of(overlay: Path) -> str:
-    """What an overlay is called; files of one name in different folders are told apart."""
-    path = Path(os.path.relpath(overlay))
-    is_usual = path.parent == CONF or (path.parent == Path() and not (CONF / path).exists())
-    return path.stem if is_usual else f"{path.stem}-{_digest(str(path))}"
+def _files(overlays: Sequence[Path]) -> str:
+    return " + ".join([str(BASE), *(os.path.relpath(overlay) for overlay in overlays)])
 
 
 def _digest(text: str) -> str:

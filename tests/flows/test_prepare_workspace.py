@@ -65,7 +65,8 @@ def test_overlays_of_one_name_in_different_folders_have_folders_of_their_own(roo
         (root / folder / "x.yaml").write_text(f"seed: {number}\n", encoding="utf-8")
     laid_out = [prepare_workspace(overlays=[Path(folder) / "x.yaml"]) for folder in (".", "conf", "a", "a/b")]
     assert [place.parameters().seed for place in laid_out] == [0, 1, 2, 3]
-    assert laid_out[1].root == "runs/x"
+    assert laid_out[0].root == "runs/x", "the first has the plain name, and keeps it"
+    assert prepare_workspace(overlays=[Path("x.yaml")], settings=["strategy=presel"]) == laid_out[0]
     assert prepare_workspace(overlays=[(root / "a/x.yaml").resolve()]) == laid_out[2]
 
 
