@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
+from components.instructions.send_keys import FIRST_KEY, SendKey
 from components.pool.samples import Turn
 
 # Why something is sent: for the first time; again after a failure of the endpoint or of a run; again because the
@@ -169,15 +170,13 @@ class EarlierFailures:
         sends: how many brought no reply, in purchases in which others were answered, and since.
         meanwhile: others were answered after it was sent, or in the same batch; False: maybe before it was sent.
         in_doubt: it failed last in a batch of which nobody was answered, or by itself and nobody was answered since.
-        keys_used: sends that were replied to, so that their keys would bring the same again.
-        broken: times that what came under its key could not be read.
+        key: under which it is sent next.
     """
 
     sends: int
     meanwhile: bool
     in_doubt: bool = False
-    keys_used: int = 0
-    broken: int = 0
+    key: SendKey = FIRST_KEY
 
 
 class PurchaseBook(Protocol):

@@ -18,6 +18,7 @@ from components.instructions.reply import SendFailure
 from components.instructions.request import IdentifiedRequest, RequestSpecification
 from components.instructions.request_queue import RequestQueue
 from components.instructions.send_judge import SendJudge, Sent, Verdict
+from components.instructions.send_keys import FIRST_KEY
 from components.instructions.sender import GroupResult, ImageT, OpenRequest, PreparedRequest, Sender
 from components.instructions.spending.bill import Bill
 from components.instructions.spending.money_reserve import MoneyReserve
@@ -143,8 +144,7 @@ class PurchaseLoop(Generic[ImageT]):
                     failures=failed.sends if failed is not None and counts else 0,
                     others_answered=counts,
                     in_doubt=failed is not None and failed.in_doubt,
-                    keys_used=failed.keys_used if failed is not None else 0,
-                    broken=failed.broken if failed is not None else 0,
+                    key=failed.key if failed is not None else FIRST_KEY,
                 )
             )
         return known

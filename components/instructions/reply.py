@@ -60,4 +60,4 @@ class SendFailure:
     error: Exception | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    arrived: Arrived = "whole"
+    arrived: Arrived = "error"

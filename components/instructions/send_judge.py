@@ -168,7 +168,8 @@ class SendJudge:
         if judged.reply is None:
             return Verdict(judged.outcome)
         # Its own reply is not one of others: what fails from now on is counted anew.
-        repair = OpenRequest(asked.identified, "repair", (*asked.replies, judged.reply), keys_used=asked.keys_used + 1)
+        key = key_after(asked.key, "reply", may_be_charged=False)
+        repair = OpenRequest(asked.identified, "repair", (*asked.replies, judged.reply), key=key)
         return Verdict(judged.outcome, again=repair)
 
     def _judge_failure(
@@ -178,15 +179,13 @@ class SendJudge:
         if failure.kind == "account":
             return Verdict(setback, stop=failure.error)
         sent_after = replies_before if asked.sent_after is None else asked.sent_after
-        keys_used, broken = key_after(failure.arrived, keys_used=asked.keys_used, broken=asked.broken)
         failed = replace(
             asked,
             kind="witness" if asked.is_witness else "retry",
             failures=asked.failures + 1,
             sent_after=sent_after,
             in_doubt=asked.in_doubt if failure.kind == "not_run" else nobody,
-            keys_used=keys_used,
-            broken=broken,
+            key=key_after(asked.key, failure.arrived, may_be_charged=failure.kind == "unknown"),
         )
         tries = {"final": 1, "rejected": 2}.get(failure.kind, self._attempts)
         if asked.is_witness:

@@ -1,32 +1,50 @@
 """Under which key a request is sent again: an endpoint that honours `Idempotency-Key` repeats what it said to one."""
 
+from dataclasses import dataclass, replace
 from typing import Literal
 
-# Of what the endpoint had to say to a key, `whole`: asked with it, it may say the same again; `broken`: something that
+# Of what the endpoint had to say to a key, `reply`: what it stands for came whole; `error`: an error, or something that
 # cannot be read; `nothing`: it is not known what it has to say.
-Arrived = Literal["whole", "broken", "nothing"]
-# Times that what came under a key may have been spoilt on its way.
-_SPOILT = 2
+Arrived = Literal["reply", "error", "nothing"]
+# Times that an error may have come in the place of a reply that was charged and is kept under the key.
+_IN_ITS_PLACE = 2
 
 
-def key_after(arrived: Arrived, *, keys_used: int, broken: int) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True)
+class SendKey:
+    """The key of a request's next send.
+
+    Attributes:
+        number: of the keys that the request has had.
+        may_be_charged: a send under it may have been, though its reply did not come.
+        errors: that came under it since.
+    """
+
+    number: int = 0
+    may_be_charged: bool = False
+    errors: int = 0
+
+
+FIRST_KEY = SendKey()
+
+
+def key_after(key: SendKey, arrived: Arrived, *, may_be_charged: bool) -> SendKey:
     """The key of the next send, within a purchase and from one to the next.
 
     That is the same while it is not known what the endpoint has to say, so that it charges one of the sends; another
-    when it has said something, because it may say only that again. What cannot be read was mostly spoilt on its way,
-    and is asked for twice more under the same.
+    when it has said something, because it may say only that again. Where an earlier send may have been charged, an
+    error may have come before the endpoint looked at the key (a gateway that is busy, a connection that spoils what it
+    carries), so it is asked for twice more under the same.
 
     Args:
+        key: of the send.
         arrived: of the send.
-        keys_used: number of its key.
-        broken: times before that what came under it could not be read.
-
-    Returns:
-        Number of the key, and times that what came under it could not be read.
+        may_be_charged: the send may have been, and its reply did not come.
     """
+    uncertain = key.may_be_charged or may_be_charged
     match arrived:
         case "nothing":
-            return keys_used, broken
-        case "broken" if broken < _SPOILT:
-            return keys_used, broken + 1
-    return keys_used + 1, 0
+            return replace(key, may_be_charged=uncertain)
+        case "error" if uncertain and key.errors < _IN_ITS_PLACE:
+            return SendKey(key.number, uncertain, key.errors + 1)
+    return SendKey(key.number + 1)

@@ -9,6 +9,7 @@ from components.instructions.provider import OpenBatch, Send, SendKind, Unusable
 from components.instructions.replies.judge import repair_of
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest, InstructionRequest
+from components.instructions.send_keys import FIRST_KEY, SendKey
 from components.instructions.spending.bill import Bill, SizedImage
 
 ImageT = TypeVar("ImageT", bound=SizedImage)
@@ -27,8 +28,7 @@ class OpenRequest:
         others_answered: in an earlier purchase others were answered while it was not.
         last: it is sent once more, when all others are through.
         in_doubt: nobody was answered in the batch that it failed in last, or since it failed by itself.
-        keys_used: sends that were replied to, so that their keys would bring the same again.
-        broken: times that what came under its key could not be read.
+        key: under which it is sent, where the endpoint knows keys.
     """
 
     identified: IdentifiedRequest
@@ -39,8 +39,7 @@ class OpenRequest:
     others_answered: bool = False
     last: bool = False
     in_doubt: bool = False
-    keys_used: int = 0
-    broken: int = 0
+    key: SendKey = FIRST_KEY
 
     @property
     def is_witness(self) -> bool:

@@ -10,6 +10,7 @@ import uuid
 from components.instructions.provider import PurchaseBook
 from components.instructions.purchase_signals import in_thread
 from components.instructions.request import RequestSpecification
+from components.instructions.send_keys import SendKey
 from components.instructions.sender import ImageT, OpenRequest, Sender
 from components.instructions.sent_image import ImageUnavailableError
 from components.pool.images import ImageError
@@ -34,5 +35,5 @@ async def find_witness(
         except (ImageUnavailableError, ImageError):
             continue
         # A key of its own: an endpoint that remembers the answer would only say it again.
-        return OpenRequest(identified, "witness", keys_used=uuid.uuid4().int)
+        return OpenRequest(identified, "witness", key=SendKey(uuid.uuid4().int))
     return None

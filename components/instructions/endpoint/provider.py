@@ -76,7 +76,7 @@ class EndpointSender:
         """Send one request, once."""
         [prepared] = group
         asked = prepared.open_request
-        send_key = f"{asked.identified.request_id}-{asked.keys_used}"
+        send_key = f"{asked.identified.request_id}-{asked.key.number}"
         began = time.monotonic()
         reply = await self._endpoint.complete(self._bought.body(asked, prepared.image), send_key=send_key)
         reply = as_failure(replace(reply, seconds=time.monotonic() - began))

@@ -89,7 +89,7 @@ class ReplyReader:
         if status >= 400:
             failure = self.explain_status(status, self.detail(str(said)), "")
             # It came, whatever its code: to the same key it may come again.
-            return failure if failure.arrived == "whole" else replace(failure, reason="upstream_error", arrived="whole")
+            return failure if failure.arrived == "error" else replace(failure, reason="upstream_error", arrived="error")
         return SendFailure("unknown", "upstream_error", self.detail(f"the reply holds an error: {said}"))
 
     def _counted(self, failure: SendFailure, reply: object) -> SendFailure:
@@ -98,7 +98,7 @@ class ReplyReader:
 
     def broken_reply(self, said: str) -> SendFailure:
         """A reply that came and cannot be read."""
-        return SendFailure("unknown", "broken_reply", self.detail(said), arrived="broken")
+        return SendFailure("unknown", "broken_reply", self.detail(said))
 
     def explain(self, error: openai.APIError) -> SendFailure:
         """What a failure means for the request and for the purchase."""
@@ -123,7 +123,7 @@ class ReplyReader:
         said = f"HTTP {status}: {message}"
         no_money = code in _NO_MONEY
         if status == 429 and not no_money:
-            return SendFailure("refused", "rate_limited", said, retry_after=retry_after)
+            return SendFailure("refused", "rate_limited", said, retry_after=retry_after, arrived="nothing")
         if status in _GAVE_UP:
             return SendFailure("unknown", "timeout", said, retry_after=retry_after, arrived="nothing")
         if status in _PASSES or not 400 <= status < 500:

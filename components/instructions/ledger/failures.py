@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, func, select, update
 
 from components.instructions.ledger.ledger import Ledger, chunks, now_text
-from components.instructions.ledger.tables import ATTEMPTS, REQUESTS, identified_request_of
+from components.instructions.ledger.tables import ATTEMPTS, REQUESTS, WITHOUT_OUTCOME, identified_request_of
 from components.instructions.provider import EarlierFailures
 from components.instructions.request import IdentifiedRequest, RequestSpecification
 from components.instructions.send_keys import Arrived, key_after
@@ -17,7 +17,9 @@ _FAILED = ("refused", "unknown")
 _SAYS_NOTHING = ("endpoint_refused", "account_refused", "expired", "batch_failed")
 # Reasons of sends to which no reply came, and of those that never went over a connection: another with the same key may
 # bring what the first would have brought.
-_KEY_UNUSED = frozenset({"timeout", "connection", "conflict", "no_result", "batch_error", "expired", "batch_failed"})
+_KEY_UNUSED = frozenset(
+    {"timeout", "connection", "conflict", "rate_limited", "no_result", "batch_error", "expired", "batch_failed"}
+)
 # Of images that were answered for, one is surely there.
 _SOME = 8
 # Rules that a reply without any text breaks: it is paid for all the same.
@@ -39,7 +41,8 @@ def earlier_failures(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, Ea
     found: dict[str, EarlierFailures] = {}
     with ledger.engine.connect() as connection:
         for some in chunks(request_ids):
-            without_answer = ATTEMPTS.c.outcome.in_((*_FAILED, "unusable", "failed")) & ATTEMPTS.c.error.is_not(None)
+            failed = ATTEMPTS.c.outcome.in_((*_FAILED, "unusable", "failed")) & ATTEMPTS.c.error.is_not(None)
+            without_answer = failed | ATTEMPTS.c.outcome.in_(WITHOUT_OUTCOME)
             statement = select(ATTEMPTS).where(ATTEMPTS.c.request_id.in_(some), without_answer)
             rows = connection.execute(statement.order_by(ATTEMPTS.c.number)).all()
             workers = sorted({row.worker for row in rows if row.worker is not None})
@@ -64,9 +67,10 @@ def _with_attempt(
         row: of `ATTEMPTS`.
         latest: worker and batch -> when something was answered last.
     """
+    if row.outcome in WITHOUT_OUTCOME:
+        return replace(known, key=key_after(known.key, "nothing", may_be_charged=True))
     reason = row.error.partition(":")[0]
-    keys_used, broken = key_after(_arrived(reason), keys_used=known.keys_used, broken=known.broken)
-    known = replace(known, keys_used=keys_used, broken=broken)
+    known = replace(known, key=key_after(known.key, _arrived(row), may_be_charged=row.outcome == "unknown"))
     if row.outcome not in _FAILED or reason in _SAYS_NOTHING:
         return known
     last = latest.get((row.worker, row.batch))
@@ -78,8 +82,11 @@ def _with_attempt(
     return replace(known, sends=known.sends + 1, meanwhile=known.meanwhile or meanwhile)
 
 
-def _arrived(reason: str) -> Arrived:
-    return "broken" if reason == "broken_reply" else "nothing" if reason in _KEY_UNUSED else "whole"
+def _arrived(row: Row[Any]) -> Arrived:
+    reason = row.error.partition(":")[0]
+    if row.outcome == "unusable" or reason == "unfinished":
+        return "reply"
+    return "nothing" if reason in _KEY_UNUSED else "error"
 
 
 def answered_like(ledger: Ledger, specification: RequestSpecification) -> list[IdentifiedRequest]:

@@ -54,6 +54,7 @@ def as_failure(reply: Reply | SendFailure) -> Reply | SendFailure:
         reply.seconds,
         input_tokens=reply.input_tokens,
         output_tokens=reply.output_tokens,
+        arrived="reply",
     )
 
 

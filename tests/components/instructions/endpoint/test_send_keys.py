@@ -18,6 +18,7 @@ BUSY = ScriptedReply(503, b'{"error": {"message": "busy"}}')
 CUT = ScriptedReply(200, GOOD.body[:40])
 ERROR = ScriptedReply(200, b'{"error": {"message": "upstream"}}')
 LATE_ERROR = ScriptedReply(200, b'{"error": {"message": "upstream", "code": 504}}')
+LIMITED = ScriptedReply(429, b'{"error": {"message": "slowly"}}')
 TOO_LATE = ScriptedReply(408, b'{"error": {"message": "slow"}}')
 NO_CHOICES = ScriptedReply(200, b'{"choices": []}')
 SLOW = dataclasses.replace(GOOD, drip_seconds=0.1)
@@ -59,13 +60,23 @@ def buy(tmp_path, ledger, monkeypatch):
     return buy
 
 
-@pytest.mark.parametrize("said", [BUSY, ERROR, LATE_ERROR], ids=["503", "an error with 200", "its time-out with 200"])
-def test_what_was_said_once_is_not_asked_for_again(buy, ledger, said):
-    assert buy(said, said, GOOD) == [0, 1, 2]
+def test_what_was_said_once_and_not_charged_is_not_asked_for_again(buy, ledger):
+    assert buy(BUSY, BUSY, GOOD) == [0, 1, 2]
     assert ledger_totals(ledger).answered == 1
 
 
-@pytest.mark.parametrize("said", [CUT, NO_CHOICES], ids=["cut", "no choices"])
+@pytest.mark.parametrize("said", [BUSY, LIMITED], ids=["503", "429"])
+def test_what_may_be_charged_is_not_left_for_an_endpoint_that_is_busy(buy, ledger, said):
+    """The reply is kept under the key of the send that was too slow; a gateway before it says that it is busy."""
+    assert buy(SLOW, said, said, GOOD, forgets=(SLOW, said)) == [0, 0, 0, 0]
+    assert ledger_totals(ledger).answered == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [CUT, NO_CHOICES, ERROR, LATE_ERROR],
+    ids=["cut", "no choices", "an error with 200", "its time-out with 200"],
+)
 def test_what_cannot_be_read_is_asked_for_twice_more_and_then_anew(buy, ledger, said):
     assert buy(said, GOOD) == [0, 0, 0, 1]
     assert ledger_totals(ledger).answered == 1
@@ -100,5 +111,5 @@ def test_another_run_keeps_the_key_of_which_nobody_knows_what_was_said(buy, said
 
 def test_another_run_has_another_key_after_a_time_out_that_came_as_an_answer(buy):
     with pytest.raises(EndpointFailsError):
-        buy(*[LATE_ERROR] * 4)
-    assert buy(GOOD) == [0, 1, 2, 3, 4]
+        buy(LATE_ERROR, LATE_ERROR)
+    assert buy(GOOD) == [0, 0, 0, 1, 1, 1, 2]
