@@ -1,5 +1,6 @@
 """The constraints pin all that is installed, on every Python that the project supports."""
 
+from functools import cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ def extras_of(package: Distribution) -> list[str]:
     return package.metadata.get_all("Provides-Extra") or [""] if package.metadata["Name"] == "presel" else [""]
 
 
+@cache
+def installed() -> list[tuple[str, list[Requirement], list[str]]]:
+    """What is installed and pinned, or is the project: its name, what it needs, and its extras that are installed."""
+    names = {*pinned(), "presel"}
+    found = [package for package in distributions() if canonicalize_name(package.metadata["Name"]) in names]
+    return [
+        (package.metadata["Name"], [Requirement(text) for text in package.requires or ()], extras_of(package))
+        for package in found
+    ]
+
+
 @pytest.mark.parametrize("python", ["3.11.0", "3.11.2", "3.11.14", "3.12.0", "3.12.12"])
 def test_what_a_package_needs_on_some_pythons_alone_is_pinned_too(python: str) -> None:
     """As async-timeout, which what talks to Redis needs before Python 3.11.3."""
@@ -30,11 +42,10 @@ def test_what_a_package_needs_on_some_pythons_alone_is_pinned_too(python: str) -
     at: dict[str, Any] = {**default_environment()}
     at |= {"python_version": python.rpartition(".")[0], "python_full_version": python}
     needed = {
-        canonicalize_name(one.name): package.metadata["Name"]
-        for package in distributions()
-        if canonicalize_name(package.metadata["Name"]) in {*names, "presel"}
-        for one in map(Requirement, package.requires or ())
-        if one.marker is None or any(one.marker.evaluate({**at, "extra": extra}) for extra in extras_of(package))
+        canonicalize_name(one.name): name
+        for name, requirements, extras in installed()
+        for one in requirements
+        if one.marker is None or any(one.marker.evaluate({**at, "extra": extra}) for extra in extras)
     }
     assert len(needed) > 100
     assert {name: by for name, by in needed.items() if name not in names} == {}

@@ -10,7 +10,7 @@ from components.schemas import INSTRUCTIONS
 from components.storage import read_table
 from tests.flows.command import presel
 
-pytestmark = pytest.mark.slow(20)
+pytestmark = [pytest.mark.slow(20), pytest.mark.soak]
 RUN = ("run", "--provider", "people", "--name", "people")
 
 

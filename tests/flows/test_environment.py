@@ -190,9 +190,6 @@ def test_a_state_that_another_user_owns_is_said(tmp_path: Path, monkeypatch: pyt
 
 def test_a_terminal_that_lacks_letters_gets_escapes(root: Path) -> None:
     """A name of a task or a file must not end a command at its last line."""
-    done = start_presel(root, "plan", "--name", "颜色", "--set", "seed=x", variables={"PYTHONIOENCODING": "ascii"})
-    assert done.code == 2
-    assert "Traceback" not in done.output
     done = start_presel(root, "plan", "--name", "颜 色", variables={"PYTHONIOENCODING": "latin-1"})
     assert (done.code, "Traceback" in done.output) == (2, False)
     assert "\\u989c" in done.output or "颜" in done.output

@@ -14,6 +14,8 @@ from tasks.platform.workspace import Workspace
 from tests.tasks.platform.test_stage import Pipeline, run
 
 HERE = Workspace(".")
+# Copies are the simplest; where a file system has no reflinks, they are copies.
+_KINDS = ("hardlink", "symlink", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("copy", "reflink,copy")))
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def set_link_type(project: Path, kind: str) -> None:
     (project / ".dvc/config.local").write_text(f"[cache]\n    type = {kind}\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["copy", "hardlink", "reflink,copy", "symlink"])
+@pytest.mark.parametrize("kind", _KINDS)
 def test_recomputed(pipeline: Pipeline, two_stages: Path, kind: str) -> None:
     set_link_type(two_stages, kind)
     run(pipeline)
@@ -56,7 +58,7 @@ def test_recomputed(pipeline: Pipeline, two_stages: Path, kind: str) -> None:
     assert run(pipeline) == [], "the cache holds a good copy again"
 
 
-@pytest.mark.parametrize("kind", ["copy", "hardlink", "symlink"])
+@pytest.mark.parametrize("kind", _KINDS)
 def test_restored_from_the_remote(pipeline: Pipeline, two_stages: Path, kind: str) -> None:
     set_link_type(two_stages, kind)
     run(pipeline)
