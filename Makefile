@@ -18,7 +18,7 @@ export XDG_CACHE_HOME := $(CURDIR)/.presel/cache
 
 help:
 	@echo "make demo    set up, draw the demo pool, run the whole pipeline on it"
-	@echo "make test    set up, run the tests (about 12 minutes on 2 cores)"
+	@echo "make test    set up, run the tests (about 14 minutes on 2 cores)"
 	@echo "make soak    the tests that take long: faults, the server stack, Retry in a browser, properties with many examples"
 	@echo "make lint    ruff and mypy, as CI runs them"
 	@echo "make ui      MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, over this folder's runs"

@@ -28,11 +28,6 @@ _unexpected: list[str] = []
 _WORKERS_AT_MOST = 4  # of `make test`
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: a fifth of the time tests wait for a server or a process of theirs."""
-    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 1
-
-
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A temporary folder that all workers of the session share."""

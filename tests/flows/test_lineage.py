@@ -231,6 +231,7 @@ def test_a_model_that_is_not_better_waits_until_it_is_forced(project: Path, seco
     assert "forced: the customer asked for it" in presel("lineage", "champion").output
 
 
+@pytest.mark.soak
 def test_collecting_leaves_every_registered_model_whole(project: Path, second: CurationOutcome) -> None:
     gone, kept = (run(project, register=False, report={"grid_images": images}) for images in (3, 4))
     ledger = _dump(project / ".presel/ledger.sqlite")
