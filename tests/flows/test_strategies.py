@@ -27,8 +27,8 @@ from tasks.stages import stages_of
 
 pytestmark = pytest.mark.slow(80)
 
-# PreSel runs in every other test. Those with features, tunes and a selection of their own are compared from the pool to
-# the benchmark; the others differ from them in the choice alone, and are compared so in `make soak`.
+# PreSel runs in every other test. One with features and tunes of its own is compared from pool to benchmark, the
+# others, coincide with its features among them, in `make soak`.
 OF_THEIR_OWN_KIND: tuple[str, ...] = ("tive",)
 OTHERS: tuple[str, ...] = ("coincide", "size_balanced", "uniform_task", "random", "full")
 BASE = Path("dvc.yaml")
