@@ -18,7 +18,7 @@ from components.pool.manifest import read_samples
 from tasks.platform.declaration import StageDeclaration
 from tasks.platform.dvc_objects import open_repository
 from tasks.platform.failures import FREE_SPACE
-from tasks.platform.outdated_stages import outdated_stages
+from tasks.platform.versioning import is_recorded, open_stage
 from tasks.platform.workspace import STATE, Workspace
 from tasks.stages import declarations_of
 
@@ -39,8 +39,13 @@ def check_disk_space(workspace: Workspace) -> None:
     Raises:
         DiskSpaceError: a disk is too full.
     """
+    parameters = workspace.parameters()
+    # Only these are looked at: a run looks at every stage by itself, and most have nothing left to do.
+    outdated = [
+        stage.name for stage in declarations_of(parameters.strategy) if stage.disk and not _done(workspace, stage)
+    ]
     samples = read_samples(workspace.artifact("manifest"))
-    said = disk_shortage(workspace, workspace.parameters(), samples, outdated_stages(workspace))
+    said = disk_shortage(workspace, parameters, samples, outdated)
     if said:
         raise DiskSpaceError(said)
 
@@ -97,6 +102,11 @@ def disk_shortage(
     )
     said = too_little_space(needs, locate)
     return f"{said}. {FREE_SPACE}" if said else ""
+
+
+def _done(workspace: Workspace, declaration: StageDeclaration) -> bool:
+    with open_stage(workspace, declaration.name) as stage:
+        return is_recorded(stage)
 
 
 def _there(folder: Path) -> Path:
