@@ -25,7 +25,10 @@ def add_result_commands(app: typer.Typer) -> None:
 
 def explain(
     sample: Annotated[
-        str, typer.Argument(help="A sample id, a record id of the pool, or the start of an image's sha256.")
+        str,
+        typer.Argument(
+            help="A sample id, a record id or an image path of the pool, or the start of an image's sha256."
+        ),
     ],
     name: ExistingRun = None,
 ) -> None:
