@@ -96,6 +96,7 @@ def test_dvc_agrees_that_everything_is_up_to_date(project: Path, with_control: C
     assert "Running stage" not in said
 
 
+@pytest.mark.soak
 def test_what_dvc_computed_and_what_was_lost_is_found(project: Path, with_control: CurationOutcome) -> None:
     """What DVC computes; what is lost, from DVC's cache; and from the remote what the cache has lost too."""
     change_parameters(project, report={"grid_images": 5})

@@ -202,6 +202,7 @@ def test_no_secret_is_written_anywhere(project: Path) -> None:
     assert KEY not in logs
 
 
+@pytest.mark.soak
 def test_a_stage_outside_a_flow_does_not_spend_what_needs_a_word(project: Path, server: RunningServer) -> None:
     change_parameters(project, instructions={"temperature": 0.2})
     received = server.accounts["received"]

@@ -117,8 +117,8 @@ def prepared(url: str, folder: Path, *, requests: int, kills: int) -> Purchase:
     return Purchase(url, folder, requests, kills)
 
 
-def test_one_buyer_killed_three_times(url: str, tmp_path: Path) -> None:
-    purchase = prepared(url, tmp_path, requests=300, kills=3)
+def test_one_buyer_killed_twice(url: str, tmp_path: Path) -> None:
+    purchase = prepared(url, tmp_path, requests=150, kills=2)
     with running_instruction_server(*FAULTY) as server:
         kill_at_random_moments(purchase, server, workers=1, seed=1)
         check(purchase, server, keys_are_known=True)

@@ -196,7 +196,7 @@ with store.writing():
 
 def test_a_writer_that_is_killed_loses_no_commit(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for _ in range(4):
+    for _ in range(2):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
         )
