@@ -103,7 +103,7 @@ def test_a_witness_is_announced_paid_for_and_asked_once(buy: Buy, ledger: Ledger
     bought = buy(unlucky(3, REFUSED, witness), 4)
     with ledger.engine.connect() as connection:
         rows = connection.execute(select(ATTEMPTS).where(ATTEMPTS.c.kind == "witness")).all()
-    assert [row.outcome for row in rows] == ["answered" if witness is GOOD else "failed"]
+    assert [row.outcome for row in rows] == ["answered" if witness is GOOD else "unusable"]
     assert bought.price_usd == pytest.approx(rows[0].price_usd) == pytest.approx(paid / 3)
     assert ledger_totals(ledger).price_usd == pytest.approx(paid + rows[0].price_usd)
     assert [row["kind"] for row in bought.attempts.to_pylist()].count("witness") == 1
