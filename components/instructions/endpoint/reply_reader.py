@@ -118,6 +118,8 @@ class ReplyReader:
         cause = error.__cause__ or error
         # Without a connection nothing was sent; with one that broke, nobody knows.
         not_sent = type(cause).__name__ in _NOT_SENT
+        if type(cause).__name__ == "DecodingError":  # it came whole, and is not compressed as it says
+            return self.broken_reply(str(cause))
         detail = self.detail(f"{type(cause).__name__}: {cause}")
         return SendFailure("refused" if not_sent else "unknown", "connection", detail, arrived="nothing")
 

@@ -115,3 +115,23 @@ def test_without_money_for_a_witness_nothing_is_given_up(buy: Buy, ledger: Ledge
     with pytest.raises(RuntimeError, match="spend_at_most_usd"):
         buy(unlucky(3, REFUSED), 4, spend_at_most_usd=spent)
     assert ledger_totals(ledger).quarantined == 0
+
+
+def test_a_witness_that_is_at_fault_itself_by_now_does_not_speak_for_the_endpoint(
+    buy: Buy, ledger: Ledger, unlucky: Any
+) -> None:
+    buy(good, 4)
+    script = unlucky(4, REFUSED)
+    rejected: list[str] = []
+
+    def one_is_taken_no_more(number: int, name: str) -> Reply | SendFailure:
+        if script(number, name) is GOOD and not rejected:
+            rejected.append(name)
+        return REJECTED if name in rejected else script(number, name)
+
+    bought = buy(one_is_taken_no_more, 6)
+    assert (bought.instructions.num_rows, len(bought.dropped)) == (4, 2)
+    assert [row["outcome"] for row in bought.attempts.to_pylist() if row["kind"] == "witness"] in (
+        ["answered", "refused"],
+        ["refused", "answered"],
+    )

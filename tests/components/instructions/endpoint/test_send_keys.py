@@ -15,6 +15,7 @@ from tests.components.instructions.scripted_server import ScriptedReply, complet
 
 GOOD = ScriptedReply(200, completion(conversation()))
 BUSY = ScriptedReply(503, b'{"error": {"message": "busy"}}')
+NOT_GZIP = dataclasses.replace(GOOD, headers={"Content-Encoding": "gzip"})
 CUT = ScriptedReply(200, GOOD.body[:40])
 ERROR = ScriptedReply(200, b'{"error": {"message": "upstream"}}')
 LATE_ERROR = ScriptedReply(200, b'{"error": {"message": "upstream", "code": 504}}')
@@ -74,8 +75,8 @@ def test_what_may_be_charged_is_not_left_for_an_endpoint_that_is_busy(buy, ledge
 
 @pytest.mark.parametrize(
     "said",
-    [CUT, NO_CHOICES, ERROR, LATE_ERROR],
-    ids=["cut", "no choices", "an error with 200", "its time-out with 200"],
+    [CUT, NOT_GZIP, NO_CHOICES, ERROR, LATE_ERROR],
+    ids=["cut", "not what its header says", "no choices", "an error with 200", "its time-out with 200"],
 )
 def test_what_cannot_be_read_is_asked_for_twice_more_and_then_anew(buy, ledger, said):
     assert buy(said, GOOD) == [0, 0, 0, 1]
