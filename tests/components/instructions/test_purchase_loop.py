@@ -216,6 +216,18 @@ def test_when_all_fail_nothing_is_given_up_however_few_they_are(
     assert buy(make(lambda *_: GOOD, **way), count).instructions.num_rows == count
 
 
+@pytest.mark.parametrize("failure", ALWAYS, ids=lambda one: one.kind)
+def test_one_that_is_answered_in_a_group_does_not_speak_for_what_is_after_it(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, failure: SendFailure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model on this machine writes them one after the other, and breaks after the first."""
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 2)
+    with pytest.raises(EndpointFailsError, match="3 of 4 requests"):
+        buy(make(lambda number, _: failure if number else GOOD, group_size=4), 4)
+    assert ledger_totals(ledger).quarantined == 0
+    assert buy(make(lambda *_: GOOD, group_size=4), 4).instructions.num_rows == 4
+
+
 @pytest.mark.parametrize("failure", ALWAYS[:2], ids=lambda one: one.kind)
 @pytest.mark.parametrize("position", [0, 7])
 def test_it_does_not_matter_which_one_fails(
