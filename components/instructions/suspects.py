@@ -57,7 +57,9 @@ class Suspects:
 
     def take_passed(self) -> list[str]:
         """Ids of those that others have passed by now; they are no suspects any more."""
-        passed = [one for one in self.left if (self._usable if one.by_reply else self._answered) > one.since]
-        if passed:
-            self.left = [one for one in self.left if one not in passed]
-        return [one.identified.request_id for one in passed]
+        passed = [one.identified.request_id for one in self.left if self._is_passed(one)]
+        self.left = [one for one in self.left if not self._is_passed(one)]
+        return passed
+
+    def _is_passed(self, suspect: Suspect) -> bool:
+        return (self._usable if suspect.by_reply else self._answered) > suspect.since

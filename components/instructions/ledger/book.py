@@ -120,6 +120,9 @@ class LedgerBook:
     def give_up(self, request_ids: Sequence[str]) -> None:
         """Quarantine requests whose sends are settled; see `PurchaseBook.give_up`."""
         booked = with_retries(self._ledger, lambda: give_up(self._ledger, request_ids))
+        if len(booked) < len(request_ids):  # another has them in flight, or had them when it was killed
+            self.name_lost()
+            booked |= with_retries(self._ledger, lambda: give_up(self._ledger, request_ids))
         self._leave_to_others(request_id for request_id in request_ids if request_id not in booked)
         with self._counting:
             self.spent_usd += sum(booked.values())

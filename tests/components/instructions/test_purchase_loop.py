@@ -156,6 +156,7 @@ def test_one_that_always_fails_is_given_up_while_others_are_answered(
     assert buy(make(lambda *_: GOOD, **way), 30).asked == 0, "it is not asked for again by itself"
 
 
+@pytest.mark.parametrize("way", [WAYS[0], WAYS[3]], ids=["alone", "in groups, in parallel"])
 @pytest.mark.parametrize("tries", [1, 2, 3])
 @pytest.mark.parametrize("before", ["others are answered", "an outage", "others are answered in another run"])
 def test_an_outage_that_begins_with_the_last_try_of_one_gives_nothing_up(
