@@ -107,7 +107,7 @@ def _scratch() -> Path:
 
 def _histories(archive: RunArchive, instructions: Mapping[str, pa.Table]) -> dict[str, RequestHistory]:
     ids = [one for table in instructions.values() for one in table["request_id"].to_pylist()]
-    with open_ledger(archive.ledger) as ledger:
+    with open_ledger(archive.ledger, make=False) as ledger:
         return request_histories(ledger, ids)
 
 

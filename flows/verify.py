@@ -132,7 +132,7 @@ def _check_instructions(archive: RunArchive, find: FindObject) -> tuple[int, lis
     by_origin = {part.path.removeprefix("data/instructions/"): part.instructions for part in parts}
     wrong = check_training_set(training_set, by_origin)
     ids = [one for part in parts for one in part.instructions["request_id"].to_pylist()]
-    with open_ledger(archive.ledger) as ledger:
+    with open_ledger(archive.ledger, make=False) as ledger:
         wrong += check_ledger([part.instructions for part in parts], request_histories(ledger, ids))
         if archive.ended_ms is not None and COST_TAG in archive.tags:
             ended = datetime.fromtimestamp(archive.ended_ms / 1000, UTC).isoformat(timespec="milliseconds")

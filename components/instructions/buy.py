@@ -79,7 +79,8 @@ def buy_instructions(
         ledger: what was asked before, and where this is recorded.
         progress: told about samples.
         run: label of the curation run in the ledger.
-        ask_again: also for what was given up without a reply, as a person may demand.
+        ask_again: also for what was given up without a reply, and for what stayed open because no reply to anything was
+            usable, as a person may demand.
 
     Returns:
         The instructions and what was left out.
@@ -104,7 +105,7 @@ def buy_instructions(
     uncertain = may_have_been_charged(ledger, sent)
     asked_again = tuple(one.request.sample_id for one in wanted if one.request_id in uncertain)
     _warn_of_lost(asked_again)
-    price_usd, left_out = _ask(wanted, provider, ledger, progress, run, total=len(identified))
+    price_usd, left_out = _ask(wanted, provider, ledger, progress, run, total=len(identified), asks_again=ask_again)
     entries = known | find_entries(ledger, [request.request_id for request in wanted])
     result = BuyResult(
         instructions=_instructions(identified, entries),
@@ -158,6 +159,7 @@ def _ask(
     run: str,
     *,
     total: int,
+    asks_again: bool,
 ) -> tuple[float, Mapping[str, Dropped]]:
     """Ask until nothing is left; returns dollars paid, and what could not be sent: request id -> why."""
     if not wanted:
@@ -172,6 +174,7 @@ def _ask(
             progress=progress,
             done=total - len(wanted),
             total=total,
+            asks_again=asks_again,
         )
         # Before the provider reads what was spent: what a kill has left in flight may have been charged.
         book.name_lost()

@@ -11,7 +11,7 @@ from components.instructions.sender import ImageT, OpenRequest, PreparedRequest,
 from components.instructions.sent_image import ImageUnavailableError
 from components.instructions.spending.bill import Bill, bill_of
 from components.instructions.spending.money_reserve import MoneyReserve
-from components.instructions.witness import find_witness
+from components.instructions.witness import find_witnesses
 from components.parameters.instructions import Price
 from components.pool.images import ImageError
 
@@ -88,9 +88,11 @@ class GroupFiller(Generic[ImageT]):
         in_doubt = group and all(one.open_request.in_doubt for one in group)
         if self._sender.batches_at is None or not in_doubt:
             return
-        asked = await find_witness(self._book, self._sender, group[0].open_request.identified.specification)
-        if asked is None:
+        specification = group[0].open_request.identified.specification
+        found = await find_witnesses(self._book, self._sender, specification, times=1)
+        if not found:
             return
+        [asked] = found
         self._queue.taken += 1
         opened = await self._open(asked)
         if opened is None:

@@ -186,6 +186,10 @@ class PurchaseBook(Protocol):
     def run_spent_usd(self) -> float:
         """Dollars that the run has spent so far, what may have been charged included."""
 
+    @property
+    def asks_again(self) -> bool:
+        """Whether a person wants those asked for once more that have had all their repairs and were not given up."""
+
     def announce(self, sends: Sequence[Send]) -> Sequence[bool]:
         """Say that requests are about to be sent.
 
@@ -199,6 +203,9 @@ class PurchaseBook(Protocol):
         Raises:
             BatchTakenOverError: they went out in a batch that is another purchase's by now, which settles them.
         """
+
+    def give_up(self, request_ids: Sequence[str]) -> None:
+        """Say that requests whose sends are settled are at fault; each is quarantined for its last failure."""
 
     def leave_out(self, identified: IdentifiedRequest, *, reason: str, detail: str) -> None:
         """Say that a request cannot be sent as things are, so that it is not announced; a later run asks for it.

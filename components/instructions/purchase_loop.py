@@ -6,23 +6,23 @@ are served side by side on one event loop; images are opened and the ledger is w
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic
 
 from components.instructions.group_filler import GroupFiller
-from components.instructions.provider import BatchTakenOverError, OpenBatch, PurchaseBook, Setback
+from components.instructions.known_requests import known_requests
+from components.instructions.provider import Answer, BatchTakenOverError, OpenBatch, PurchaseBook, Setback
 from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
 from components.instructions.purchase_signals import PurchaseSignals, in_thread
 from components.instructions.reply import SendFailure
 from components.instructions.request import IdentifiedRequest, RequestSpecification
 from components.instructions.request_queue import RequestQueue
 from components.instructions.send_judge import SendJudge, Sent, Verdict
-from components.instructions.send_keys import FIRST_KEY
 from components.instructions.sender import GroupResult, ImageT, OpenRequest, PreparedRequest, Sender
 from components.instructions.spending.bill import Bill
 from components.instructions.spending.money_reserve import MoneyReserve
-from components.instructions.witness import find_witness
+from components.instructions.witness import find_witnesses
 from components.parameters.instructions import Price
 
 _LOG = logging.getLogger(__name__)
@@ -65,9 +65,10 @@ class PurchaseLoop(Generic[ImageT]):
         self._money = MoneyReserve(terms.spend_at_most_usd)
         self._judge = SendJudge(repairs=terms.repairs, attempts=ATTEMPTS, most_failures=BREAKER_FAILURES)
         self._signals = PurchaseSignals()
-        self._queue = RequestQueue(sender.group_size, self._signals)
+        self._queue = RequestQueue(sender.group_size, self._signals, one_waits=sender.batches_at is None)
         self._filler = GroupFiller(book, sender, self._queue, self._money, self._signals, price=terms.price)
         self._through: set[str] = set()  # have their outcome, or stay out in a batch
+        self._still_out = False  # something of a batch
         self._still_out_usd = 0.0
         # Of the breaker: what the purchase ends with unless somebody passes, and how what failed last was put.
         self._many_failed: tuple[Exception, RequestSpecification] | None = None
@@ -83,18 +84,19 @@ class PurchaseLoop(Generic[ImageT]):
         for bill in bills:
             self._money.hold(bill.may_cost_usd)
         self._queue.taken += len(bills)
-        # Nothing else is sent now, so that each is judged by what else came of its batch, and by what the ledger knows.
-        known = await self._as_known(batch.requests)
+        known = await known_requests(self._book, batch.requests)
         asked = [
-            OpenRequest(send.request, "witness") if send.kind == "witness" else replace(one, last=True)
+            OpenRequest(send.request, "witness") if send.kind == "witness" else one
             for send, one in zip(batch.sends, known, strict=True)
         ]
         try:
-            again = await self._settle(list(zip(asked, bills, strict=True)), result, batch, adopted=True)
+            began = self._judge.suspects.begin()
+            again = await self._settle(list(zip(asked, bills, strict=True)), result, batch, began=began, adopted=True)
         except BatchTakenOverError as taken_over:
             self._leave_to_others(bills, taken_over)
             return
-        self._queue.done_with(len(again))  # `buy` finds those that are wanted in the ledger
+        self._queue.done_with(len(again))
+        self._judge.suspects.left.clear()  # `buy` finds those that are wanted in the ledger, as it does those
 
     async def buy(self, requests: Sequence[IdentifiedRequest]) -> None:
         """Obtain every request; what is in flight is settled before an error is raised.
@@ -110,57 +112,45 @@ class PurchaseLoop(Generic[ImageT]):
         wanted = [one for one in requests if one.request_id not in self._through]
         self._money.spent_usd = await in_thread(lambda: self._book.run_spent_usd) + self._still_out_usd
         # A run that ended after an unusable reply goes on with its repair: the reply is paid for.
-        self._queue.add(await self._as_known(wanted))
+        known = await known_requests(self._book, wanted)
+        self._queue.add(one for one in known if self._book.asks_again or not self._judge.is_through(one))
         lines = min(self._sender.groups_in_flight, len(wanted))
         await self._serve_all(lines)
         while self._queue.last:
-            suspects = self._judge.not_passed(self._queue.last)
-            if suspects:
-                await self._ask_witness(suspects[0].identified.specification)
-            self._judge.begin_last_tries(self._queue.last)
             self._queue.let_last_go()
             await self._serve_all(lines)
-        unanswered = self._judge.unanswered
-        if unanswered:
-            raise self._nobody_passes(
-                f"{len(unanswered):,} of {len(requests):,} requests had no reply after {ATTEMPTS} attempts (the "
-                f"last: {unanswered[-1].reason}: {unanswered[-1].detail})"
-            )
+        await self._give_up_passed()
+        suspects = self._judge.suspects
+        # What is out in a batch may pass them yet, when it comes.
+        if suspects.left and not self._still_out:
+            await self._ask_witness(suspects.left[0].identified.specification, until=lambda: not suspects.left)
+            why = self._judge.left_over(of=len(requests))
+            if self._signals.why is not None:
+                raise self._signals.why
+            if why is not None and not self._still_out:
+                raise self._nobody_passes(why)
 
-    async def _as_known(self, requests: Sequence[IdentifiedRequest]) -> list[OpenRequest]:
-        """Requests with what earlier purchases have come to."""
-        ids = [one.request_id for one in requests]
-        replies = await in_thread(self._book.unusable_replies, ids)
-        failures = await in_thread(self._book.earlier_failures, ids)
-        known = []
-        for one in requests:
-            found, failed = tuple(replies.get(one.request_id, ())), failures.get(one.request_id)
-            counts = failed is not None and failed.meanwhile
-            known.append(
-                OpenRequest(
-                    one,
-                    "repair" if found else "first",
-                    found,
-                    failures=failed.sends if failed is not None and counts else 0,
-                    others_answered=counts,
-                    in_doubt=failed is not None and failed.in_doubt,
-                    key=failed.key if failed is not None else FIRST_KEY,
-                )
-            )
-        return known
+    async def _give_up_passed(self) -> None:
+        passed = self._judge.suspects.take_passed()
+        if passed:
+            await in_thread(self._book.give_up, passed)
+            self._through.update(passed)
 
-    async def _ask_witness(self, specification: RequestSpecification) -> None:
-        """Ask somebody who was answered before, if there is one; a batch has its witness among its own lines."""
-        if self._sender.batches_at is not None:
-            return
-        asked = await find_witness(self._book, self._sender, specification)
-        if asked is not None:
+    async def _ask_witness(self, specification: RequestSpecification, *, until: Callable[[], bool]) -> None:
+        """Ask somebody who was answered before, if there is one, and again where that shows nothing.
+
+        Args:
+            specification: how it has to be put.
+            until: whether enough is known.
+        """
+        found = await find_witnesses(self._book, self._sender, specification, times=ATTEMPTS)
+        for asked in found:
+            if until() or self._still_out or self._signals.stopped:
+                return
             _LOG.info("nobody passes what is left: one that was answered is asked once more")
-        while asked is not None and not self._signals.stopped:
             group = await self._filler.group_of(asked)
-            again = await self._send(group) if group else []
-            self._queue.done_with(len(again))
-            asked = again[0] if again else None
+            if group:
+                await self._send(group)
 
     def _nobody_passes(self, said: str) -> Exception:
         """The error of a purchase that ends because not single requests are at fault."""
@@ -187,7 +177,8 @@ class PurchaseLoop(Generic[ImageT]):
                 raise why
             # Either these are at fault, however many they are, or the endpoint is.
             self._signals.go_on()
-            await self._ask_witness(self._many_failed[1])
+            if self._sender.batches_at is None:  # a batch has its witness among its own lines
+                await self._ask_witness(self._many_failed[1], until=lambda: self._judge.is_row_broken)
             if self._signals.why is not None or not self._judge.is_row_broken:
                 raise self._signals.why or why
 
@@ -224,14 +215,14 @@ class PurchaseLoop(Generic[ImageT]):
         if not granted:
             return []
         asked = [(one.open_request, one.bill) for one in granted]
-        replies_before = self._judge.replies
+        began = self._judge.suspects.begin()
         try:
             result = await self._sender.send(granted, batch)
-            again = await self._settle(asked, result, batch, replies_before=replies_before)
+            again = await self._settle(asked, result, batch, began=began)
         except BatchTakenOverError as taken_over:
             self._leave_to_others([bill for _, bill in asked], taken_over)
             return []
-        if again and result.pause_seconds:
+        if result.pause_seconds and (again or asked[0][0].is_witness):
             await self._signals.unless_stopped(asyncio.sleep(result.pause_seconds))
         return again
 
@@ -245,7 +236,8 @@ class PurchaseLoop(Generic[ImageT]):
         else:
             number, may = self._book.announce_batch("batch", sends, endpoint=self._sender.batches_at)
             batch = OpenBatch(number, "", tuple(send for send, sent in zip(sends, may, strict=True) if sent))
-            if all(send.kind == "witness" for send in batch.sends):  # others have what it was to stand beside
+            witnesses = [send.kind == "witness" for send in batch.sends]
+            if all(witnesses) and len(sends) > len(witnesses):  # others have what it was to stand beside
                 self._book.close_batch(number, sent=False)
                 return [], batch
         return [one for one, sent in zip(group, may, strict=True) if sent], batch
@@ -256,7 +248,7 @@ class PurchaseLoop(Generic[ImageT]):
         result: GroupResult,
         batch: OpenBatch | None,
         *,
-        replies_before: int | None = None,
+        began: int,
         adopted: bool = False,
     ) -> list[OpenRequest]:
         """Judge and settle what came of a group; returns what is to be sent again, which counts as taken still.
@@ -265,29 +257,31 @@ class PurchaseLoop(Generic[ImageT]):
             asked: what was sent, and what it takes at most.
             result: what came of it.
             batch: that it went out in.
-            replies_before: replies that the purchase had had when it was sent; None: as many as now.
+            began: number of the send.
             adopted: an earlier purchase sent it.
         """
         came = [
             (one, bill, reply) for (one, bill), reply in zip(asked, result.replies, strict=True) if reply is not None
         ]
-        before = self._judge.replies if replies_before is None else replies_before
-        verdicts = self._judge.judge_group(came, replies_before=before, by_itself=batch is not None)
+        verdicts = self._judge.judge_group(came, began=began, batch=batch is not None)
         outcomes = [verdict.outcome for verdict in verdicts]
         for start in range(0, len(outcomes), _SETTLED_AT_ONCE):
             await in_thread(self._book.settle, outcomes[start : start + _SETTLED_AT_ONCE])
+        self._judge.suspects.left += [verdict.suspect for verdict in verdicts if verdict.suspect is not None]
         if batch is not None and result.complete:
             await in_thread(self._book.close_batch, batch.number)
         for (_, bill, _), outcome in zip(came, outcomes, strict=True):
             unknown = isinstance(outcome, Setback) and outcome.outcome == "unknown"
             self._money.book(bill.may_cost_usd, bill.may_cost_usd if unknown else outcome.price_usd)
-            if not isinstance(outcome, Setback):
+            if isinstance(outcome, Answer):
                 self._through.add(outcome.request_id)
         for (one, bill), reply in zip(asked, result.replies, strict=True):
             if reply is None:  # out in its batch: until it is collected it counts at its highest cost
                 self._through.add(one.identified.request_id)
                 self._money.book(bill.may_cost_usd, bill.may_cost_usd)
                 self._still_out_usd += bill.may_cost_usd
+                self._still_out = True
+        await self._give_up_passed()
         self._stop_if_at_fault(verdicts, came, batch=batch is not None, adopted=adopted)
         if result.stop is not None:
             self._signals.stop(result.stop)

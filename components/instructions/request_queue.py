@@ -14,14 +14,20 @@ class RequestQueue:
         taken: how many neither wait nor are done with.
         last: those that are sent once more, when all others are through.
 
+    While something that has failed is not through, one that was never sent waits: answered after it, it shows, for
+    nothing, whose fault that was.
+
     Args:
         group_size: requests that are sent together at most.
         signals: told whenever there is something else to take.
+        one_waits: whether one waits for what has failed.
     """
 
-    def __init__(self, group_size: int, signals: PurchaseSignals) -> None:
+    def __init__(self, group_size: int, signals: PurchaseSignals, *, one_waits: bool) -> None:
         self._group_size = group_size
         self._signals = signals
+        self._one_waits = one_waits
+        self._some_failed = False
         self._first: deque[OpenRequest] = deque()
         self._again: deque[OpenRequest] = deque()
         self.last: list[OpenRequest] = []
@@ -30,6 +36,7 @@ class RequestQueue:
     def add(self, asked: Iterable[OpenRequest]) -> None:
         """Let requests wait: those that were not sent yet, those that are to be sent again, those with a last try."""
         for one in asked:
+            self._some_failed |= one.failures > 0
             if one.last:
                 self.last.append(one)
             else:
@@ -48,9 +55,11 @@ class RequestQueue:
         or when nothing that is left could fill the group.
         """
         fills = filled + len(self._again) >= self._group_size
-        could_be_filled = self._first or (self.taken and not filled)
+        not_through = self.taken or self._again or self.last
+        waits = self._one_waits and self._some_failed and len(self._first) == 1 and not_through
+        could_be_filled = (self._first and not waits) or (self.taken and not filled)
         queue = self._again if self._again and (fills or not could_be_filled) else self._first
-        if not queue:
+        if not queue or (waits and queue is self._first):
             return None
         self.taken += 1
         return queue.popleft()

@@ -1,18 +1,19 @@
 """What a send comes to: the one rule by which failures of a request are told from failures of the whole.
 
-A request without a reply is tried again, and the last time only when all others are through. If others were answered
-after it failed, the request is at fault: it is given up, with the reason, and can be asked for again on demand. If not,
-the endpoint, the account or the machine is at fault: nothing is given up, and the purchase ends. So it is with one
-request as with many. Where no other is left that could be answered, one that was answered before is asked once more
-(`components.instructions.witness`). A batch is judged by what else came of it: when it was answered nobody says. Many
-failures in a row without an answer end the purchase before that.
+A request without a reply is tried again, and the last time only when all others are through. A reply that breaks a rule
+is sent back. When that was done often enough, the request is not given up yet but suspected: it is given up, with the
+reason, as soon as another that was begun afterwards is answered, and can be asked for again on demand. If nobody is,
+then the endpoint, the account or the model is at fault: nothing is given up, and the purchase ends. So it is with one
+request as with many (`components.instructions.suspects`). Where no other is left that could be answered, one that was
+answered before is asked once more (`components.instructions.witness`). A batch is judged by what else came of it: when
+it was answered nobody says. Many failures in a row without an answer end the purchase before that.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from components.instructions.provider import Answer, Failure, Outcome, Setback, SetbackOutcome
+from components.instructions.provider import Answer, Setback, SetbackOutcome, UnusableReply
 from components.instructions.replies.finish_reasons import as_failure
 from components.instructions.replies.judge import judge_reply
 from components.instructions.reply import Reply, SendFailure
@@ -20,6 +21,7 @@ from components.instructions.send_keys import key_after
 from components.instructions.sender import OpenRequest
 from components.instructions.spending.bill import Bill
 from components.instructions.spending.prices import token_cost
+from components.instructions.suspects import Suspect, Suspects
 
 # What was sent, what it takes at most, and what came of it.
 Sent = tuple[OpenRequest, Bill, Reply | SendFailure]
@@ -33,18 +35,22 @@ class Verdict:
         outcome: for the ledger.
         again: the request as it is sent again, when all others are through if it is its last time; None: it is not.
         stop: what the purchase ends with; None: it goes on.
+        passed: it brought no reply, and others were answered since it failed first.
+        suspect: the request, where it is not tried any more; a suspect when the outcome is in the ledger.
     """
 
-    outcome: Outcome
+    outcome: Answer | Setback
     again: OpenRequest | None = None
     stop: Exception | None = None
+    passed: bool = False
+    suspect: Suspect | None = None
 
 
 class SendJudge:
     """Judges the sends of one purchase.
 
     Attributes:
-        unanswered: of each request that stays open after its last try, why.
+        suspects: requests that are not tried any more.
 
     Args:
         repairs: times a response that breaks a rule is sent back.
@@ -59,46 +65,45 @@ class SendJudge:
         self._replies = 0  # of the model, usable or not
         self._in_a_row = 0
         self._refusal: Exception | None = None  # of the latest failure
-        # Before the last tries a request is judged by itself; then by all whose last try it is.
-        self._last_tries: Literal["to come", "the whole is in doubt", "only requests can be at fault"] = "to come"
-        self._replies_before_last_tries = 0
-        self.unanswered: list[SendFailure] = []
+        self.suspects = Suspects()
 
-    @property
-    def replies(self) -> int:
-        """Replies of the model, usable or not, that the purchase has had."""
-        return self._replies
+    def is_through(self, asked: OpenRequest) -> bool:
+        """Whether a request has had all its repairs, in earlier purchases; it is a suspect then."""
+        if len(asked.replies) <= self._repairs:
+            return False
+        last = asked.replies[-1]
+        self.suspects.left.append(Suspect(asked.identified, last.reason, last.detail, since=0, by_reply=True))
+        return True
 
-    def judge_group(self, sent: Sequence[Sent], *, replies_before: int, by_itself: bool = False) -> list[Verdict]:
+    def judge_group(self, sent: Sequence[Sent], *, began: int, batch: bool = False) -> list[Verdict]:
         """Judge what came of requests that were sent together.
 
         Args:
             sent: what was sent, what it takes at most, and what came of it.
-            replies_before: `replies` when it was sent.
-            by_itself: what was answered meanwhile that is not of this group says nothing about it.
+            began: number of the send.
+            batch: it was sent as a batch.
         """
         known = [(asked, bill, as_failure(reply)) for asked, bill, reply in sent]
-        since = self._replies if by_itself else replies_before
-        # First, so that those that were answered speak for the endpoint to those that were not.
         replies = sum(isinstance(reply, Reply) for _, _, reply in known)
+        # Of a batch each is passed by the others of it; of anything else, by what is begun from now on.
+        since = began - 1 if batch and replies else self.suspects.begun
+        nobody = batch and not replies
+        verdicts = []
+        for asked, bill, reply in known:
+            if isinstance(reply, SendFailure):
+                verdicts.append(self._judge_failure(asked, bill, reply, since=since, nobody=nobody))
+            else:
+                verdicts.append(self._judge_reply(asked, bill, reply, began=began))
         self._replies += replies
-        # One that failed alone is passed by what is answered from now on: what was answered while it was on its way may
-        # have been before the endpoint went away. Those of a group are passed by the others of it.
-        if len(known) == 1:
-            since = self._replies
-        unpassed = not replies and any(asked.is_witness for asked, _, _ in known) and len(known) > 1
-        nobody = by_itself and not replies
-        verdicts = [self._judge(*one, replies_before=since, nobody=nobody, unpassed=unpassed) for one in known]
-        if any(isinstance(verdict.outcome, Answer) for verdict in verdicts):
+        usable = any(isinstance(verdict.outcome, Answer) for verdict in verdicts)
+        if replies:
+            self.suspects.answered(began, usable=usable)
+        if usable:
             self._in_a_row = 0
             return verdicts
         for (_, _, reply), verdict in zip(known, verdicts, strict=True):
             # A request that others pass says nothing about the whole; nor does what was not run.
-            about_one = isinstance(reply, SendFailure) and (
-                reply.kind == "not_run"
-                or isinstance(verdict.outcome, Failure)
-                or (verdict.again is not None and self._others_pass(verdict.again))
-            )
+            about_one = isinstance(reply, SendFailure) and (reply.kind == "not_run" or verdict.passed)
             self._in_a_row = min(self._in_a_row + (not about_one), self._most_failures)
             if isinstance(reply, SendFailure):
                 self._refusal = reply.error
@@ -120,22 +125,27 @@ class SendJudge:
             return None
         if any(asked.is_witness for asked, _, _ in batch):
             return failures[-1]
-        passed = any(
-            isinstance(verdict.outcome, Failure) or (verdict.again is not None and self._others_pass(verdict.again))
-            for verdict in verdicts
-        )
-        # It goes again, with a witness.
+        # One that failed alone goes again, with a witness.
         alone = len(replies) == 1 and self._replies > 0
-        return None if passed or alone else failures[-1]
+        return None if alone or any(verdict.passed for verdict in verdicts) else failures[-1]
 
-    def not_passed(self, last: Sequence[OpenRequest]) -> list[OpenRequest]:
-        """Those of whom nobody was answered since they failed first in this purchase."""
-        return [one for one in last if not self._passed_here(one)]
+    def left_over(self, *, of: int) -> str | None:
+        """What to say of the suspects that nobody has passed; None when there are none.
 
-    def begin_last_tries(self, last: Sequence[OpenRequest]) -> None:
-        """Note that these have their last try: if nobody passes some of them, maybe nobody passes any more."""
-        self._last_tries = "the whole is in doubt" if self.not_passed(last) else "only requests can be at fault"
-        self._replies_before_last_tries = self._replies
+        Args:
+            of: requests that the purchase was asked for.
+        """
+        silent = [one for one in self.suspects.left if not one.by_reply]
+        left = silent or self.suspects.left
+        if not left:
+            return None
+        last = f"(the last: {left[-1].reason}: {left[-1].detail})"
+        if silent:
+            return f"{len(left):,} of {of:,} requests had no reply after {self._attempts} attempts {last}"
+        return (
+            f"the replies to {len(left):,} of {of:,} requests break a rule, repairs included {last}; they are paid "
+            "for, and only --refresh asks once more"
+        )
 
     @property
     def is_row_broken(self) -> bool:
@@ -147,88 +157,48 @@ class SendJudge:
         """What the endpoint says of the account with the latest failure, when it has not answered anything."""
         return None if self._replies else self._refusal
 
-    def _judge(
-        self,
-        asked: OpenRequest,
-        bill: Bill,
-        reply: Reply | SendFailure,
-        *,
-        replies_before: int,
-        nobody: bool,
-        unpassed: bool,
-    ) -> Verdict:
-        if isinstance(reply, SendFailure):
-            if not unpassed:
-                return self._judge_failure(asked, bill, reply, replies_before, nobody=nobody)
-            if not asked.is_witness:
-                self.unanswered.append(reply)
-            return Verdict(_setback(asked, bill, reply), stop=reply.error if reply.kind == "account" else None)
-        left = 0 if asked.is_witness else max(0, self._repairs - len(asked.replies))
-        judged = judge_reply(asked.identified, reply, bill, repairs_left=left)
-        if judged.reply is None:
-            return Verdict(judged.outcome)
+    def _judge_reply(self, asked: OpenRequest, bill: Bill, reply: Reply, *, began: int) -> Verdict:
+        outcome = judge_reply(asked.identified, reply, bill)
+        if isinstance(outcome, Answer) or asked.is_witness:
+            return Verdict(outcome)
+        since = began - 1 if asked.unusable_since is None else asked.unusable_since
+        replies = (*asked.replies, UnusableReply(reply.text, outcome.reason, outcome.detail))
+        if len(replies) > self._repairs:
+            suspect = Suspect(asked.identified, outcome.reason, outcome.detail, since, by_reply=True)
+            return Verdict(outcome, suspect=suspect)
         # Its own reply is not one of others: what fails from now on is counted anew.
         key = key_after(asked.key, "reply", may_be_charged=False)
-        repair = OpenRequest(asked.identified, "repair", (*asked.replies, judged.reply), key=key)
-        return Verdict(judged.outcome, again=repair)
+        repair = OpenRequest(asked.identified, "repair", replies, unusable_since=since, key=key)
+        return Verdict(outcome, again=repair)
 
     def _judge_failure(
-        self, asked: OpenRequest, bill: Bill, failure: SendFailure, replies_before: int, *, nobody: bool
+        self, asked: OpenRequest, bill: Bill, failure: SendFailure, *, since: int, nobody: bool
     ) -> Verdict:
         setback = _setback(asked, bill, failure)
         if failure.kind == "account":
             return Verdict(setback, stop=failure.error)
-        sent_after = replies_before if asked.sent_after is None else asked.sent_after
+        if asked.is_witness:
+            return Verdict(setback)
         failed = replace(
             asked,
-            kind="witness" if asked.is_witness else "retry",
+            kind="retry",
             failures=asked.failures + 1,
-            sent_after=sent_after,
+            sent_after=self._replies if asked.sent_after is None else asked.sent_after,
             in_doubt=asked.in_doubt if failure.kind == "not_run" else nobody,
             key=key_after(asked.key, failure.arrived, may_be_charged=failure.kind == "unknown"),
         )
+        assert failed.sent_after is not None
+        passed = failed.others_answered or self._replies > failed.sent_after or since < self.suspects.begun
         tries = {"final": 1, "rejected": 2}.get(failure.kind, self._attempts)
-        if asked.is_witness:
-            passes = failure.kind in ("refused", "unknown") and failed.failures < tries
-            return Verdict(setback, again=failed if passes else None)
-        certain = failure.kind == "final" and self._others_pass(failed)
-        if asked.last or certain or self._attempts == 1:
-            # After a batch of which nobody was answered it goes out once more, beside a witness.
-            decided = failed.failures >= tries and (asked.in_doubt or not nobody)
-            return self._decide(failed, failure, setback, bill) if decided else Verdict(setback, again=failed)
-        return Verdict(setback, again=replace(failed, last=failed.failures >= tries - 1))
-
-    def _decide(self, asked: OpenRequest, failure: SendFailure, setback: Setback, bill: Bill) -> Verdict:
-        """After its last try: give a request up that others pass; leave it open where the whole may be at fault."""
-        match self._last_tries:
-            case "to come":
-                passed = self._others_pass(asked)
-            case "the whole is in doubt":
-                passed = self._replies > self._replies_before_last_tries
-            case _:
-                passed = True
-        if not passed or asked.in_doubt or failure.kind == "not_run":
-            self.unanswered.append(failure)
-            return Verdict(setback)
-        return Verdict(
-            Failure(
-                setback.request_id,
-                setback.reason,
-                setback.detail,
-                input_tokens=setback.input_tokens,
-                output_tokens=setback.output_tokens,
-                # Whether it was charged nobody will say any more.
-                price_usd=bill.may_cost_usd if setback.outcome == "unknown" else setback.price_usd,
-                latency_seconds=setback.latency_seconds,
-            )
+        if failed.failures < tries:
+            return Verdict(setback, again=replace(failed, last=failed.failures >= tries - 1), passed=passed)
+        if nobody and not asked.in_doubt:  # it goes out once more, beside a witness
+            return Verdict(setback, again=replace(failed, last=True), passed=passed)
+        never = failure.kind == "not_run"
+        suspect = Suspect(
+            asked.identified, setback.reason, setback.detail, math.inf if never else since, by_reply=False
         )
-
-    def _others_pass(self, asked: OpenRequest) -> bool:
-        """Whether others were answered since a request was sent that then failed."""
-        return asked.others_answered or self._passed_here(asked)
-
-    def _passed_here(self, asked: OpenRequest) -> bool:
-        return asked.sent_after is not None and self._replies > asked.sent_after
+        return Verdict(setback, passed=passed, suspect=suspect)
 
 
 def _setback(asked: OpenRequest, bill: Bill, failure: SendFailure) -> Setback:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 # Of what the endpoint had to say to a key, `reply`: what it stands for came whole; `error`: an error, or something that
-# cannot be read; `nothing`: it is not known what it has to say.
-Arrived = Literal["reply", "error", "nothing"]
+# cannot be read; `conflict`: that it knows the key, and no more; `nothing`: it is not known what it has to say.
+Arrived = Literal["reply", "error", "conflict", "nothing"]
 # Times that an error may have come in the place of a reply that was charged and is kept under the key.
 _IN_ITS_PLACE = 2
 
@@ -34,17 +34,18 @@ def key_after(key: SendKey, arrived: Arrived, *, may_be_charged: bool) -> SendKe
     That is the same while it is not known what the endpoint has to say, so that it charges one of the sends; another
     when it has said something, because it may say only that again. Where an earlier send may have been charged, an
     error may have come before the endpoint looked at the key (a gateway that is busy, a connection that spoils what it
-    carries), so it is asked for twice more under the same.
+    carries), so it is asked for twice more under the same. A conflict says that there was such a send: it may still be
+    answered, or never.
 
     Args:
         key: of the send.
         arrived: of the send.
         may_be_charged: the send may have been, and its reply did not come.
     """
-    uncertain = key.may_be_charged or may_be_charged
+    uncertain = key.may_be_charged or may_be_charged or arrived == "conflict"
     match arrived:
         case "nothing":
             return replace(key, may_be_charged=uncertain)
-        case "error" if uncertain and key.errors < _IN_ITS_PLACE:
+        case "error" | "conflict" if uncertain and key.errors < _IN_ITS_PLACE:
             return SendKey(key.number, uncertain, key.errors + 1)
     return SendKey(key.number + 1)

@@ -26,6 +26,7 @@ class OpenRequest:
         failures: sends that brought no reply, in this purchase and, as far as others were answered meanwhile, before.
         sent_after: how many replies the purchase had had when it was sent first of those; None: none has failed.
         others_answered: in an earlier purchase others were answered while it was not.
+        unusable_since: another's usable reply, begun after this, shows that it is at fault; None: it brought none yet.
         last: it is sent once more, when all others are through.
         in_doubt: nobody was answered in the batch that it failed in last, or since it failed by itself.
         key: under which it is sent, where the endpoint knows keys.
@@ -37,6 +38,7 @@ class OpenRequest:
     failures: int = 0
     sent_after: int | None = None
     others_answered: bool = False
+    unusable_since: int | None = None
     last: bool = False
     in_doubt: bool = False
     key: SendKey = FIRST_KEY

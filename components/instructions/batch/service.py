@@ -25,6 +25,24 @@ _LOG = logging.getLogger(__name__)
 _Reply = TypeVar("_Reply")
 _MARK = "presel_batch"
 _DONE = frozenset({"completed", "expired", "cancelled"})
+# OpenAI's, and what others call the same.
+_RUNS = frozenset(
+    [
+        "validating",
+        "in_progress",
+        "finalizing",
+        "cancelling",
+        "created",
+        "submitted",
+        "scheduled",
+        "queued",
+        "pending",
+        "preparing",
+        "running",
+        "processing",
+        "paused",
+    ]
+)
 FILES = "files"
 # Asking how a batch is doing costs nothing and is tried again; what buys is not.
 _FREE_RETRIES = 5
@@ -244,6 +262,9 @@ class EndpointBatches:
         while True:
             with self._known(reference):
                 batch = self._checked(self._patient.batches.retrieve(reference), Batch)
+            # What was answered is paid for, whatever became of the rest.
+            if batch.status in _DONE or (batch.output_file_id and batch.status not in _RUNS):
+                return batch
             if batch.status == "failed":
                 said = "; ".join(error.message or "" for error in (batch.errors.data or [])) if batch.errors else ""
                 raise BatchFailedError(
@@ -251,8 +272,13 @@ class EndpointBatches:
                     f"{self.reader.detail(said) or 'it does not say why'}. Correct instructions.model or the prompt "
                     "templates and run again; nothing of it was charged"
                 )
-            if batch.status in _DONE:
-                return batch
+            if batch.status not in _RUNS:
+                said = self.reader.detail(str(batch.status))
+                raise EndpointFailsError(
+                    f"the endpoint {self.address} says that batch {reference} is {said!r}, "
+                    "which may mean anything; it stays open, and the next run looks again. If it stays so, "
+                    "`presel batches give-up` closes it"
+                )
             counts = batch.request_counts
             done = f", {counts.completed + counts.failed:,} of {counts.total:,} requests" if counts else ""
             _LOG.info("batch %s: %s%s", reference, batch.status, done)

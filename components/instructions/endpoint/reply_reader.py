@@ -19,7 +19,8 @@ _NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 # About the account or the address, whatever is asked. Any other 4xx may be about one request.
 _ACCOUNT = frozenset({401, 402, 404, 405, 407, 410})
 # Those that pass: too slow, at the same time as another, too early.
-_PASSES = frozenset({408, 409, 425})
+_CONFLICT = 409
+_PASSES = frozenset({408, _CONFLICT, 425})
 # About one image where others are allowed, else about the key.
 _FORBIDDEN = 403
 # Somebody in between gave up waiting, or the connection was closed from here; the model may have answered.
@@ -88,8 +89,10 @@ class ReplyReader:
                 status = _status(rest.get("code")) or _status(rest.get("status"))
         if status >= 400:
             failure = self.explain_status(status, self.detail(str(said)), "")
+            if failure.arrived != "nothing":
+                return failure
             # It came, whatever its code: to the same key it may come again.
-            return failure if failure.arrived == "error" else replace(failure, reason="upstream_error", arrived="error")
+            return replace(failure, reason="upstream_error", arrived="error")
         return SendFailure("unknown", "upstream_error", self.detail(f"the reply holds an error: {said}"))
 
     def _counted(self, failure: SendFailure, reply: object) -> SendFailure:
@@ -115,6 +118,8 @@ class ReplyReader:
         cause = error.__cause__ or error
         # Without a connection nothing was sent; with one that broke, nobody knows.
         not_sent = type(cause).__name__ in _NOT_SENT
+        if type(cause).__name__ == "DecodingError":  # it came whole, and is not compressed as it says
+            return self.broken_reply(str(cause))
         detail = self.detail(f"{type(cause).__name__}: {cause}")
         return SendFailure("refused" if not_sent else "unknown", "connection", detail, arrived="nothing")
 
@@ -129,7 +134,9 @@ class ReplyReader:
         if status in _PASSES or not 400 <= status < 500:
             if status not in _PASSES:
                 return SendFailure("refused", "server_error", said, retry_after=retry_after)
-            reason = "timeout" if status == 408 else "conflict"
+            if status == _CONFLICT:
+                return SendFailure("refused", "conflict", said, retry_after=retry_after, arrived="conflict")
+            reason = "timeout" if status == 408 else "too_early"
             return SendFailure("refused", reason, said, retry_after=retry_after, arrived="nothing")
         refused = EndpointRefusedError(
             f"the endpoint {self._address} takes no requests: {said}. Correct the key, instructions.model "

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from components.compute.progress import NotedProgress, no_progress
 from components.instructions.ledger.batches import begin_batch, end_batch, take_over_batches
 from components.instructions.ledger.claims import claim_requests
-from components.instructions.ledger.failures import answered_like, earlier_failures
+from components.instructions.ledger.failures import answered_like, earlier_failures, give_up
 from components.instructions.ledger.ledger import Ledger, chunks, now_text
 from components.instructions.ledger.retries import with_retries
 from components.instructions.ledger.settling import settle_outcomes
@@ -42,6 +42,7 @@ class LedgerBook:
 
     Attributes:
         spent_usd: dollars paid since it was made.
+        asks_again: whether a person wants those asked for once more that have had all their repairs.
         left_out: request id -> why it could not be sent as things are.
 
     Args:
@@ -52,6 +53,7 @@ class LedgerBook:
         progress: told about requests, and the cost so far.
         done: requests that had their outcome before.
         total: requests.
+        asks_again: see the attribute.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class LedgerBook:
         progress: NotedProgress = no_progress,
         done: int = 0,
         total: int = 0,
+        asks_again: bool = False,
     ) -> None:
         self._ledger = ledger
         self._provider = provider
@@ -78,6 +81,7 @@ class LedgerBook:
         self._refused: set[str] = set()
         self._in_batch: dict[int, list[str]] = {}
         self.spent_usd = 0.0
+        self.asks_again = asks_again
         self.left_out: dict[str, Dropped] = {}
         progress(done, total)
 
@@ -111,6 +115,18 @@ class LedgerBook:
         with self._counting:
             self.spent_usd += sum(outcome.price_usd for outcome in recorded)
             self._done += sum(isinstance(outcome, Answer | Failure) for outcome in recorded)
+            self._report()
+
+    def give_up(self, request_ids: Sequence[str]) -> None:
+        """Quarantine requests whose sends are settled; see `PurchaseBook.give_up`."""
+        booked = with_retries(self._ledger, lambda: give_up(self._ledger, request_ids))
+        if len(booked) < len(request_ids):  # another has them in flight, or had them when it was killed
+            self.name_lost()
+            booked |= with_retries(self._ledger, lambda: give_up(self._ledger, request_ids))
+        self._leave_to_others(request_id for request_id in request_ids if request_id not in booked)
+        with self._counting:
+            self.spent_usd += sum(booked.values())
+            self._done += len(booked)
             self._report()
 
     def leave_out(self, identified: IdentifiedRequest, *, reason: str, detail: str) -> None:

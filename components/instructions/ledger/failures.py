@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, func, select, update
 
 from components.instructions.ledger.ledger import Ledger, chunks, now_text
-from components.instructions.ledger.tables import ATTEMPTS, REQUESTS, WITHOUT_OUTCOME, identified_request_of
+from components.instructions.ledger.tables import ATTEMPTS, REQUESTS, WITHOUT_OUTCOME, identified_request_of, locked
 from components.instructions.provider import EarlierFailures
 from components.instructions.request import IdentifiedRequest, RequestSpecification
 from components.instructions.send_keys import Arrived, key_after
@@ -18,7 +18,7 @@ _SAYS_NOTHING = ("endpoint_refused", "account_refused", "expired", "batch_failed
 # Reasons of sends to which no reply came, and of those that never went over a connection: another with the same key may
 # bring what the first would have brought.
 _KEY_UNUSED = frozenset(
-    {"timeout", "connection", "conflict", "rate_limited", "no_result", "batch_error", "expired", "batch_failed"}
+    {"timeout", "connection", "rate_limited", "too_early", "no_result", "batch_error", "expired", "batch_failed"}
 )
 # Of images that were answered for, one is surely there.
 _SOME = 8
@@ -86,6 +86,8 @@ def _arrived(row: Row[Any]) -> Arrived:
     reason = row.error.partition(":")[0]
     if row.outcome == "unusable" or reason == "unfinished":
         return "reply"
+    if reason == "conflict":
+        return "conflict"
     return "nothing" if reason in _KEY_UNUSED else "error"
 
 
@@ -100,6 +102,45 @@ def answered_like(ledger: Ledger, specification: RequestSpecification) -> list[I
     latest = select(REQUESTS).where(like).order_by(REQUESTS.c.updated_at.desc(), REQUESTS.c.request_id).limit(_SOME)
     with ledger.engine.connect() as connection:
         return [identified_request_of(row) for row in connection.execute(latest)]
+
+
+def give_up(ledger: Ledger, request_ids: Sequence[str]) -> dict[str, float]:
+    """Quarantine requests for the failure that is recorded of their last send.
+
+    What may have been charged for that send is booked at its highest cost: nobody will say any more. A request that
+    another purchase has in flight is left to it.
+
+    Args:
+        ledger: where.
+        request_ids: of open requests.
+
+    Returns:
+        Those that are given up, each with the dollars that are booked for it now.
+    """
+    booked: dict[str, float] = {}
+    with ledger.writer.begin() as connection:
+        for some in chunks(sorted(request_ids)):
+            pending = select(REQUESTS.c.request_id).where(
+                REQUESTS.c.request_id.in_(some), REQUESTS.c.state == "pending"
+            )
+            ids = connection.execute(locked(connection, pending.order_by(REQUESTS.c.request_id))).scalars().all()
+            rows = connection.execute(
+                select(ATTEMPTS).where(ATTEMPTS.c.request_id.in_(ids)).order_by(ATTEMPTS.c.number)
+            )
+            attempts = rows.all()
+            in_flight = {row.request_id for row in attempts if row.outcome == "asked"}
+            latest = {row.request_id: row for row in attempts if row.error and row.request_id not in in_flight}
+            for request_id, row in latest.items():
+                more_usd = row.may_cost_usd if row.outcome == "unknown" else 0.0
+                reason, _, detail = row.error.partition(": ")
+                ended = {"state": "quarantined", "reason": reason, "detail": detail, "claimed_by": None}
+                ended |= {"price_usd": REQUESTS.c.price_usd + more_usd, "updated_at": now_text()}
+                connection.execute(update(REQUESTS).where(REQUESTS.c.request_id == request_id).values(ended))
+                attempt = (ATTEMPTS.c.request_id == request_id) & (ATTEMPTS.c.number == row.number)
+                failed = {"outcome": "failed", "price_usd": row.price_usd + more_usd}
+                connection.execute(update(ATTEMPTS).where(attempt).values(failed))
+                booked[request_id] = more_usd
+    return booked
 
 
 def reopen_without_reply(ledger: Ledger, request_ids: Sequence[str]) -> None:

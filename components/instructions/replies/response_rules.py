@@ -9,21 +9,12 @@ from components.instructions.prompts import PromptTemplate, Range
 from components.instructions.replies.conversation import IMAGE_PLACEHOLDER
 from components.instructions.replies.finish_reasons import finish_of
 from components.instructions.replies.language import other_language
+from components.instructions.replies.refusals import refuses
 from components.instructions.replies.thinking import UnendedThinkingError, left_over, without_thinking
 from components.pool.samples import Turn
 
 # A fence around the whole response, which chat models like to add.
 _FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*)\n\s*```\s*$", re.DOTALL)
-# How refusals begin. Matched at the start of a text only: a sign in an image may well say "sorry".
-_NOT = r"(?:can(?:'|\u2019)?t|cannot|can not|am unable to|am not able to|won(?:'|\u2019)?t)"
-_DOING = "help|assist|comply|fulfil|see|view|provide|process|analy[sz]e|answer|identify|describe"
-_REFUSAL = re.compile(
-    r"^\W*(?:i(?:'|\u2019)?m sorry|i am sorry|sorry,|i apologi[sz]e|i(?:'|\u2019)m unable to|as an ai\b|"
-    rf"unfortunately, i (?:can|am)|i {_NOT}\s+(?:\w+\s+)?(?:{_DOING}))",
-    re.IGNORECASE,
-)
-# A text that begins with what it quotes: words of the image, and no refusal, whatever they are.
-_QUOTES = re.compile(r"""^\s*(?:"[^"]*"|\u201c[^\u201d]*\u201d|\u00ab[^\u00bb]*\u00bb|\u201e[^\u201c]*\u201c)\W*\w""")
 
 
 class RuleBrokenError(ValueError):
@@ -84,7 +75,7 @@ def read_response(
         raise RuleBrokenError("thinking", str(error)) from None
     if not text.strip():
         raise RuleBrokenError("empty", "the response is empty")
-    if _refuses(text):
+    if refuses(text):
         raise RuleBrokenError("refusal", f"the model refuses: {text.strip()[:160]!r}")
     turns = _conversation(text) if template.writes == "conversation" else (Turn(question, text.strip()),)
     _check_turn_count(turns, template.turns)
@@ -126,10 +117,6 @@ def _conversation(text: str) -> tuple[Turn, ...]:
     return tuple(Turn(turn.question.strip(), turn.response.strip()) for turn in written.turns)
 
 
-def _refuses(text: str) -> bool:
-    return _REFUSAL.match(text) is not None and _QUOTES.match(text) is None
-
-
 def _check_turn_count(turns: Sequence[Turn], allowed: Range) -> None:
     if not allowed.at_least <= len(turns) <= allowed.at_most:
         raise RuleBrokenError("turn_count", f"{len(turns)} turns; {allowed.at_least} to {allowed.at_most} are wanted")
@@ -144,7 +131,7 @@ def _check_turn(turn: Turn, number: int, template: PromptTemplate) -> None:
     mark = left_over(turn.question) or left_over(turn.response)
     if mark:
         raise RuleBrokenError("thinking", f"turn {number} contains {mark!r}, which is no part of an answer")
-    if _refuses(turn.response):
+    if refuses(turn.response):
         raise RuleBrokenError("refusal", f"the response of turn {number} refuses: {turn.response[:160]!r}")
     words, allowed = len(turn.response.split()), template.response_words
     if words < allowed.at_least:

@@ -82,6 +82,7 @@ class RecordingBook:
         self.sends: list[Send] = []
         self.outcomes: list[Outcome] = []
         self.run_spent_usd = 0.0
+        self.asks_again = False
         self.left_out: dict[str, str] = {}
 
     def announce(self, sends: Sequence[Send]) -> list[bool]:
@@ -90,6 +91,9 @@ class RecordingBook:
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes += outcomes
+
+    def give_up(self, request_ids: Sequence[str]) -> None:
+        """Not kept."""
 
     def leave_out(self, identified: IdentifiedRequest, *, reason: str, detail: str) -> None:
         self.left_out[identified.request_id] = reason

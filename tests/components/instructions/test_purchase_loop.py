@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +99,39 @@ def test_what_was_answered_before_an_outage_does_not_speak_for_it(
 def test_a_broken_reply_is_sent_back_until_repairs_are_used_up(
     make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
 ) -> None:
-    sender = make(lambda *_: BROKEN, repairs=2, **way)
-    with pytest.raises(InstructionError, match="none of 5 samples got an instruction"):
-        buy(sender, 5)
-    assert sends(ledger) == [[("first", "unusable"), ("repair", "unusable"), ("repair", "failed")]] * 5
-    totals = ledger_totals(ledger)
-    assert totals.price_usd == pytest.approx(15 * (100 * 3 + 20 * 6) / 1e6)
-    assert (totals.quarantined, totals.pending) == (5, 0)
+    bought = buy(make(failing_for_one(BROKEN), repairs=2, **way), 5)
+    given_up = [("first", "unusable"), ("repair", "unusable"), ("repair", "failed")]
+    assert sends(ledger) == [[("first", "answered")]] * 4 + [given_up]
+    assert [(one.reason, one.detail[:20]) for one in bought.dropped] == [("not_json", "the response is not ")]
+    assert ledger_totals(ledger).price_usd == pytest.approx(7 * (100 * 3 + 20 * 6) / 1e6)
 
 
-def failing_for_one(failure: SendFailure) -> Callable[[int, str], Reply | SendFailure]:
+@pytest.mark.parametrize("text", ["no JSON", ""])
+def test_where_no_reply_is_usable_nothing_is_given_up_nor_paid_for_again_unasked(
+    make: Callable[..., ScriptedSender], ledger: Ledger, way: dict[str, int], tmp_path: Path, text: str
+) -> None:
+    requests = draw_requests(tmp_path / "images", 4)
+
+    def buy(reply: Reply, **options: Any) -> BuyResult:
+        sender = make(lambda *_: reply, **way)
+        return buy_instructions(requests[: options.pop("count", 4)], provider=sender, ledger=ledger, **options)
+
+    broken = replace(BROKEN, text=text)
+    for sent in (8, 8):  # with one repair each; the second time nothing is sent
+        with pytest.raises(EndpointFailsError, match=r"the replies to 4 of 4 requests break a rule, .*--refresh"):
+            buy(broken)
+        totals = ledger_totals(ledger)
+        assert (totals.quarantined, totals.pending, totals.attempts) == (0, 4, sent)
+    with pytest.raises(EndpointFailsError):
+        buy(broken, ask_again=True)
+    assert (ledger_totals(ledger).quarantined, ledger_totals(ledger).attempts) == (0, 12), "once more, when asked to"
+    assert buy(GOOD, count=2, ask_again=True).instructions.num_rows == 2
+    bought = buy(GOOD)
+    assert len(bought.dropped) == 2, "one of those that were answered is asked, and the others are at fault"
+    assert [row["kind"] for row in bought.attempts.to_pylist()].count("witness") == 1
+
+
+def failing_for_one(failure: Reply | SendFailure) -> Callable[[int, str], Reply | SendFailure]:
     """The first sample that is sent always fails."""
     unlucky: list[str] = []
 
@@ -123,12 +147,52 @@ def test_one_that_always_fails_is_given_up_while_others_are_answered(
 ) -> None:
     monkeypatch.setattr(purchase_loop, "ATTEMPTS", 3)
     sender = make(failing_for_one(REFUSED), **way)
-    bought = buy(sender, 6)
+    bought = buy(sender, 30)
     assert [(one.reason, one.detail) for one in bought.dropped] == [("server_error", "HTTP 500: made to fail")]
     given_up = [("first", "refused"), ("retry", "refused"), ("retry", "failed")]
-    assert sends(ledger) == [[("first", "answered")]] * 5 + [given_up]
-    assert sender.groups[-1] == [bought.dropped[0].sample_id], "the last time when all others are through"
-    assert buy(make(lambda *_: GOOD, **way), 6).asked == 0, "it is not asked for again by itself"
+    assert sends(ledger) == [[("first", "answered")]] * 29 + [given_up]
+    assert sender.groups[-2] == [bought.dropped[0].sample_id], "the last time when all others but one are through"
+    assert len(sender.groups[-1]) == 1, "one that was never sent has waited"
+    assert buy(make(lambda *_: GOOD, **way), 30).asked == 0, "it is not asked for again by itself"
+
+
+@pytest.mark.parametrize("way", [WAYS[0], WAYS[3]], ids=["alone", "in groups, in parallel"])
+@pytest.mark.parametrize("tries", [1, 2, 3])
+@pytest.mark.parametrize("before", ["others are answered", "an outage", "others are answered in another run"])
+def test_an_outage_that_begins_with_the_last_try_of_one_gives_nothing_up(
+    make: Callable[..., ScriptedSender],
+    buy: Buy,
+    ledger: Ledger,
+    way: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    tries: int,
+    before: str,
+) -> None:
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", tries)
+    sent: list[str] = []
+    ended = SendFailure("account", "away", "", error=PurchaseStoppedError("ended"))
+
+    def script(number: int, name: str) -> Reply | SendFailure:
+        sent.append(name)
+        if sent.count(sent[0]) >= tries:
+            return REFUSED
+        if before == "others are answered in another run" and number == 6:
+            return ended
+        fails = name == sent[0] or (before == "an outage" and number < 4)
+        return REFUSED if fails else GOOD
+
+    for run in ("one", "two", "three"):
+        with pytest.raises((EndpointFailsError, PurchaseStoppedError)):
+            buy(make(script, **way), 9, run=run)
+        assert ledger_totals(ledger).quarantined == 0
+    assert buy(make(lambda *_: GOOD, **way), 9).instructions.num_rows == 9
+
+
+def test_whose_fault_it_is_shows_for_nothing_while_others_are_left(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
+) -> None:
+    buy(make(failing_for_one(REJECTED), **way), 30)
+    assert ledger_totals(ledger).attempts == 31
 
 
 ALWAYS = [REFUSED, REJECTED, SendFailure("unknown", "timeout", "HTTP 504"), SendFailure("final", "too_long", "HTTP 1")]
@@ -151,6 +215,18 @@ def test_when_all_fail_nothing_is_given_up_however_few_they_are(
             buy(make(lambda *_: failure, **way), count, run=run)
         assert ledger_totals(ledger).quarantined == 0
     assert buy(make(lambda *_: GOOD, **way), count).instructions.num_rows == count
+
+
+@pytest.mark.parametrize("failure", ALWAYS, ids=lambda one: one.kind)
+def test_one_that_is_answered_in_a_group_does_not_speak_for_what_is_after_it(
+    make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, failure: SendFailure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model on this machine writes them one after the other, and breaks after the first."""
+    monkeypatch.setattr(purchase_loop, "ATTEMPTS", 2)
+    with pytest.raises(EndpointFailsError, match="3 of 4 requests"):
+        buy(make(lambda number, _: failure if number else GOOD, group_size=4), 4)
+    assert ledger_totals(ledger).quarantined == 0
+    assert buy(make(lambda *_: GOOD, group_size=4), 4).instructions.num_rows == 4
 
 
 @pytest.mark.parametrize("failure", ALWAYS[:2], ids=lambda one: one.kind)
@@ -232,9 +308,9 @@ def test_what_an_interrupted_purchase_learnt_holds_for_the_next(
 
     with pytest.raises(PurchaseStoppedError, match="ended"):
         buy(make(script), 8, run="one")
-    with pytest.raises(EndpointFailsError, match="2 of 2 requests"):
+    with pytest.raises(EndpointFailsError, match="3 of 3 requests"):
         buy(make(lambda *_: REFUSED), 8, run="an outage")
-    bought = buy(make(lambda _, name: REFUSED if seen.index(name) < 2 else GOOD), 8, run="two")
+    bought = buy(make(lambda _, name: REFUSED if name in seen[:2] else GOOD), 8, run="two")
     assert (bought.instructions.num_rows, len(bought.dropped)) == (6, 2)
 
 
@@ -285,10 +361,10 @@ def test_what_is_rejected_is_asked_once_more_when_the_others_are_through(
     make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
 ) -> None:
     sender = make(failing_for_one(REJECTED), **way)
-    bought = buy(sender, 7)
+    bought = buy(sender, 30)
     assert [dropped.reason for dropped in bought.dropped] == ["rejected"]
-    assert sends(ledger) == [[("first", "answered")]] * 6 + [[("first", "refused"), ("retry", "failed")]]
-    assert sender.groups[-1] == [bought.dropped[0].sample_id]
+    assert sends(ledger) == [[("first", "answered")]] * 29 + [[("first", "refused"), ("retry", "failed")]]
+    assert sender.groups[-2] == [bought.dropped[0].sample_id]
 
 
 def test_when_everything_is_rejected_nothing_is_given_up(

@@ -103,7 +103,7 @@ def test_a_witness_is_announced_paid_for_and_asked_once(buy: Buy, ledger: Ledger
     bought = buy(unlucky(3, REFUSED, witness), 4)
     with ledger.engine.connect() as connection:
         rows = connection.execute(select(ATTEMPTS).where(ATTEMPTS.c.kind == "witness")).all()
-    assert [row.outcome for row in rows] == ["answered" if witness is GOOD else "failed"]
+    assert [row.outcome for row in rows] == ["answered" if witness is GOOD else "unusable"]
     assert bought.price_usd == pytest.approx(rows[0].price_usd) == pytest.approx(paid / 3)
     assert ledger_totals(ledger).price_usd == pytest.approx(paid + rows[0].price_usd)
     assert [row["kind"] for row in bought.attempts.to_pylist()].count("witness") == 1
@@ -115,3 +115,23 @@ def test_without_money_for_a_witness_nothing_is_given_up(buy: Buy, ledger: Ledge
     with pytest.raises(RuntimeError, match="spend_at_most_usd"):
         buy(unlucky(3, REFUSED), 4, spend_at_most_usd=spent)
     assert ledger_totals(ledger).quarantined == 0
+
+
+def test_a_witness_that_is_at_fault_itself_by_now_does_not_speak_for_the_endpoint(
+    buy: Buy, ledger: Ledger, unlucky: Any
+) -> None:
+    buy(good, 4)
+    script = unlucky(4, REFUSED)
+    rejected: list[str] = []
+
+    def one_is_taken_no_more(number: int, name: str) -> Reply | SendFailure:
+        if script(number, name) is GOOD and not rejected:
+            rejected.append(name)
+        return REJECTED if name in rejected else script(number, name)
+
+    bought = buy(one_is_taken_no_more, 6)
+    assert (bought.instructions.num_rows, len(bought.dropped)) == (4, 2)
+    assert [row["outcome"] for row in bought.attempts.to_pylist() if row["kind"] == "witness"] in (
+        ["answered", "refused"],
+        ["refused", "answered"],
+    )

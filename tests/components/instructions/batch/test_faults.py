@@ -75,6 +75,20 @@ def test_a_batch_that_is_gone_is_given_up_by_a_person_and_counts_at_its_highest_
     assert outcomes(buy()) == ["answered"] * COUNT + ["lost"] * COUNT
 
 
+@pytest.mark.parametrize("ends", ["failed_in_part", "archived"])
+def test_what_a_batch_of_unknown_status_has_answered_is_used(buy, server, ends):
+    server.behave(ends=ends)
+    assert outcomes(buy()) == ["answered"] * COUNT
+
+
+def test_a_batch_of_unknown_status_without_results_stays_open_and_is_not_waited_for(buy, ledger, server):
+    server.behave(ends="archived", answered_share=0.0)
+    for _ in range(2):
+        with pytest.raises(EndpointFailsError, match=r"is 'archived', which may mean anything.*give-up"):
+            buy()
+    assert [batch.requests for batch in batches_out(ledger)] == [COUNT]
+
+
 def test_a_batch_that_somebody_looks_after_is_not_given_up(ledger):
     with registered_worker(ledger, run="r") as worker:
         LedgerBook(ledger, provider="batch", run="r", worker=worker).open_batch("batch")

@@ -285,7 +285,7 @@ def test_one_image_is_left_out_and_the_others_come(tmp_path, sqlite, monkeypatch
         assert (bought.instructions.num_rows, [one.reason for one in bought.dropped]) == (6, [reason])
         sent = len(server.bodies)
         assert buy(tmp_path, sqlite, server, 7, template=RESPONSE, run="two").asked == 0
-        assert len(server.bodies) == sent <= 6 + 3
+        assert len(server.bodies) == sent <= 6 + 3 + 1, "a witness at most, where the others were in flight at once"
     assert {row["turns"][0]["response"] for row in bought.instructions.to_pylist()} == {TEXT}
 
 

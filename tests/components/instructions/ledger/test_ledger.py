@@ -363,3 +363,26 @@ def test_runs_that_start_together_all_open_a_new_postgresql_ledger(postgresql_ur
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_what_is_given_up_has_its_last_failure_and_what_another_sends_is_left_to_it(ledger, book):
+    book.announce(sends(A, may_cost_usd=0.5) + sends(B))
+    book.settle(
+        [Setback(A.request_id, "unknown", "timeout", "no reply: 3 s"), Setback(B.request_id, "refused", "x", "")]
+    )
+    book.release()
+    with registered_worker(ledger, run="r") as worker:
+        assert book_of(ledger, worker).announce(sends(B)) == [True]
+        book.give_up([A.request_id, B.request_id])
+        assert book.take_refused() == {B.request_id}
+    entries = find_entries(ledger, [A.request_id, B.request_id])
+    assert (entries[A.request_id].state, entries[A.request_id].reason, entries[A.request_id].detail) == (
+        "quarantined",
+        "timeout",
+        "no reply: 3 s",
+    )
+    assert entries[A.request_id].price_usd == book.spent_usd == ledger_cost(ledger) == 0.5
+    assert entries[B.request_id].state == "pending"
+    book.give_up([B.request_id])  # whoever had it was killed
+    assert find_entries(ledger, [B.request_id])[B.request_id].state == "quarantined"
+    assert ledger_totals(ledger).uncertain == 1, "what was in flight then"

@@ -14,7 +14,7 @@ import yaml
 from sqlalchemy import select
 
 from components.instructions import purchase_loop
-from components.instructions.buy import BuyResult, InstructionError, buy_instructions
+from components.instructions.buy import BuyResult, buy_instructions
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.ledger.tables import ATTEMPTS
 from components.instructions.ledger.totals import ledger_totals
@@ -240,7 +240,8 @@ def test_what_the_model_reads(
     monkeypatch.setattr(local_writer, "write_responses", look)
     provider = make_provider({**CONVERSE, "system": "You write data."}, repairs=1)
     book = RecordingBook()
-    provider.ask([identify_request(requests[0], provider.specify(requests[:1])[0])], book=book)
+    with pytest.raises(NothingUsableError, match="break a rule"):
+        provider.ask([identify_request(requests[0], provider.specify(requests[:1])[0])], book=book)
     asked, said, sent_back, _ = read
     # The model's chat template has no system message, so it stands at the head of the user's.
     wanted = f"USER: {'<image>' * 64}\nYou write data.\n\nTask: describe. Answer with JSON alone. ASSISTANT: "
@@ -265,7 +266,8 @@ def test_another_architecture_its_system_message_and_the_size_of_the_image(
             purchase={"prices": [{**price_row(0, 0), "model": folder}]},
         )
         book = RecordingBook()
-        provider.ask([identify_request(requests[4], provider.specify(requests[4:])[0])], book=book)
+        with pytest.raises(NothingUsableError, match="cut_off"):
+            provider.ask([identify_request(requests[4], provider.specify(requests[4:])[0])], book=book)
         (outcome,) = book.outcomes
         return outcome.input_tokens
 
@@ -354,9 +356,9 @@ def test_a_model_that_writes_nothing_usable_is_stopped(
 
     # The next run goes on with what has to be sent back.
     patient = make_provider(CONVERSE, batch_size=2, max_output_tokens=20)
-    with pytest.raises(InstructionError, match="none of 5 samples"):
+    with pytest.raises(NothingUsableError, match="the replies to 5 of 5 requests break a rule"):
         buy_instructions(requests, provider=patient, ledger=ledger)
-    assert [(row.kind, row.outcome) for row in attempts(ledger)] == [("first", "unusable"), ("repair", "failed")] * 5
+    assert [(row.kind, row.outcome) for row in attempts(ledger)] == [("first", "unusable"), ("repair", "unusable")] * 5
 
 
 def test_prompts_none_of_which_fits_are_not_given_up(
