@@ -26,6 +26,7 @@ from flows.command_line.options import (
 )
 from flows.command_line.results import add_result_commands
 from flows.environment import check_code, configure_environment, find_project_root
+from flows.settings import prefect_fault
 
 app = typer.Typer(
     name="presel",
@@ -295,6 +296,12 @@ def main() -> None:
         app()
     except UserError as error:
         sys.stderr.write(f"presel: {error}\n")
+        sys.exit(2)
+    except ValueError as error:  # Prefect reads its settings when a command imports it
+        fault = prefect_fault(error)
+        if not fault:
+            raise
+        sys.stderr.write(f"presel: {fault}\n")
         sys.exit(2)
     except OSError as error:  # a disk that is full or gone, a file that may not be read
         if "--traceback" in sys.argv:
