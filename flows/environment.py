@@ -65,10 +65,10 @@ def check_code(project_root: Path) -> None:
         ForeignCodeError: it lies in another folder, such as another clone whose environment is active.
         FolderNameError: the folder's name.
     """
-    if any(mark in str(project_root.resolve()) for mark in "{}$?"):
+    if any(mark in str(project_root.resolve()) for mark in "{}$?%"):
         raise FolderNameError(
-            f"{project_root}: DVC and SQLAlchemy take {{ }} $ and ? in a path for more than letters and would write "
-            "elsewhere; rename the folder or move the project"
+            f"{project_root}: DVC, SQLAlchemy and Alembic take {{ }} $ ? and % in a path for more than letters and "
+            "would fail or write elsewhere; rename the folder or move the project"
         )
     if project_root.resolve() != CODE_FOLDER:
         raise ForeignCodeError(

@@ -57,8 +57,8 @@ def tracking_client() -> "MlflowClient":
         raise TrackingAwayError(_short(error)) from error
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
         raise TrackingRefusedError(
-            f"MLflow cannot keep runs at {shown_address()} (MLFLOW_TRACKING_URI): name a server (http://HOST:PORT) or a "
-            f"database (sqlite:///FILE), or unset it. It says: {_short(error)}"
+            f"MLflow cannot keep runs at {shown_address()} (MLFLOW_TRACKING_URI): name a server (http://HOST:PORT) or "
+            f"a database (sqlite:///FILE), or unset it. It says: {_short(error)}"
         ) from error
 
 

@@ -217,7 +217,7 @@ def test_a_folder_that_is_gone_and_one_that_dvc_cannot_work_in(root: Path, tmp_p
     )
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
     assert b"has been deleted" in done.stderr
-    for name in ("a {b}", "what?", "$HOME"):
+    for name in ("a {b}", "what?", "$HOME", "100%"):
         with pytest.raises(FolderNameError, match=re.escape(name)):
             check_code(tmp_path / name)
 
@@ -236,3 +236,33 @@ def test_a_variable_of_git_names_no_other_repository(root: Path, tmp_path: Path)
 def test_an_argument_that_is_no_text_is_refused(root: Path) -> None:
     ended = presel(root, "explain", os.fsdecode(b"caf\xe9"))
     assert (ended.code, ended.stderr) == (2, "presel: the argument 'caf\\udce9' is not text in UTF-8\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GIT_CONFIG_COUNT", "many"),
+        ("MLFLOW_TRACKING_URI", "http://127.0.0.1:mine"),
+        ("MLFLOW_TRACKING_URI", "http://[::1"),
+        ("MLFLOW_TRACKING_INSECURE_TLS", "perhaps"),
+        ("SSL_CERT_FILE", "/nowhere/certificates.pem"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named(root: Path, name: str, value: str) -> None:
+    refused(presel(root, "pipeline", **{name: value}), name, "cannot be used")
+
+
+@pytest.mark.parametrize(("name", "value"), [("PREFECT_API_REQUEST_TIMEOUT", "soon"), ("HF_HUB_ETAG_TIMEOUT", "soon")])
+def test_what_a_library_reads_at_its_import_is_named(root: Path, name: str, value: str) -> None:
+    done = start_presel(root, "pipeline", variables={name: value})
+    assert (done.code, "Traceback" in done.output) == (2, False), done.output
+    said = done.stderr.splitlines()[-1]  # Prefect warns by itself before
+    assert said.startswith("presel: ")
+    assert name in said
+
+
+@pytest.mark.parametrize("address", ["nowhere://runs", "/tmp/runs", "mysql://u:p@127.0.0.1:1/runs", "sqlite:///{file}"])
+def test_an_address_where_mlflow_cannot_keep_runs_is_named(root: Path, tmp_path: Path, address: str) -> None:
+    (tmp_path / "file").write_text("no database\n" * 100, encoding="utf-8")
+    named = address.format(file=tmp_path / "file")
+    refused(presel(root, "lineage", MLFLOW_TRACKING_URI=named), "MLFLOW_TRACKING_URI", "sqlite:///FILE")
