@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -307,6 +308,14 @@ def main() -> None:
         if "--traceback" in sys.argv:
             raise
         sys.stderr.write(f"presel: {error}\n")
+        sys.exit(1)
+    except sqlite3.Error as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.stderr.write(
+            f"presel: a database in .presel cannot be used ({error}): see that the disk has room and that user "
+            f"{os.geteuid()} may write there; .presel/dvc/site, where DVC keeps notes alone, may be deleted\n"
+        )
         sys.exit(1)
     finally:
         if "flows.embedded_server" in sys.modules:

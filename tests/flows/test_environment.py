@@ -3,6 +3,7 @@
 import getpass
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -200,6 +201,17 @@ def test_what_the_system_refuses_is_one_sentence(root: Path) -> None:
         done = start_presel(root, "pipeline", stdout=full)
     assert done.code == 1
     assert done.stderr == "presel: [Errno 28] No space left on device\n"
+
+
+def test_a_database_that_cannot_be_written_is_one_sentence(root: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))  # bytes of a file, as a full disk
+    try:
+        done = presel(root, "plan")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (done.code, "Traceback" in done.output) == (1, False), done.output
+    assert "a database in .presel cannot be used (disk I/O error)" in done.stderr
 
 
 def test_state_on_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
