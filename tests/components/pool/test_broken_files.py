@@ -170,6 +170,7 @@ def test_a_value_that_python_cannot_hold_costs_its_row_alone(tmp_path, value):
     ids = pa.array([value.value, None], pa.int64()).cast(value.type)
     pq.write_table(pa.table({"image": ["a0.jpg", "a1.jpg"], "id": ids}), tmp_path / "a.parquet")
     lost, found = read_pool([pool(tmp_path, "parquet")])
+    assert isinstance(lost, RejectedRecord)
     assert (found.image, lost.record_id, lost.reason) == ("a1.jpg", "#1", "invalid_record")
 
 
@@ -179,4 +180,5 @@ def test_a_parquet_file_whose_columns_have_no_names_is_a_row(tmp_path):
     data = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(data.replace(b"note", b"n\xff\xfee"))
     lost, *found = read_pool([pool(tmp_path, "parquet")])
+    assert isinstance(lost, RejectedRecord)
     assert (lost.source, lost.reason, len(found)) == (f"{tmp_path}/a.parquet", "corrupt", RECORDS)
