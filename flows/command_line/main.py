@@ -191,12 +191,14 @@ def sync(
 
 @app.command()
 def ui(
-    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect UI.", min=1, max=65535)] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
 ) -> None:
     """Serve the Prefect and MLflow pages of this project's runs on 127.0.0.1 until interrupted."""
     from flows.serve_ui import serve_ui
 
+    if prefect_port == mlflow_port:
+        raise typer.BadParameter(f"both servers cannot have port {mlflow_port}: give one of them another")
     serve_ui(prefect_port=prefect_port, mlflow_port=mlflow_port)
 
 

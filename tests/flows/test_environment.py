@@ -278,3 +278,10 @@ def test_an_address_where_mlflow_cannot_keep_runs_is_named(root: Path, tmp_path:
     (tmp_path / "file").write_text("no database\n" * 100, encoding="utf-8")
     named = address.format(file=tmp_path / "file")
     refused(presel(root, "lineage", MLFLOW_TRACKING_URI=named), "MLFLOW_TRACKING_URI", "sqlite:///FILE")
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "5000"], ids=["none", "too high", "that of MLflow"])
+def test_a_port_that_no_server_can_have_is_refused(root: Path, port: str) -> None:
+    ended = presel(root, "ui", "--prefect-port", port)
+    assert (ended.code, "Traceback" in ended.output) == (2, False)
+    assert "prefect-port" in ended.stderr or "port 5000" in ended.stderr

@@ -187,6 +187,14 @@ def test_an_address_without_password_is_allowed(address: str):
 
 
 @pytest.mark.parametrize(
+    "address", ["sqlite://", "sqlite:///:memory:", "sqlite+aiosqlite:///a.db", "mysql://me@host/base"]
+)
+def test_a_ledger_that_forgets_or_cannot_be_opened_is_refused(address: str):
+    with pytest.raises(ParameterError, match=r"instructions\.ledger: a ledger is a file"):
+        parse_with(f'instructions.ledger="{address}"')
+
+
+@pytest.mark.parametrize(
     "rule", [{}, {"field": "a", "constant": "b"}, {"pattern": "no group"}], ids=["none", "two", "group"]
 )
 def test_a_source_names_its_task_in_exactly_one_way(rule: dict[str, str]):
