@@ -8,6 +8,7 @@ from pathlib import Path
 from components.errors import UserError
 from flows.moved_project import follow_move
 from flows.proxies import check_proxies, reach_loopback_directly
+from flows.settings import check_settings
 
 STATE = ".presel"
 # Where the project is, for a process that is not started in its folder.
@@ -64,10 +65,10 @@ def check_code(project_root: Path) -> None:
         ForeignCodeError: it lies in another folder, such as another clone whose environment is active.
         FolderNameError: the folder's name.
     """
-    if any(mark in str(project_root.resolve()) for mark in "{}$?"):
+    if any(mark in str(project_root.resolve()) for mark in "{}$?%"):
         raise FolderNameError(
-            f"{project_root}: DVC and SQLAlchemy take {{ }} $ and ? in a path for more than letters and would write "
-            "elsewhere; rename the folder or move the project"
+            f"{project_root}: DVC, SQLAlchemy and Alembic take {{ }} $ ? and % in a path for more than letters and "
+            "would fail or write elsewhere; rename the folder or move the project"
         )
     if project_root.resolve() != CODE_FOLDER:
         raise ForeignCodeError(
@@ -114,9 +115,9 @@ def configure_environment(project_root: Path) -> None:
     state = project_root / STATE
     _check_writable(state)
     follow_move(project_root.resolve(), state)
-    for name, value in _defaults(state).items():
-        if not os.environ.get(name):
-            os.environ[name] = value
+    own = {name: value for name, value in _defaults(state).items() if not os.environ.get(name)}
+    os.environ |= own
+    check_settings(frozenset(os.environ) - own.keys())
     for name in OTHER_REPOSITORY:
         os.environ.pop(name, None)
     _name_user(state)

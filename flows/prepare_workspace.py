@@ -128,7 +128,8 @@ def find_workspace(name: str | None) -> Workspace:
         ParameterError: it does not.
     """
     workspace = Workspace("." if name is None else str(RUNS / name))
-    if not workspace.pipeline_file.is_file():
+    # `..` would be the project itself under another name, with another lock.
+    if not (name is None or NAME.fullmatch(name)) or not workspace.pipeline_file.is_file():
         there = sorted(path.parent.name for path in RUNS.glob("*/dvc.yaml"))
         raise ParameterError(f"no run named {name!r}; there are {', '.join(there) or 'none yet'}")
     return workspace

@@ -59,6 +59,12 @@ class InstructionParameters(Section):
             raise ValueError("not an SQLAlchemy URL such as sqlite:///.presel/ledger.sqlite") from None
         if url.password or any(key.lower() in _SECRET_KEYS for key in url.query):
             raise ValueError("the ledger URL holds a password; leave it out and set PGPASSWORD in the environment")
+        is_file = url.drivername in ("sqlite", "sqlite+pysqlite") and url.database and ":memory:" not in url.database
+        if not is_file and url.drivername not in ("postgresql", "postgresql+psycopg"):
+            raise ValueError(
+                "a ledger is a file (sqlite:///FILE) or in PostgreSQL (postgresql+psycopg://USER@HOST/NAME); one in "
+                "memory would forget what was paid for"
+            )
         return value
 
 

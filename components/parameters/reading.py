@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
 import yaml
@@ -23,6 +24,10 @@ _MAY_HOLD_SECRETS = frozenset(
 
 # A key that does not belong here may be a secret that was put in the wrong place.
 _SECRET_NAME = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
+
+# Anchors make a value of any size of a few lines.
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 500, 500
 
 
 @lru_cache
@@ -78,7 +83,7 @@ def _said(problem: ErrorDetails) -> str:
         problem["type"] == "extra_forbidden" and _SECRET_NAME.search(where.rpartition(".")[2])
     )
     shown = problem["type"] != "missing" and not secret
-    given = f" (got {problem['input']!r})" if shown and where else ""
+    given = f" (got {_SHORT.repr(problem['input'])})" if shown and where else ""
     earlier = (
         f"; earlier versions did what {where.rpartition('.')[2]}: {ADDED[where]} says"
         if problem["type"] == "missing" and where in ADDED
@@ -104,7 +109,7 @@ def merge_overlays(base: Path, overlays: Sequence[Path] = (), settings: Sequence
             raise ParameterError(f"--set {setting!r}: write section.key=value, e.g. tuning.learning_rate=0.001")
         try:
             nested: object = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-13-01
             # The value is not repeated: it may be the ledger's URL with a password.
             problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else type(error).__name__
             raise ParameterError(f"--set {key}: its value is not YAML ({problem}); quote it") from None
@@ -131,6 +136,8 @@ def _read_mapping(path: Path) -> dict[str, object]:
         raise ParameterError(f"{path} is not text in UTF-8 ({error}); save it as UTF-8") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
         raise ParameterError(f"{path} is not YAML: {error}") from None
+    except RecursionError:
+        raise ParameterError(f"{path} is nested too deeply: parameters have sections in sections, no more") from None
     if not isinstance(value, dict):
         raise ParameterError(f"{path} must be a mapping of sections, got {type(value).__name__}")
     kept, problems = without_fixed(value)

@@ -13,9 +13,17 @@ TemplateArguments = dict[str, bool | int | float | str]  # what a chat template 
 
 
 class Section(BaseModel):
-    """Frozen; unknown keys are errors, and so are infinite numbers and truth values in the place of numbers."""
+    """Frozen; unknown keys are errors, and so are infinite numbers, truth values for numbers and zero bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_zero_byte(cls, value: object) -> object:
+        for text in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(text, str) and "\0" in text:
+                raise ValueError("a text with a zero byte, which no path or database can hold")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -27,6 +28,7 @@ _LOCAL_URL = re.compile(r"^(?:file|local)://")
 _TAR_MEMBER = re.compile(r"^tar-member:(\d+)\+(\d+)@(.+)$", re.DOTALL)
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NUMBER_RANGE = re.compile(r"^(\d+)\.\.(\d+)$")
+_MOST_FILES = 1_000_000  # that brace lists may name
 _REMOTE_BUFFER = 1 << 20  # bytes
 # What file systems call a file's version in their listings; the first that is there is used.
 _VERSION_KEYS = ("ETag", "etag", "generation", "LastModified", "last_modified", "updated", "mtime")
@@ -183,10 +185,17 @@ def expand_paths(pattern: str) -> tuple[str, ...]:
 
     Returns:
         The files. A name without wildcards is returned whether or not it exists; a glob may match none.
+
+    Raises:
+        ValueError: brace lists that name more files than a source can have.
+        OSError: a remote file system fails.
     """
     path = local_path(pattern)
     if path is not None and path.exists():
         return (pattern,)
+    named = prod(_choices_of(braces) for braces in _BRACES.findall(pattern))
+    if named > _MOST_FILES:
+        raise ValueError(f"its braces name {named:,} files, {_MOST_FILES:,} are the most")
     expanded: list[str] = []
     for name in _expand_braces(pattern):
         if not glob.has_magic(name):
@@ -265,6 +274,12 @@ def _read_range(shard: str, offset: int, size: int) -> bytes:
     if len(data) != size:
         raise EOFError(f"{shard} ends {size - len(data)} bytes before the end of the member at {offset}")
     return data
+
+
+def _choices_of(braces: str) -> int:
+    """How many names the text between two braces stands for."""
+    numbers = _NUMBER_RANGE.match(braces)
+    return max(0, int(numbers[2]) - int(numbers[1]) + 1) if numbers else braces.count(",") + 1
 
 
 def _expand_braces(pattern: str) -> list[str]:

@@ -18,14 +18,16 @@ from components.pool.source_file import open_source_file, source_files
 
 _ROWS = 4096  # read at a time
 _MAGIC = b"PAR1"  # a file begins with it
+# Of text that is not UTF-8, a date after the year 9999, a time zone that is none, fields of one name.
+_NO_VALUE = (ValueError, OverflowError, KeyError)
 
 
 def read_parquet(source: SourceParameters) -> Iterator[PoolRecord | RejectedRecord]:
     """Read Parquet files: columns `image` or `images`, and where there are `id`, a conversation and the task's field.
 
     A file that ends early or is damaged gives the rows that can be read before, none where its last bytes, which say
-    where the rows are, are gone; and a rejected entry that says so. A row whose text is not UTF-8 is left out by
-    itself.
+    where the rows are, are gone; and a rejected entry that says so. A row with a value that Python cannot hold
+    (text that is not UTF-8, a date after the year 9999) is left out by itself.
 
     Raises:
         SourceError: a file is missing, not Parquet, has no column with image paths, or a column twice.
@@ -35,12 +37,12 @@ def read_parquet(source: SourceParameters) -> Iterator[PoolRecord | RejectedReco
         with open_source_file(file) as stream:
             try:
                 for number, fields in enumerate(_rows(stream, file, source.task.field), start=1):
-                    if isinstance(fields, UnicodeDecodeError):
-                        detail = f"row {number} holds text that is not UTF-8 ({fields.reason})"
+                    if isinstance(fields, _NO_VALUE):
+                        detail = f"row {number} cannot be read ({type(fields).__name__}: {fields})"
                         yield RejectedRecord(file, f"#{number}", "", QuarantineReason.INVALID_RECORD, detail)
                     else:
                         yield parse_record(fields, number=number, file=file, source=source)
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of a column's name
                 # Arrow's own errors about the bytes have no number and no kind.
                 if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
                     raise
@@ -56,7 +58,7 @@ def read_parquet(source: SourceParameters) -> Iterator[PoolRecord | RejectedReco
 PARQUET = Reader(records=read_parquet, snapshot=partial(describe_record_files, read_parquet), needs_image_root=True)
 
 
-def _rows(stream: object, file: str, task_field: str | None) -> Iterator[dict[str, object] | UnicodeDecodeError]:
+def _rows(stream: object, file: str, task_field: str | None) -> Iterator[dict[str, object] | Exception]:
     parquet = pq.ParquetFile(stream)
     present = parquet.schema_arrow.names
     wanted = [name for name in dict.fromkeys((*NAME_FIELDS, task_field, *CONVERSATION_FIELDS)) if name in present]
@@ -83,10 +85,10 @@ def _rows(stream: object, file: str, task_field: str | None) -> Iterator[dict[st
         yield from _values(pa.table(columns))
 
 
-def _values(rows: pa.Table) -> Iterator[dict[str, object] | UnicodeDecodeError]:
+def _values(rows: pa.Table) -> Iterator[dict[str, object] | Exception]:
     try:
         yield from rows.to_pylist()
-    except UnicodeDecodeError as error:
+    except _NO_VALUE as error:
         if rows.num_rows == 1:
             yield error
         else:

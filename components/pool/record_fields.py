@@ -36,6 +36,11 @@ def parse_record(value: object, *, number: int, file: str, source: SourceParamet
         return rejected(QuarantineReason.TEXT_ONLY, "a conversation without an image")
     if names.fault:
         return rejected(QuarantineReason.INVALID_RECORD, f"record {number}: {names.fault}")
+    if "://" in image:
+        detail = f"record {number}: the image {shown(image)} is an address, not a path below image_root"
+        return rejected(
+            QuarantineReason.INVALID_RECORD, f"{detail}; download the images, or name what comes before the path there"
+        )
     uri = join_root(source.image_root, image)
     if uri is None:
         return rejected(QuarantineReason.OUTSIDE_ROOT, f"{image} leaves the image root {source.image_root}")

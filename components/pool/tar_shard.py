@@ -44,7 +44,7 @@ def open_shard(stream: BinaryIO, shard: str) -> Iterator[tarfile.TarFile | None]
         return
     try:
         archive = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - closed by the block below
-    except tarfile.TarError as error:
+    except (tarfile.TarError, RecursionError) as error:  # the second: of thousands of headers about the next header
         stream.seek(0)
         foreign = foreign_bytes(stream.read(LONGEST_START))
         advice = f"it {foreign}" if foreign else "copy or write it again"
@@ -77,7 +77,12 @@ def read_members(archive: tarfile.TarFile | None, stream: BinaryIO) -> tuple[lis
             name = normal_name(info.name)
             if not info.isdir() and not is_clutter(name):
                 members.append(Member(name, info))
-    except (tarfile.TarError, ValueError, OverflowError) as error:  # of a header whose numbers or texts are no such
+    except (
+        tarfile.TarError,
+        RecursionError,
+        ValueError,
+        OverflowError,
+    ) as error:  # of a header whose numbers or texts are no such
         return members, f"no header can be read at byte {archive.offset} ({error})"
     return members, _fault_at_end(stream, archive.offset, size)
 

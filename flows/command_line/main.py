@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -26,6 +27,7 @@ from flows.command_line.options import (
 )
 from flows.command_line.results import add_result_commands
 from flows.environment import check_code, configure_environment, find_project_root
+from flows.settings import prefect_fault
 
 app = typer.Typer(
     name="presel",
@@ -189,12 +191,14 @@ def sync(
 
 @app.command()
 def ui(
-    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect UI.")] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect UI.", min=1, max=65535)] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
 ) -> None:
     """Serve the Prefect and MLflow pages of this project's runs on 127.0.0.1 until interrupted."""
     from flows.serve_ui import serve_ui
 
+    if prefect_port == mlflow_port:
+        raise typer.BadParameter(f"both servers cannot have port {mlflow_port}: give one of them another")
     serve_ui(prefect_port=prefect_port, mlflow_port=mlflow_port)
 
 
@@ -296,10 +300,24 @@ def main() -> None:
     except UserError as error:
         sys.stderr.write(f"presel: {error}\n")
         sys.exit(2)
+    except ValueError as error:  # Prefect reads its settings when a command imports it
+        fault = prefect_fault(error)
+        if not fault:
+            raise
+        sys.stderr.write(f"presel: {fault}\n")
+        sys.exit(2)
     except OSError as error:  # a disk that is full or gone, a file that may not be read
         if "--traceback" in sys.argv:
             raise
         sys.stderr.write(f"presel: {error}\n")
+        sys.exit(1)
+    except sqlite3.Error as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.stderr.write(
+            f"presel: a database in .presel cannot be used ({error}): see that the disk has room and that user "
+            f"{os.geteuid()} may write there; .presel/dvc/site, where DVC keeps notes alone, may be deleted\n"
+        )
         sys.exit(1)
     finally:
         if "flows.embedded_server" in sys.modules:

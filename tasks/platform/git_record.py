@@ -1,11 +1,12 @@
 """The record of a run in git, where the parameters ask for it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from components.errors import UserError
 from components.parameters.parameters import VersioningParameters
 from tasks.platform.dvc_objects import NoGitRepositoryError
-from tasks.platform.run_files import git_output
+from tasks.platform.run_files import CodeUnknownError, git_output
 
 
 class GitIdentityError(UserError, RuntimeError):
@@ -16,12 +17,16 @@ def check_git(parameters: VersioningParameters) -> None:
     """Make sure, before a run works for hours, that git can say what ran, and who commits it if that is asked for.
 
     Raises:
-        CodeUnknownError: git is not installed.
+        CodeUnknownError: git is not installed, or cannot read its configuration or the repository.
         NoGitRepositoryError: the project is in no git repository.
         GitIdentityError: git does not know who commits.
     """
-    if git_output(["rev-parse", "--git-dir"]).returncode:
-        raise NoGitRepositoryError
+    found = git_output(["rev-parse", "--git-dir"])
+    if found.returncode:
+        here = Path.cwd()
+        if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+            raise NoGitRepositoryError
+        raise CodeUnknownError(f"which code runs cannot be recorded, git fails in {here}: {_said(found.stderr)}")
     if not parameters.commit_to_git:
         return
     for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):

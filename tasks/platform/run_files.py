@@ -38,9 +38,12 @@ def git_commit() -> str:
     """The checked-out commit, marked when files differ from it.
 
     Raises:
-        CodeUnknownError: git is not installed.
+        CodeUnknownError: git is not installed, or cannot read the repository.
     """
     done = git_output(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+    if done.returncode and not git_output(["rev-parse", "--verify", "--quiet", "HEAD"]).returncode:
+        said = " ".join(done.stderr.decode(errors="replace").split())
+        raise CodeUnknownError(f"which code runs cannot be recorded, `git describe` failed: {said}")
     return done.stdout.decode().strip() or "unknown (not a git commit yet)"
 
 

@@ -41,10 +41,25 @@ class TrackingRefusedError(UserError, RuntimeError):
 
 
 def tracking_client() -> "MlflowClient":
-    """A client of the configured tracking server (`MLFLOW_TRACKING_URI`)."""
-    from mlflow import MlflowClient
+    """A client of the configured tracking server (`MLFLOW_TRACKING_URI`).
 
-    return MlflowClient()
+    Raises:
+        TrackingAwayError: its database does not answer.
+        TrackingRefusedError: MLflow cannot work with what is named.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+    try:
+        return MlflowClient()
+    except OperationalError as error:
+        raise TrackingAwayError(_short(error)) from error
+    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
+        raise TrackingRefusedError(
+            f"MLflow cannot keep runs at {shown_address()} (MLFLOW_TRACKING_URI): name a server (http://HOST:PORT) or "
+            f"a database (sqlite:///FILE), or unset it. It says: {_short(error)}"
+        ) from error
 
 
 def experiment_name() -> str:

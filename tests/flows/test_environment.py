@@ -3,6 +3,7 @@
 import getpass
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -202,6 +203,17 @@ def test_what_the_system_refuses_is_one_sentence(root: Path) -> None:
     assert done.stderr == "presel: [Errno 28] No space left on device\n"
 
 
+def test_a_database_that_cannot_be_written_is_one_sentence(root: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))  # bytes of a file, as a full disk
+    try:
+        done = presel(root, "plan")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (done.code, "Traceback" in done.output) == (1, False), done.output
+    assert "a database in .presel cannot be used (disk I/O error)" in done.stderr
+
+
 def test_state_on_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
     (tmp_path / ".presel").symlink_to(tmp_path / "unmounted" / "state")
     with pytest.raises(StateNotWritableError, match=r"is a link to .*unmounted/state, which is not there"):
@@ -217,7 +229,7 @@ def test_a_folder_that_is_gone_and_one_that_dvc_cannot_work_in(root: Path, tmp_p
     )
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
     assert b"has been deleted" in done.stderr
-    for name in ("a {b}", "what?", "$HOME"):
+    for name in ("a {b}", "what?", "$HOME", "100%"):
         with pytest.raises(FolderNameError, match=re.escape(name)):
             check_code(tmp_path / name)
 
@@ -236,3 +248,40 @@ def test_a_variable_of_git_names_no_other_repository(root: Path, tmp_path: Path)
 def test_an_argument_that_is_no_text_is_refused(root: Path) -> None:
     ended = presel(root, "explain", os.fsdecode(b"caf\xe9"))
     assert (ended.code, ended.stderr) == (2, "presel: the argument 'caf\\udce9' is not text in UTF-8\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GIT_CONFIG_COUNT", "many"),
+        ("MLFLOW_TRACKING_URI", "http://127.0.0.1:mine"),
+        ("MLFLOW_TRACKING_URI", "http://[::1"),
+        ("MLFLOW_TRACKING_INSECURE_TLS", "perhaps"),
+        ("SSL_CERT_FILE", "/nowhere/certificates.pem"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named(root: Path, name: str, value: str) -> None:
+    refused(presel(root, "pipeline", **{name: value}), name, "cannot be used")
+
+
+@pytest.mark.parametrize(("name", "value"), [("PREFECT_API_REQUEST_TIMEOUT", "soon"), ("HF_HUB_ETAG_TIMEOUT", "soon")])
+def test_what_a_library_reads_at_its_import_is_named(root: Path, name: str, value: str) -> None:
+    done = start_presel(root, "pipeline", variables={name: value})
+    assert (done.code, "Traceback" in done.output) == (2, False), done.output
+    said = done.stderr.splitlines()[-1]  # Prefect warns by itself before
+    assert said.startswith("presel: ")
+    assert name in said
+
+
+@pytest.mark.parametrize("address", ["nowhere://runs", "/tmp/runs", "mysql://u:p@127.0.0.1:1/runs", "sqlite:///{file}"])
+def test_an_address_where_mlflow_cannot_keep_runs_is_named(root: Path, tmp_path: Path, address: str) -> None:
+    (tmp_path / "file").write_text("no database\n" * 100, encoding="utf-8")
+    named = address.format(file=tmp_path / "file")
+    refused(presel(root, "lineage", MLFLOW_TRACKING_URI=named), "MLFLOW_TRACKING_URI", "sqlite:///FILE")
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "5000"], ids=["none", "too high", "that of MLflow"])
+def test_a_port_that_no_server_can_have_is_refused(root: Path, port: str) -> None:
+    ended = presel(root, "ui", "--prefect-port", port)
+    assert (ended.code, "Traceback" in ended.output) == (2, False)
+    assert "prefect-port" in ended.stderr or "port 5000" in ended.stderr

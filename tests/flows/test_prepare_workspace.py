@@ -85,6 +85,8 @@ def test_an_unknown_run_is_named_with_those_there_are(root: Path) -> None:
     prepare_workspace(name="mine")
     with pytest.raises(ParameterError, match="mine"):
         find_workspace("other")
+    with pytest.raises(ParameterError, match=r"no run named '\.\.'"):
+        find_workspace("..")  # the project itself, with another lock
 
 
 def test_a_stage_that_dvc_runs_by_a_pipeline_of_before_says_so(root: Path) -> None:

@@ -10,7 +10,9 @@ from transformers import BaseImageProcessor
 
 from components.compute.ahead import ahead
 from components.models.embedding.encoder import preprocess
+from components.models.extreme_shapes import ExtremeShapeError
 from components.pool.images import ImageError, load_image
+from components.pool.reasons import QuarantineReason
 from components.pool.samples import Dropped
 
 
@@ -91,10 +93,13 @@ def _decode(batch: Sequence[ImageToDecode], processor: BaseImageProcessor, pixel
     for item in batch:
         try:
             image = load_image(item.uri, image_sha=item.image_sha, pixel_limit=pixel_limit)
+            pixels = preprocess(processor, image)
         except ImageError as error:
             dropped.append(Dropped(item.image_sha, str(error.reason), error.detail))
             continue
-        pixels = preprocess(processor, image)
+        except ExtremeShapeError as error:
+            dropped.append(Dropped(item.image_sha, str(QuarantineReason.TOO_LARGE), f"{item.uri}: {error}"))
+            continue
         shas, arrays = by_size.setdefault(pixels.shape, ([], []))
         shas.append(item.image_sha)
         arrays.append(pixels)

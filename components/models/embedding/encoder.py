@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, BaseImagePro
 
 from components.errors import UserError
 from components.models.device import resolve_device, resolve_dtype
+from components.models.extreme_shapes import check_shape
 from components.models.weight_files import check_complete, check_weight_files
 from components.parameters.parameters import EncoderParameters
 
@@ -75,7 +76,11 @@ def preprocess(processor: BaseImageProcessor, image: Image.Image) -> NDArray[np.
 
     Returns:
         (3, height, width) uint8.
+
+    Raises:
+        ExtremeShapeError: its sides differ too much.
     """
+    check_shape(processor, image.size)
     features = processor(images=image, do_rescale=False, do_normalize=False, return_tensors="np")
     pixels = features["pixel_values"][0]
     assert pixels.dtype == np.uint8

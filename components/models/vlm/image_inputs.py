@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from components.errors import UserError
+from components.models.extreme_shapes import check_shape
 from components.models.vlm.special_cases import image_expansion
 
 _TEXT_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "labels"})
@@ -55,6 +56,7 @@ def preprocess_image(processor: Any, image: Image.Image, *, arguments: Set[str])
     known = image_expansion(processor)
     options = {} if known is not None else {"return_text_replacement_offsets": True}
     try:
+        check_shape(processor.image_processor, image.size)
         outputs = processor(
             images=[image], text=[processor.image_token], add_special_tokens=False, return_tensors="pt", **options
         )

@@ -187,6 +187,14 @@ def test_an_address_without_password_is_allowed(address: str):
 
 
 @pytest.mark.parametrize(
+    "address", ["sqlite://", "sqlite:///:memory:", "sqlite+aiosqlite:///a.db", "mysql://me@host/base"]
+)
+def test_a_ledger_that_forgets_or_cannot_be_opened_is_refused(address: str):
+    with pytest.raises(ParameterError, match=r"instructions\.ledger: a ledger is a file"):
+        parse_with(f'instructions.ledger="{address}"')
+
+
+@pytest.mark.parametrize(
     "rule", [{}, {"field": "a", "constant": "b"}, {"pattern": "no group"}], ids=["none", "two", "group"]
 )
 def test_a_source_names_its_task_in_exactly_one_way(rule: dict[str, str]):
@@ -309,3 +317,29 @@ def test_a_task_rule_that_is_none_is_one_line(text):
     with pytest.raises(ParameterError, match="is no task rule") as caught:
         parse_task_rule(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["seed=" + "[" * 3000 + "]" * 3000, "a." * 3000 + "b=1"], ids=["value", "key"])
+def test_what_is_nested_too_deeply_is_refused(tmp_path: Path, setting: str):
+    with pytest.raises(ParameterError):
+        parse_with(setting)
+    (tmp_path / "deep.yaml").write_text("seed: " + "[" * 5000 + "]" * 5000, encoding="utf-8")
+    with pytest.raises(ParameterError, match=r"seed: must be .* \(got \[\[\[\.\.\.\]\]\]\)"):
+        parse_parameters(merge_overlays(PARAMS, [tmp_path / "deep.yaml"]), origin="deep.yaml")
+
+
+def test_a_value_that_anchors_make_huge_is_shown_in_short(tmp_path: Path):
+    lines = ["a: &a0 [x, x, x, x, x, x]", *(f"b{level}: &a{level + 1} [{f'*a{level}, ' * 6}]" for level in range(7))]
+    (tmp_path / "huge.yaml").write_text("\n".join([*lines, "seed: *a7"]), encoding="utf-8")
+    with pytest.raises(ParameterError, match="seed: must be") as error:
+        parse_parameters(merge_overlays(PARAMS, [tmp_path / "huge.yaml"]), origin="huge.yaml")
+    assert len(str(error.value)) < 10_000
+
+
+def test_a_zero_byte_is_refused_wherever_it_stands():
+    text = '"po\\0ol"'
+    source = f"{{kind: jsonl, path: a, image_root: {text}, further_roots: [{text}], task: {{constant: t}}}}"
+    with pytest.raises(ParameterError, match=r"5 problem\(s\)"):
+        parse_with(
+            f"sources=[{source}]", f"registry.model_name={text}", f"vlm.model={text}", f"tuning.target_modules=[{text}]"
+        )

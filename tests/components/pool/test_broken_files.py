@@ -155,3 +155,30 @@ def test_a_parquet_file_with_a_damaged_page_gives_the_rows_before(tmp_path):
     assert [entry.record_id for entry in found] == ["a0", "a1", "a2", "a3"]
     assert isinstance(lost, RejectedRecord)
     assert "breaks off after 4 rows" in lost.detail
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pa.scalar(10**12, pa.timestamp("s")),  # in the year 33658
+        pa.scalar(1, pa.timestamp("us", tz="Mars/Base")),
+        pa.scalar(2**62, pa.duration("s")),
+    ],
+    ids=["year", "zone", "duration"],
+)
+def test_a_value_that_python_cannot_hold_costs_its_row_alone(tmp_path, value):
+    ids = pa.array([value.value, None], pa.int64()).cast(value.type)
+    pq.write_table(pa.table({"image": ["a0.jpg", "a1.jpg"], "id": ids}), tmp_path / "a.parquet")
+    lost, found = read_pool([pool(tmp_path, "parquet")])
+    assert isinstance(lost, RejectedRecord)
+    assert (found.image, lost.record_id, lost.reason) == ("a1.jpg", "#1", "invalid_record")
+
+
+def test_a_parquet_file_whose_columns_have_no_names_is_a_row(tmp_path):
+    (tmp_path / "b.parquet").write_bytes(written("parquet", "b"))
+    pq.write_table(pa.table({"image": ["a0.jpg"], "note": ["x"]}), tmp_path / "a.parquet", store_schema=False)
+    data = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(data.replace(b"note", b"n\xff\xfee"))
+    lost, *found = read_pool([pool(tmp_path, "parquet")])
+    assert isinstance(lost, RejectedRecord)
+    assert (lost.source, lost.reason, len(found)) == (f"{tmp_path}/a.parquet", "corrupt", RECORDS)

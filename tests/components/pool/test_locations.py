@@ -84,6 +84,12 @@ def test_braces_ranges_and_globs_are_expanded(tmp_path):
     assert expand_paths(f"{base}/missing.tar") == (f"{base}/missing.tar",)
 
 
+@pytest.mark.parametrize("braces", ["{0..99999999999}", "{0..9999}{0..9999}", "{a,b}" * 30])
+def test_braces_that_name_more_files_than_there_are_are_refused(braces):
+    with pytest.raises(ValueError, match="1,000,000 are the most"):
+        expand_paths(f"shards/{braces}.tar")
+
+
 def test_a_name_with_braces_or_brackets_that_exists_is_itself(tmp_path):
     for name in ("{x}.json", "[1].json"):
         (tmp_path / name).touch()

@@ -145,3 +145,11 @@ def test_what_operating_systems_leave_in_folders_is_no_record(tmp_path):
     found, lost = split(source("image_folder", tmp_path, tmp_path, constant="t"))
     assert [image for _, image in found] == ["cats/.b.jpg", "cats/a.jpg"]
     assert not lost
+
+
+@pytest.mark.parametrize("image", ["https://example.org/a.jpg", "file:///pool/a.jpg", "s3://bucket/a.jpg"])
+def test_an_address_in_the_place_of_a_path_is_called_one(tmp_path, image):
+    (tmp_path / "pool.json").write_text(json.dumps([{"id": "a", "image": image}]), encoding="utf-8")
+    (lost,) = read_pool([source("llava_json", tmp_path / "pool.json", tmp_path, constant="t")])
+    assert isinstance(lost, RejectedRecord)
+    assert "is an address, not a path below image_root" in lost.detail

@@ -89,6 +89,16 @@ def test_wherever_a_shard_is_cut_its_records_are_used_or_it_says_so(tmp_path, le
     assert len(records) - 1 == whole_pictures
 
 
+def test_headers_about_headers_without_end_are_damage(tmp_path):
+    info = tarfile.TarInfo("a.jpg")
+    info.pax_headers = {"comment": "x"}
+    many = info.tobuf(tarfile.PAX_FORMAT)[:-BLOCK] * 2000  # without the member's own header
+    found, (lost,) = read(tmp_path, shard(pairs())[: RECORDS * 2048] + many)
+    assert (len(found), lost.reason) == (RECORDS, "corrupt")
+    with pytest.raises(SourceError, match="not an uncompressed tar file"):
+        read(tmp_path, many)
+
+
 def test_a_shard_without_its_padding_is_whole(tmp_path):
     found, lost = read(tmp_path, WHOLE[: RECORDS * 4 * BLOCK + 2 * BLOCK])
     assert (len(found), lost) == (RECORDS, [])

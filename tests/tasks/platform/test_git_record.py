@@ -64,6 +64,19 @@ def test_without_git_it_says_so(repository: Path, monkeypatch: pytest.MonkeyPatc
         check_git(COMMITS)
 
 
+def test_git_that_fails_is_no_project_without_its_repository(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["git", "config", "user.name", "test"], check=True)
+    subprocess.run(["git", "config", "user.email", "test@example.invalid"], check=True)
+    assert commit_files(["dvc.lock"], "Record") == ""
+    (repository / ".git/index").write_bytes(b"damaged")
+    with pytest.raises(CodeUnknownError, match="index"):
+        git_commit()
+    (repository / "settings").write_text("[user\n", encoding="utf-8")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(repository / "settings"))
+    with pytest.raises(CodeUnknownError, match="bad config line 1"):
+        check_git(COMMITS)
+
+
 def test_a_configuration_of_dvc_that_cannot_be_read_is_named(repository: Path) -> None:
     (repository / ".dvc").mkdir()
     (repository / ".dvc/config").write_bytes(b"garbage \xff\x00")

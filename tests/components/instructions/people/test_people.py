@@ -87,7 +87,7 @@ class Project:
                 max_output_tokens=10,
                 structured_output="none",
                 repairs=0,
-                ledger="sqlite://",
+                ledger="sqlite:///unused.sqlite",
             )
         )
 

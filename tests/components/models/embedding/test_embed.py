@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from components.compute.progress import no_progress
@@ -179,6 +180,17 @@ def test_images_that_cannot_be_used_are_dropped_with_a_reason(plain_encoder_fold
     assert all(type(reason) is str and reason for reason in reasons.values())
     again = run(shas, uris, tmp_path / "vectors", parameters(plain_encoder_folder))
     assert (again.embedded, again.reused, len(again.dropped)) == (0, 3, 3)
+
+
+def test_an_image_that_would_become_gigabytes_is_dropped(plain_encoder_folder: Path, tmp_path: Path):
+    """The processor makes the shorter side 36 pixels, before it crops."""
+    shas, uris = make_pool(tmp_path / "pool", 2)
+    Image.new("RGB", (1, 60_000)).save(uris[1])
+    shas[1] = hashlib.sha256(Path(uris[1]).read_bytes()).hexdigest()
+    result = run(shas, uris, tmp_path / "vectors", parameters(plain_encoder_folder))
+    (dropped,) = result.dropped
+    assert (result.embedded, dropped.sample_id, dropped.reason) == (1, shas[1], "too_large")
+    assert "1 x 60000 pixels would become 36 x 2160000" in dropped.detail
 
 
 @pytest.mark.parametrize("broken", ["nan", "inf"])

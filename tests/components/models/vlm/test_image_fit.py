@@ -78,3 +78,14 @@ def test_a_small_image_is_left_alone() -> None:
     assert within_pixels(image, 600) is image
     assert within_pixels(image, None) is image
     assert within_pixels(image, 599).size == (29, 19)
+
+
+def test_an_image_that_a_processor_would_make_gigabytes_of_is_refused(loaded: Callable[[str], LoadedVlm]) -> None:
+    processor = loaded("llava").processor.image_processor
+    saved, processor.size = processor.size, {"shortest_edge": 36}
+    try:
+        unfit = unfit_sizes(loaded("llava"), {(1, 60_000)})
+    finally:
+        processor.size = saved
+    assert unfit[1, 60_000].refused
+    assert "would become 36 x 2160000 before they are cropped" in unfit[1, 60_000].detail
