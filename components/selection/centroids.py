@@ -13,7 +13,7 @@ def nearest_centroids(
     """The `count` nearest of the centroids `(k, d)` to each of the points `(n, d)`.
 
     Returns:
-        `(n, count)` float32 squared Euclidean distances, nearest first, 0 or above, and the `(n, count)` centroids.
+        `(n, count)` float32 squared Euclidean distances, nearest first, and the `(n, count)` int64 centroids.
     """
     index = faiss.IndexFlatL2(points.shape[1])
     index.add(np.ascontiguousarray(centroids, dtype=np.float32))

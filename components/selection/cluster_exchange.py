@@ -95,10 +95,11 @@ def update_centroids(
         heirs = labels[rows_of[cluster], 1]
         if settled[cluster] or gone[heirs].any():
             continue
+        settled[heirs] = True
         split = next((one for one in splits if not (gone[one] or settled[one] or one == cluster)), None)
         if split is None or gains[split] <= losses[cluster] + _LEAST_GAIN:
             break
-        gone[cluster] = settled[split] = settled[heirs] = True
+        gone[cluster] = settled[split] = True
         updated[split], updated[cluster] = halves[:, split]
     return updated
 

@@ -53,7 +53,7 @@ def centroids_by_parts(
 def in_proportion(total: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Divide a total in proportion to sizes that sum to at least it, by the largest remainders (ties: the first)."""
     exact = sizes * (total / sizes.sum())  # (p,)
-    counts = np.floor(exact).astype(np.int64)  # (p,)
+    counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)  # (p,)
     counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
     return counts
 
