@@ -13,6 +13,7 @@ from bench import (
     neighbour_centrality,
     per_sample_gradients,
     recuration,
+    selection,
     selection_memory,
 )
 
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
     "per_sample_gradients": per_sample_gradients.main,
     "instruction_relevance_score": instruction_relevance_score.main,
     "k_means": k_means.main,
+    "selection": selection.main,
     "selection_memory": selection_memory.main,
     "recuration": recuration.main,
 }

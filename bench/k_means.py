@@ -1,6 +1,7 @@
-"""k-means: ours, with swaps and without, against sklearn's and faiss's own (`python -m bench.k_means`)."""
+"""k-means: our ways for few, many and very many clusters, sklearn's and faiss's (`python -m bench.k_means`)."""
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Sequence
 from unittest.mock import patch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from bench.results import Row, out_option, publish
-from components.selection import clustering
+from components.selection import cluster_parts, clustering
 from components.selection.clustering import k_means
 
 Vectors = NDArray[np.float32]
@@ -25,12 +26,30 @@ def _sklearn(starts: int) -> Method:
     return lambda vectors, clusters: KMeans(clusters, n_init=starts, random_state=0).fit(vectors).inertia_
 
 
-def _ours(restarts: int) -> Method:
-    return lambda vectors, clusters: k_means(vectors, clusters, seed=0, iterations=100, restarts=restarts).inertia
+def _ours(vectors: Vectors, clusters: int) -> float:
+    return k_means(vectors, clusters, seed=0).inertia
 
 
-def _ours_without_swaps(restarts: int) -> Method:
-    return patch.object(clustering, "_SWAPS", 0)(_ours(restarts))
+def _with_swaps(restarts: int) -> Method:
+    """The way of few clusters, for however many."""
+    return patch.object(clustering, "FEW", sys.maxsize)(
+        lambda vectors, clusters: k_means(vectors, clusters, seed=0, restarts=restarts).inertia
+    )
+
+
+def _without_swaps(restarts: int) -> Method:
+    return patch.object(clustering, "_SWAPS", 0)(_with_swaps(restarts))
+
+
+def _in_parts(parts: int) -> Method:
+    """The way of very many vectors, for however few."""
+
+    def method(vectors: Vectors, clusters: int) -> float:
+        size = len(vectors) // parts
+        with patch.object(cluster_parts, "LARGE", len(vectors) - 1), patch.object(cluster_parts, "PART", size):
+            return _ours(vectors, clusters)
+
+    return method
 
 
 def _faiss(vectors: Vectors, clusters: int) -> float:
@@ -43,10 +62,12 @@ _METHODS: dict[str, Method] = {
     "sklearn, 10 starts": _sklearn(10),
     "sklearn, 1 start": _sklearn(1),
     "faiss as it comes": _faiss,
-    "ours, 1 start": _ours(1),
-    "ours, 1 start, no swaps": _ours_without_swaps(1),
-    "ours, 4 starts": _ours(4),
-    "ours, 4 starts, no swaps": _ours_without_swaps(4),
+    "4 starts, swaps": _with_swaps(4),
+    "4 starts, no swaps": _without_swaps(4),
+    "1 start, swaps": _with_swaps(1),
+    "1 start, no swaps": _without_swaps(1),
+    "exchanges": _ours,
+    "exchanges in 8 parts": _in_parts(8),
 }
 
 

@@ -303,6 +303,17 @@ CONCEPT_SHARES = pa.schema(
     ]
 )
 
+# concept_shares/typicality.parquet, sorted by sample_id (COINCIDE).
+TYPICALITY = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        (
+            "typicality",
+            pa.float64(),
+        ),  # mean Gaussian kernel with its cluster, itself included; higher: more typical
+    ]
+)
+
 # training_set/samples.parquet, sorted by sample_id; train.json and messages.parquet hold the same samples.
 TRAINING_SAMPLES = pa.schema(
     [

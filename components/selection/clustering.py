@@ -7,12 +7,17 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from components.selection.centroids import distances_to, nearest_centroids
+from components.selection.cluster_parts import centroids_by_parts
 from components.selection.cluster_seeding import choose_seeds
 from components.selection.cluster_swaps import propose_swap
 from components.selection.vectors import normalise
 
 _LOGGER = logging.getLogger(__name__)
 
+# Up to so many clusters several starts with swaps are affordable, and worth it; for more, exchanges reach the same
+# inertia in a fraction of the time (bench/k_means.py).
+FEW = 100
 # Lloyd iterations of the final refinement at most: it stops by itself when nothing changes any more.
 ITERATIONS = 100
 RESTARTS = 4  # seeded starts, of which the lowest inertia wins; bench/k_means.py has what more of them would bring
@@ -65,18 +70,19 @@ def k_means(
 ) -> ClusterResult:
     """Cluster L2-normalised vectors by k-means.
 
-    Every start is seeded by greedy k-means++ and improved by swaps of single centroids; the start with the
-    lowest inertia is refined to the end. All vectors take part (faiss by itself would take 256 per centroid).
-    Memory is O(n d). The result is the same for equal vectors in equal order, seed and library versions;
-    the number of threads can change the last bits of a matrix product, which moves a sample only where two
-    centroids are equally far to float32 precision.
+    Up to 100 clusters, every start is seeded by greedy k-means++ and improved by swaps of single centroids, and the
+    start with the lowest inertia is refined to the end. More clusters get one start with exchanges of many centroids at
+    once, and more than 200,000 vectors are cut into parts first (`centroids_by_parts`). All vectors take part (faiss by
+    itself would take 256 per centroid). Memory is O(n d). The result is the same for equal vectors in equal order, seed
+    and library versions; the number of threads can change the last bits of a matrix product, which moves a sample only
+    where two centroids are equally far to float32 precision.
 
     Args:
         vectors: `(n, d)`, finite and not zero; converted to float32.
         cluster_count: C, 1 to n.
         seed: non-negative integer.
-        iterations: Lloyd iterations of the final refinement at most.
-        restarts: independent starts, at least 1; fewer than 64 / C are raised to that.
+        iterations: up to 100 clusters: Lloyd iterations of the final refinement at most.
+        restarts: up to 100 clusters: independent starts, at least 1; fewer than 64 / C are raised to that.
 
     Returns:
         The clusters; fewer than `cluster_count` when there are fewer distinct vectors
@@ -90,12 +96,14 @@ def k_means(
         raise ValueError(f"cluster_count is {cluster_count}; allowed: 1 to the number of vectors, {len(points)}")
     if iterations < 1 or restarts < 1:
         raise ValueError(f"iterations is {iterations} and restarts is {restarts}; both must be at least 1")
-    count = max(restarts, _STARTS_TIMES_CLUSTERS // cluster_count) if cluster_count > 1 else 1
-    streams = np.random.default_rng(seed).spawn(count)
-    starts = (_start(points, cluster_count, stream) for stream in streams)
-    best = min(starts, key=lambda start: start.inertia)
-    refined = _refine(points, best.centroids, iterations)
-    result = _canonical(points, min(best, refined, key=lambda fit: fit.inertia))
+    rng = np.random.default_rng(seed)
+    if cluster_count > FEW:
+        centroids = centroids_by_parts(points, cluster_count, rng)  # (k, d)
+        labels = nearest_centroids(points, centroids, 1)[1]  # (n, 1)
+    else:
+        fit = _best_of_starts(points, cluster_count, rng, iterations, restarts)
+        centroids, labels = fit.centroids, fit.labels  # (k, d), (n, 2)
+    result = _canonical(points, centroids, labels[:, 0])
     if len(result.centroids) < cluster_count:
         _LOGGER.info("%d clusters instead of %d: no more distinct vectors", len(result.centroids), cluster_count)
     return result
@@ -119,8 +127,18 @@ def assign_to_centroids(
     points = normalise(vectors, np.float32)  # (n, d)
     if centroids.ndim != 2 or centroids.shape[1] != points.shape[1]:
         raise ValueError(f"vectors have shape {points.shape}, centroids {centroids.shape}; the dimensions must agree")
-    labels = _nearest(points, centroids, 1)[1][:, 0]  # (n,)
-    return labels, _distances(points, centroids, labels)
+    labels = nearest_centroids(points, centroids, 1)[1][:, 0]  # (n,)
+    return labels, distances_to(points, centroids, labels)
+
+
+def _best_of_starts(
+    points: NDArray[np.float32], cluster_count: int, rng: np.random.Generator, iterations: int, restarts: int
+) -> _Fit:
+    count = max(restarts, _STARTS_TIMES_CLUSTERS // cluster_count) if cluster_count > 1 else 1
+    starts = (_start(points, cluster_count, stream) for stream in rng.spawn(count))
+    best = min(starts, key=lambda start: start.inertia)
+    refined = _refine(points, best.centroids, iterations)
+    return min(best, refined, key=lambda fit: fit.inertia)
 
 
 def _start(points: NDArray[np.float32], cluster_count: int, rng: np.random.Generator) -> _Fit:
@@ -151,37 +169,18 @@ def _refine(points: NDArray[np.float32], centroids: NDArray[np.float32], iterati
     )
     k_means.train(points, init_centroids=np.ascontiguousarray(centroids))
     refined = np.array(k_means.centroids, dtype=np.float32)  # (k, d)
-    distances, labels = _nearest(points, refined, min(2, len(refined)))  # (n, 2), (n, 2)
+    distances, labels = nearest_centroids(points, refined, min(2, len(refined)))  # (n, 2), (n, 2)
     return _Fit(refined, distances, labels, float(np.maximum(distances[:, 0], 0).sum(dtype=np.float64)))
 
 
-def _nearest(
-    points: NDArray[np.float32], centroids: NDArray[np.float32], count: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    index = faiss.IndexFlatL2(points.shape[1])
-    index.add(np.ascontiguousarray(centroids, dtype=np.float32))
-    distances, labels = index.search(points, count)  # (n, count), (n, count)
-    return distances, labels
-
-
-def _canonical(points: NDArray[np.float32], fit: _Fit) -> ClusterResult:
+def _canonical(points: NDArray[np.float32], centroids: NDArray[np.float32], labels: NDArray[np.int64]) -> ClusterResult:
     """Number the clusters so that their order says nothing about the random start; drop empty ones."""
-    labels = fit.labels[:, 0]  # (n,)
-    sizes = np.bincount(labels, minlength=len(fit.centroids))  # (k,)
-    order = np.lexsort((*fit.centroids.T[::-1], -sizes))  # (k,)
+    sizes = np.bincount(labels, minlength=len(centroids))  # (k,)
+    order = np.lexsort((*centroids.T[::-1], -sizes))  # (k,)
     order = order[sizes[order] > 0]  # (C,)
     number = np.empty(len(sizes), dtype=np.int64)  # (k,)
     number[order] = np.arange(len(order))
-    centroids = fit.centroids[order]  # (C, d)
+    centroids = centroids[order]  # (C, d)
     labels = number[labels]  # (n,)
-    distances = _distances(points, centroids, labels)  # (n,)
+    distances = distances_to(points, centroids, labels)  # (n,)
     return ClusterResult(labels, centroids, float(np.sum(distances.astype(np.float64) ** 2)), distances)
-
-
-def _distances(
-    points: NDArray[np.float32], centroids: NDArray[np.float32], labels: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    # Differences, not the expanded square: exact also where a point lies on its centroid.
-    differences = points - centroids[labels]  # (n, d)
-    lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", differences, differences))  # (n,)
-    return lengths

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.selection.vectors import normalise
-from components.strategies.coincide.gaussian_kernel import GAMMA, CoincideProfile, kernel_row_sums
+from components.strategies.coincide.gaussian_kernel import CoincideProfile
 
 _TOO_CLOSE = 0.9  # the released code takes clusters this close for one and the same
 _ROWS = 512  # rows of the cosine matrix held at a time
@@ -44,11 +44,12 @@ def transferability(centroids: NDArray[np.floating], *, layers: int, profile: Co
     return means
 
 
-def concept_density(vectors: NDArray[np.float64], *, profile: CoincideProfile) -> float:
+def concept_density(kernel_sums: NDArray[np.float64], *, profile: CoincideProfile) -> float:
     """Mean Gaussian kernel between the members of a cluster: how much they repeat each other (Eq. 4).
 
     Args:
-        vectors: `(n, d)` float64, the cluster's unit vectors, at least one.
+        kernel_sums: `(n,)` float64 of the cluster's members, at least one, as `kernel_row_sums` gives them for the
+            profile's gamma.
         profile: `paper`: mean of exp(-|u - v|^2) over the pairs of different members. A cluster of one has no such
             pair; it gets 1, the kernel of its member with itself and the largest density there is, so that an outlier
             nothing is known of draws the smallest share. `released`: mean of exp(-|u - v|^2 / 2) over all pairs,
@@ -57,8 +58,7 @@ def concept_density(vectors: NDArray[np.float64], *, profile: CoincideProfile) -
     Returns:
         Above 0, at most 1; lower: more varied, more of the budget.
     """
-    count = len(vectors)
-    total = float(kernel_row_sums(vectors, gamma=GAMMA[profile]).sum())
+    count, total = len(kernel_sums), float(kernel_sums.sum())
     if profile == "released":
         return total / count**2
     return (total - count) / (count * (count - 1)) if count > 1 else 1.0

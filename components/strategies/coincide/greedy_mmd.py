@@ -5,12 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from components.strategies.coincide.gaussian_kernel import gaussian_kernel, kernel_column, kernel_row_sums
+from components.strategies.coincide.gaussian_kernel import gaussian_kernel, kernel_column
 
 _SMALL = 2048  # members; their kernel takes 32 MiB
 
 
-def greedy_mmd(vectors: NDArray[np.float64], count: int, *, gamma: float) -> NDArray[np.int64]:
+def greedy_mmd(
+    vectors: NDArray[np.float64], typicality: NDArray[np.float64], count: int, *, gamma: float
+) -> NDArray[np.int64]:
     """Pick members one by one, each time the one that brings the picks' kernel mean closest to the cluster's.
 
     With n members, m picks S so far and kernel k, the squared maximum mean discrepancy after picking c is
@@ -23,6 +25,7 @@ def greedy_mmd(vectors: NDArray[np.float64], count: int, *, gamma: float) -> NDA
 
     Args:
         vectors: `(n, d)` float64, unit vectors.
+        typicality: `(n,)`, r / n: the kernel's row sums over the number of members.
         count: picks, 0 to n.
         gamma: of the kernel exp(-gamma |u - v|^2).
 
@@ -35,11 +38,9 @@ def greedy_mmd(vectors: NDArray[np.float64], count: int, *, gamma: float) -> NDA
     size = len(vectors)
     if not 0 <= count <= size:
         raise ValueError(f"cannot pick {count} of {size} members; give 0 to {size}")
-    # Up to this size the kernel of all pairs is small, and its sums need it anyway.
+    # Up to this size one product for all columns takes less time than one for each of the picks.
     if size <= _SMALL:
-        kernel = gaussian_kernel(vectors, vectors, gamma)
-        return greedy_picks(kernel.mean(axis=1), kernel.__getitem__, count)
-    typicality = kernel_row_sums(vectors, gamma=gamma) / size  # (n,)
+        return greedy_picks(typicality, gaussian_kernel(vectors, vectors, gamma).__getitem__, count)
     return greedy_picks(typicality, lambda row: kernel_column(vectors, row, gamma=gamma), count)
 
 

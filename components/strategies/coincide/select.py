@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.schemas import CHOSEN, CONCEPT_CENTROIDS, CONCEPT_SHARES, CONCEPTS, SELECTION
+from components.schemas import CHOSEN, CONCEPT_CENTROIDS, CONCEPT_SHARES, CONCEPTS, SELECTION, TYPICALITY
 from components.selection.vectors import normalise
 from components.strategies.coincide.concept_shares import (
     concept_density,
@@ -31,6 +31,19 @@ class ConceptTables:
 
     concepts: pa.Table
     centroids: pa.Table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConceptShares:
+    """What each concept cluster gets, and the kernel means that this and the picking rest on.
+
+    Attributes:
+        shares: CONCEPT_SHARES, sorted by cluster.
+        typicality: TYPICALITY, sorted by sample_id.
+    """
+
+    shares: pa.Table
+    typicality: pa.Table
 
 
 def cluster_concepts(
@@ -61,7 +74,7 @@ def concept_share_table(
     budget: int,
     temperature: float,
     profile: CoincideProfile,
-) -> pa.Table:
+) -> ConceptShares:
     """Transferability, density, share and quota of every cluster.
 
     Args:
@@ -74,42 +87,51 @@ def concept_share_table(
         profile: `paper` or `released`.
 
     Returns:
-        CONCEPT_SHARES, sorted by cluster.
+        The shares, and the typicality of every sample, which `select_by_concept` would else compute again.
     """
     matrix = np.array(centroids["centroid"].to_pylist(), dtype=np.float32)  # (K, d)
     carried = transferability(matrix, layers=layers, profile=profile)  # (K,)
-    dense = np.array([concept_density(vectors, profile=profile) for _, _, vectors in _clusters(concepts, features)])
+    typicality, dense = np.empty(concepts.num_rows), np.empty(len(matrix))  # (n,), (K,)
+    for cluster, rows, vectors in _clusters(concepts, features):
+        sums = kernel_row_sums(vectors, gamma=GAMMA[profile])  # (members,)
+        dense[cluster] = concept_density(sums, profile=profile)
+        typicality[rows] = sums / len(rows)
     shares = concept_shares(carried, dense, temperature=temperature)  # (K,)
     sizes = centroids["size"].to_numpy()  # (K,)
     quotas = concept_quotas(shares, sizes, budget=budget, profile=profile)
-    return pa.table([centroids["cluster"], sizes, carried, dense, shares, quotas], schema=CONCEPT_SHARES)
+    return ConceptShares(
+        shares=pa.table([centroids["cluster"], sizes, carried, dense, shares, quotas], schema=CONCEPT_SHARES),
+        typicality=pa.table([concepts["sample_id"], typicality], schema=TYPICALITY),
+    )
 
 
 def select_by_concept(
-    concepts: pa.Table, shares: pa.Table, features: NDArray[np.float32], *, profile: CoincideProfile
+    concepts: pa.Table, found: ConceptShares, features: NDArray[np.float32], *, profile: CoincideProfile
 ) -> pa.Table:
     """Pick every cluster's quota by greedy MMD; one cluster's vectors are in memory at a time.
 
     Args:
         concepts: CONCEPTS, sorted by sample_id.
-        shares: CONCEPT_SHARES.
+        found: as `concept_share_table` returned it for the same clusters and profile.
         features: `(n, d)`, the activations of its rows; may be memory-mapped.
         profile: decides the kernel's width.
 
     Returns:
         SELECTION, sorted by sample_id.
     """
-    quota_of = dict(zip(shares["cluster"].to_pylist(), shares["quota"].to_pylist(), strict=True))
+    quota_of = dict(zip(found.shares["cluster"].to_pylist(), found.shares["quota"].to_pylist(), strict=True))
+    all_typicality = found.typicality["typicality"].to_numpy()  # (n,)
     parts = []
-    for cluster, members, vectors in _clusters(concepts, features):
-        quota, count = quota_of[cluster], members.num_rows
+    for cluster, rows, vectors in _clusters(concepts, features):
+        members, typicality = concepts.take(rows), all_typicality[rows]
+        quota, count = quota_of[cluster], len(rows)
         rank = np.zeros(count, dtype=np.int64)  # (n,)
-        rank[greedy_mmd(vectors, quota, gamma=GAMMA[profile])] = np.arange(1, quota + 1)
+        rank[greedy_mmd(vectors, typicality, quota, gamma=GAMMA[profile])] = np.arange(1, quota + 1)
         columns = [
             *(members[name] for name in CHOSEN.names),
             members["cluster"],
             pa.array(np.zeros(count, dtype=bool)),
-            pa.array(kernel_row_sums(vectors, gamma=GAMMA[profile]) / count),
+            pa.array(typicality),
             pa.array(rank),
             pa.array(np.full(count, quota)),
             pa.array(rank > 0),
@@ -120,12 +142,14 @@ def select_by_concept(
     return pa.concat_tables(parts).sort_by("sample_id").combine_chunks()
 
 
-def _clusters(concepts: pa.Table, features: NDArray[np.float32]) -> Iterator[tuple[int, pa.Table, NDArray[np.float64]]]:
-    """Each cluster by number: its rows, and their unit vectors."""
+def _clusters(
+    concepts: pa.Table, features: NDArray[np.float32]
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
+    """Each cluster by number: its row numbers, and their unit vectors."""
     labels = concepts["cluster"].to_numpy()  # (n,)
     order = np.argsort(labels, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
-        yield int(labels[rows[0]]), concepts.take(rows), normalise(features[rows], np.float64)
+        yield int(labels[rows[0]]), rows, normalise(features[rows], np.float64)
 
 
 def _reason(place: int, quota: int, count: int) -> str:

@@ -23,7 +23,7 @@ def concept_shares(context: StageContext) -> StageSummary:
     parameters, folder = context.parameters.section(CoincideParameters), context.input("concepts")
     clustered = read_table(folder / "concepts.parquet", CONCEPTS)
     budget = budget_of(context)
-    table = concept_share_table(
+    found = concept_share_table(
         clustered,
         read_table(folder / "centroids.parquet", CONCEPT_CENTROIDS),
         read_features(context.input("activations"), clustered["sample_id"].to_pylist()),
@@ -33,7 +33,9 @@ def concept_shares(context: StageContext) -> StageSummary:
         profile=parameters.profile,
     )
     with fresh_directory(context.output) as directory:
-        write_table(directory / "shares.parquet", table)
+        write_table(directory / "shares.parquet", found.shares)
+        write_table(directory / "typicality.parquet", found.typicality)
+    table = found.shares
     placed = pc.sum(table["quota"]).as_py()
     served = pc.sum(pc.greater(table["quota"], 0)).as_py()
     note = f"{placed:,} of {budget:,} samples over {served:,} of {table.num_rows:,} clusters"

@@ -14,7 +14,7 @@ from components.strategies.coincide.concept_shares import (
     concept_shares,
     transferability,
 )
-from components.strategies.coincide.gaussian_kernel import kernel_row_sums
+from components.strategies.coincide.gaussian_kernel import GAMMA, kernel_row_sums
 from components.strategies.coincide.greedy_mmd import greedy_mmd
 from components.strategies.coincide.select import cluster_concepts, concept_share_table, select_by_concept
 from components.strategies.coincide.spherical_k_means import concept_count, spherical_k_means
@@ -33,19 +33,27 @@ def unit_vectors(count, width, seed, *, groups=4, spread=0.6):
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
+def density_of(vectors, profile):
+    return concept_density(kernel_row_sums(vectors, gamma=GAMMA[profile]), profile=profile)
+
+
+def picks_of(vectors, count, gamma):
+    return greedy_mmd(vectors, kernel_row_sums(vectors, gamma=gamma) / len(vectors), count, gamma=gamma)
+
+
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_golden_density_and_picks_in_order(name):
     file = load(name)
     vectors, labels = file["embeddings"].astype(np.float64), file["labels"]
     members = [np.flatnonzero(labels == cluster) for cluster in range(len(file["centroids"]))]
-    density = np.array([concept_density(vectors[rows], profile="released") for rows in members])
+    density = np.array([density_of(vectors[rows], "released") for rows in members])
     np.testing.assert_allclose(density, file["density"], rtol=1e-12)
     shares = concept_shares(file["transferability"], density, temperature=float(file["temperature"]))
     sizes = np.array([len(rows) for rows in members])
     budget = int(float(file["fraction"]) * len(vectors))
     quotas = concept_quotas(shares, sizes, budget=budget, profile="released")
     picks = [
-        members[cluster][greedy_mmd(vectors[members[cluster]], quotas[cluster], gamma=0.5)]
+        members[cluster][picks_of(vectors[members[cluster]], quotas[cluster], gamma=0.5)]
         if quotas[cluster] < sizes[cluster]
         else members[cluster]  # a cluster taken whole is listed as it is
         for cluster in allocation_order(shares)
@@ -64,10 +72,10 @@ def test_paper_transferability_and_density_by_hand():
     np.testing.assert_allclose(transferability(centroids, layers=1, profile="paper"), [0.3, 0.4, 0.7])
     assert transferability(centroids[:1], layers=1, profile="paper").tolist() == [0.0]
     pair = np.array([[1.0, 0], [0, 1]])  # squared distance 2
-    assert concept_density(pair, profile="paper") == pytest.approx(np.exp(-2))
-    assert concept_density(pair, profile="released") == pytest.approx((1 + np.exp(-1)) / 2)
-    assert concept_density(pair[:1], profile="paper") == concept_density(pair[:1], profile="released") == 1
-    assert concept_density(np.ones((3, 1)), profile="paper") == pytest.approx(1)
+    assert density_of(pair, "paper") == pytest.approx(np.exp(-2))
+    assert density_of(pair, "released") == pytest.approx((1 + np.exp(-1)) / 2)
+    assert density_of(pair[:1], "paper") == density_of(pair[:1], "released") == 1
+    assert density_of(np.ones((3, 1)), "paper") == pytest.approx(1)
 
 
 def test_a_layout_that_does_not_divide_is_named():
@@ -125,14 +133,14 @@ def slow_greedy_mmd(vectors, count, gamma):
 def test_incremental_picks_are_those_of_the_slow_form(size, seed, gamma, data):
     count = data.draw(st.integers(0, size))
     vectors = unit_vectors(size, 5, seed).astype(np.float64)
-    assert greedy_mmd(vectors, count, gamma=gamma).tolist() == slow_greedy_mmd(vectors, count, gamma)
+    assert picks_of(vectors, count, gamma=gamma).tolist() == slow_greedy_mmd(vectors, count, gamma)
 
 
 def test_of_equal_ones_the_first_and_never_one_twice():
     vectors = np.tile(np.array([[1.0, 0.0]]), (5, 1))
-    assert greedy_mmd(vectors, 5, gamma=1.0).tolist() == [0, 1, 2, 3, 4]
+    assert picks_of(vectors, 5, gamma=1.0).tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="6 of 5"):
-        greedy_mmd(vectors, 6, gamma=1.0)
+        picks_of(vectors, 6, gamma=1.0)
 
 
 def test_kernel_sums_of_more_rows_than_a_block():
@@ -203,10 +211,10 @@ def test_from_features_to_a_selection(profile):
     )
     selection = select_by_concept(found.concepts, shares, features, profile=profile)
     assert selection["sample_id"].to_pylist() == sorted(samples["sample_id"].to_pylist())
-    assert sum(selection["picked"].to_pylist()) == sum(shares["quota"].to_pylist())
+    assert sum(selection["picked"].to_pylist()) == sum(shares.shares["quota"].to_pylist())
     if profile == "paper":
         assert sum(selection["picked"].to_pylist()) == 60
-    quotas = dict(zip(shares["cluster"].to_pylist(), shares["quota"].to_pylist(), strict=True))
+    quotas = dict(zip(shares.shares["cluster"].to_pylist(), shares.shares["quota"].to_pylist(), strict=True))
     for row in selection.to_pylist():
         assert row["quota"] == quotas[row["cluster"]]
         assert row["picked"] == (row["rank"] > 0) == (row["copies"] == 1) == row["reason"].startswith("picked")
