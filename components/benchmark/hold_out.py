@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from components.errors import UserError
+from components.output_folder import check_output_folder
 from components.parameters.parameters import SourceParameters, TaskRule
 from components.pool.json_array import JsonArrayError, read_json_records
 from components.pool.locations import open_binary
@@ -55,7 +56,14 @@ class _Entry:
 
 
 def hold_out_benchmark(
-    pool: Path, annotations: Path, target: Path, *, share: float, seed: int, rule: TaskRule = _FIELD_TASK
+    pool: Path,
+    annotations: Path,
+    target: Path,
+    *,
+    share: float,
+    seed: int,
+    rule: TaskRule = _FIELD_TASK,
+    overwrite: bool = False,
 ) -> tuple[HeldOutTask, ...]:
     """Divide a pool: a share of every task becomes a benchmark set, the rest is the pool that is curated.
 
@@ -68,20 +76,24 @@ def hold_out_benchmark(
         pool: LLaVA JSON; id, image and task of a record are found as ingest finds them.
         annotations: LLaVA JSON with the conversations of (at least) the held-out records; a record that says nothing of
             its task is one of any.
-        target: folder to write.
+        target: folder to write; must be empty or new unless `overwrite`.
         share: of the images of every task, above 0 and below 1; rounded up.
         seed: the division is the same for the same seed, and stable when the pool grows.
         rule: how a record's task is found.
+        overwrite: files of an earlier division may be replaced; `pool` and `annotations` never are.
 
     Returns:
         One record per task, sorted by task.
 
     Raises:
         HoldOutError: `share` is out of range, a file is not such a list, no record can be divided, two tasks would be
-            written to one file, or a held-out record has no conversation. Nothing has been written then.
+            written to one file, a file of the pool would be written over, or a held-out record has no conversation.
+            Nothing has been written then.
+        OutputFolderError: the folder cannot be written as asked.
     """
     if not 0 < share < 1:
         raise HoldOutError(f"share is {share}; it must lie between 0 and 1, e.g. 0.2")
+    check_output_folder(target, overwrite=overwrite)
     values = _read_records(pool)
     entries, rejected = _entries(values, pool, rule)
     if not entries:
@@ -101,6 +113,7 @@ def hold_out_benchmark(
             raise HoldOutError(
                 f"{annotations} has no conversation for {len(bare)} records of task {task!r}, e.g. {bare[0]!r}"
             )
+    _keep_inputs((pool, annotations), [target / name for name in ("pool.json", *names.values())])
     for task in out:
         write_json(target / names[task], found[task])
     away = {id(entry.value) for entry in entries if entry.record.uri in held}
@@ -119,6 +132,12 @@ def undivided_records(pool: Path, *, rule: TaskRule = _FIELD_TASK) -> tuple[Reas
     """
     _, rejected = _entries(_read_records(pool), pool, rule)
     return count_reasons(pa.table({"reason": pa.array([str(one.reason) for one in rejected], pa.string())}))
+
+
+def _keep_inputs(inputs: Sequence[Path], written: Sequence[Path]) -> None:
+    for file in inputs:
+        if any(other.exists() and other.samefile(file) for other in written):
+            raise HoldOutError(f"{file} would be written over by its own division: name another folder")
 
 
 def _held_out_images(records: Sequence[PoolRecord], *, share: float, seed: int) -> set[str]:

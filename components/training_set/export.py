@@ -12,6 +12,7 @@ from PIL import Image
 
 from components.compute.progress import Progress, no_progress
 from components.errors import UserError
+from components.output_folder import check_output_folder
 from components.pool.images import FORMATS, ImageError, read_image_bytes
 from components.pool.locations import local_path
 from components.pool.samples import InstructedImage
@@ -63,7 +64,8 @@ def export_samples(
         The file that the trainer is pointed at.
 
     Raises:
-        ExportError: the folder is not empty, an image is not where it has to be or has changed, a sample has
+        OutputFolderError: the folder cannot be written as asked.
+        ExportError: an image is not where it has to be or has changed, a sample has
             no instruction where the layout needs one, or both options are given.
     """
     if relative_to is not None and copy_images is not None:
@@ -72,10 +74,7 @@ def export_samples(
         raise ExportError(f"images are copied to a folder inside the export; {str(copy_images)!r} is not")
     samples = training_samples(table)
     _check_turns(samples, layout)
-    if directory.exists() and not directory.is_dir():
-        raise ExportError(f"{directory} is a file; name a folder")
-    if directory.is_dir() and any(directory.iterdir()) and not overwrite:
-        raise ExportError(f"{directory} is not empty; name another folder or allow overwriting")
+    check_output_folder(directory, overwrite=overwrite)
 
     paths: list[str] = []
     for number, sample in enumerate(samples, start=1):

@@ -14,15 +14,28 @@ if TYPE_CHECKING:  # commands import what they use themselves, so that `--help` 
 
 P = ParamSpec("P")
 
+
+def _not_empty(name: str | None) -> str | None:
+    """An empty name is a variable of a shell that is not set, not somebody's wish for the newest."""
+    if name is not None and not name.strip():
+        raise typer.BadParameter("it is empty; name one, or leave it out for the newest")
+    return name
+
+
 ModelVersionName = Annotated[
     str | None,
-    typer.Argument(help="`3`, `NAME/3`, `champion` or `challenger`; default: the newest version.", show_default=False),
+    typer.Argument(
+        help="`3`, `NAME/3`, `champion` or `challenger`; default: the newest version.",
+        show_default=False,
+        callback=_not_empty,
+    ),
 ]
 RunName = Annotated[
     str | None,
     typer.Argument(
         help="An MLflow run id or its beginning, or a model version; default: the newest finished run.",
         show_default=False,
+        callback=_not_empty,
     ),
 ]
 

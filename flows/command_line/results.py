@@ -99,6 +99,7 @@ def hold_out(
     task: Annotated[
         str, typer.Option(help="How a record's task is found, written as `sources.task` in params.yaml.")
     ] = "{field: task}",
+    overwrite: Annotated[bool, typer.Option(help="Write into a folder that holds something already.")] = False,
 ) -> None:
     """Hold a share of an annotated pool out of curation, as benchmark sets."""
     from components.benchmark.hold_out import hold_out_benchmark, undivided_records
@@ -106,7 +107,9 @@ def hold_out(
     from components.text import shortened
 
     rule, here = parse_task_rule(task), CALLED_FROM
-    divided = hold_out_benchmark(here / pool, here / annotations, here / target, share=share, seed=seed, rule=rule)
+    divided = hold_out_benchmark(
+        here / pool, here / annotations, here / target, share=share, seed=seed, rule=rule, overwrite=overwrite
+    )
     for item in undivided_records(here / pool, rule=rule):
         typer.echo(f"{item.count:,} records stay in the pool undivided, ingest will not use them: {item.reason}")
     for one in divided:

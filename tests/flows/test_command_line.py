@@ -55,6 +55,12 @@ def test_explain_and_export_ask_for_a_run_first(root: Path) -> None:
         assert "run `presel run` first" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["lineage", "verify", "promote", "reproduce"])
+def test_a_variable_that_is_not_set_names_no_model(root: Path, command: str) -> None:
+    done = presel(root, command, "")
+    assert (done.code, "it is empty; name one" in done.stderr) == (2, True), done.output
+
+
 def test_an_unknown_run_is_an_error(root: Path) -> None:
     done = presel(root, "explain", "color-1", "--name", "nowhere")
     assert done.code == 2

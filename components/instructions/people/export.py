@@ -30,10 +30,10 @@ from components.instructions.people.guide import (
 from components.instructions.prompts import template_of_identity
 from components.instructions.request import IdentifiedRequest, InstructionRequest
 from components.instructions.sent_image import ImageUnavailableError, decode_sent_image
+from components.output_folder import check_output_folder
 from components.pool.images import ImageError
 from components.pool.samples import Dropped
 from components.storage import write_bytes, write_json, write_text
-from components.training_set.export import ExportError
 
 # What every browser shows, by Pillow's name; anything else is written as PNG. An MPO file begins with a whole JPEG.
 _SUFFIXES = {"AVIF": "avif", "BMP": "bmp", "GIF": "gif", "JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -67,18 +67,6 @@ class _Task:
     image: str  # relative to the folder
 
 
-def check_target(target: Path, *, overwrite: bool) -> None:
-    """See whether a folder may be written.
-
-    Raises:
-        ExportError: it is a file, or holds something and that is not allowed.
-    """
-    if target.exists() and not target.is_dir():
-        raise ExportError(f"{target} is a file; name a folder")
-    if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise ExportError(f"{target} is not empty; name another folder or allow overwriting")
-
-
 def export_for_people(
     requests: Sequence[IdentifiedRequest],
     target: Path,
@@ -107,11 +95,11 @@ def export_for_people(
         What was written.
 
     Raises:
-        ExportError: the folder cannot be written as asked.
+        OutputFolderError: the folder cannot be written as asked.
         ImagesAwayError: many images in a row cannot be had.
         PromptError: a request carries no template.
     """
-    check_target(target, overwrite=overwrite)
+    check_output_folder(target, overwrite=overwrite)
     tasks: list[_Task] = []
     dropped: list[Dropped] = []
     left_out: list[Dropped] = []

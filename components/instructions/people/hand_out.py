@@ -9,12 +9,13 @@ from components.instructions.ledger.batches import open_batches_of
 from components.instructions.ledger.book import LedgerBook
 from components.instructions.ledger.ledger import Ledger, find_entries
 from components.instructions.ledger.workers import registered_worker
-from components.instructions.people.export import ExportedTasks, check_target, export_for_people
+from components.instructions.people.export import ExportedTasks, export_for_people
 from components.instructions.people.files import TABLE_FILE
 from components.instructions.people.provider import PEOPLE
 from components.instructions.people.written import read_written
 from components.instructions.provider import Failure, Send, Setback
 from components.instructions.request import IdentifiedRequest
+from components.output_folder import check_output_folder
 from components.training_set.export import ExportError
 
 
@@ -66,10 +67,11 @@ def hand_out_to_people(
 
     Raises:
         ImagesAwayError: many images in a row cannot be had.
-        ExportError: the folder cannot be written as asked, or holds instructions that people have written.
+        OutputFolderError: the folder cannot be written as asked.
+        ExportError: it holds instructions that people have written.
         WrittenFileError: the folder's table cannot be read to see whether it does.
     """
-    check_target(target, overwrite=overwrite)
+    check_output_folder(target, overwrite=overwrite)
     _keep_what_is_written(target / TABLE_FILE)
     distinct = tuple({one.request_id: one for one in requests}.values())
     entries = find_entries(ledger, [one.request_id for one in distinct])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.benchmark.hold_out import HoldOutError, hold_out_benchmark, undivided_records
+from components.output_folder import OutputFolderError
 from components.parameters.parameters import TaskRule
 
 
@@ -86,8 +87,9 @@ def test_an_image_held_out_in_one_task_leaves_the_pool_in_all(tmp_path: Path) ->
     # "rare" has 3 images, so it holds out one that "common", with 60, would rarely choose.
     for seed in range(10):
         pool, annotations = write_records(tmp_path, {"common": range(60), "rare": range(3)})
-        common, rare = hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.05, seed=seed)
-        left = images(tmp_path / "out/pool.json")
+        out = tmp_path / f"out{seed}"
+        common, rare = hold_out_benchmark(pool, annotations, out, share=0.05, seed=seed)
+        left = images(out / "pool.json")
         assert not left & (images(common.file) | images(rare.file))
         assert images(rare.file) <= images(common.file)
         assert (common.held_out + common.kept, rare.held_out + rare.kept) == (60, 3)
@@ -183,3 +185,15 @@ def test_a_share_that_divides_nothing_is_refused(tmp_path: Path, share: float) -
     pool, annotations = write_pool(tmp_path, {"a": 4})
     with pytest.raises(HoldOutError, match=f"share is {share}"):
         hold_out_benchmark(pool, annotations, tmp_path / "out", share=share, seed=1)
+
+
+def test_what_is_there_is_not_written_over_unasked_and_the_pool_itself_never(tmp_path: Path) -> None:
+    pool, annotations = write_pool(tmp_path, {"a": 4})
+    before = pool.read_bytes(), annotations.read_bytes()
+    with pytest.raises(OutputFolderError, match="is not empty"):
+        hold_out_benchmark(pool, annotations, tmp_path, share=0.5, seed=1)
+    with pytest.raises(HoldOutError, match=r"pool\.json would be written over by its own division"):
+        hold_out_benchmark(pool, annotations, tmp_path, share=0.5, seed=1, overwrite=True)
+    assert (pool.read_bytes(), annotations.read_bytes()) == before
+    first = hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
+    assert hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1, overwrite=True) == first

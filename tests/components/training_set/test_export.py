@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from components.output_folder import OutputFolderError
 from components.schemas import TRAINING_SAMPLES
 from components.training_set.export import ExportError, export_samples
 
@@ -83,7 +84,7 @@ def test_a_folder_with_something_in_it_is_not_touched_unless_allowed(table, tmp_
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
-    with pytest.raises(ExportError, match="not empty"):
+    with pytest.raises(OutputFolderError, match="not empty"):
         export_samples(table, out, layout="llava")
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
     export_samples(table, out, layout="llava", overwrite=True)

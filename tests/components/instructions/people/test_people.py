@@ -34,6 +34,7 @@ from components.instructions.people.written import WrittenFileError, read_writte
 from components.instructions.provider import Answer, Send
 from components.instructions.purchase_errors import PurchaseStoppedError
 from components.instructions.request import IdentifiedRequest, InstructionRequest, identify_request
+from components.output_folder import OutputFolderError
 from components.parameters.instructions import InstructionParameters
 from components.pool.samples import Turn, sample_identity
 from components.training_set.export import ExportError
@@ -521,9 +522,9 @@ def test_a_folder_that_holds_something_is_refused_before_anything_is_recorded(pr
     identified = project.identify(project.request(1))
     (project.folder / "full").mkdir()
     (project.folder / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(ExportError, match="not empty"):
+    with pytest.raises(OutputFolderError, match="not empty"):
         project.hand_out(identified, "full")
-    with pytest.raises(ExportError, match="is a file"):
+    with pytest.raises(OutputFolderError, match="is a file"):
         project.hand_out(identified, "prompts/default.yaml")
     assert project.open_batches() == 0
     assert project.hand_out(identified, "full", overwrite=True).tasks.count == 1
