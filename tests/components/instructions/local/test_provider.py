@@ -42,7 +42,7 @@ DESCRIBE: dict[str, object] = {
     "version": 1,
     "writes": "response",
     "turns": {"at_least": 1, "at_most": 1},
-    "questions": ["Describe the image.", "Caption:"],
+    "questions": ["How many objects are there?", "What shape is it?"],  # answered in a word
     "system": "",
     "user": "{question}",
     "response_words": {"at_least": 1, "at_most": 60},
@@ -145,7 +145,8 @@ def texts(bought: BuyResult) -> dict[str, str]:
 def test_instructions_come_and_are_written_once(
     ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], url: str
 ) -> None:
-    bought = buy_instructions(requests, provider=make_provider(), ledger=ledger, run="one")
+    describe = {**DESCRIBE, "questions": ["Describe the image.", "Caption:"]}
+    bought = buy_instructions(requests, provider=make_provider(describe), ledger=ledger, run="one")
     assert (bought.asked, bought.dropped, bought.price_usd) == (5, (), 0.0)
     rows = bought.instructions.to_pylist()
     assert {row["turns"][0]["question"] for row in rows} <= {"Describe the image.", "Caption:"}
@@ -156,7 +157,7 @@ def test_instructions_come_and_are_written_once(
     assert all("bars: " in said[request.sample_id] for request in requests[3:])
     assert len(set(said.values())) == 5
 
-    again = buy_instructions(requests, provider=make_provider(), ledger=ledger, run="two")
+    again = buy_instructions(requests, provider=make_provider(describe), ledger=ledger, run="two")
     assert (again.asked, again.reused) == (0, 5)
     assert again.instructions == bought.instructions
     assert ledger_totals(ledger, run="two").attempts == 0
