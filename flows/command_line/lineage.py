@@ -7,27 +7,19 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
-from flows.command_line.options import CALLED_FROM
+from flows.command_line.options import CALLED_FROM, not_empty
 
 if TYPE_CHECKING:  # commands import what they use themselves, so that `--help` takes no seconds
     from components.promotion.gate import Verdict
 
 P = ParamSpec("P")
 
-
-def _not_empty(name: str | None) -> str | None:
-    """An empty name is a variable of a shell that is not set, not somebody's wish for the newest."""
-    if name is not None and not name.strip():
-        raise typer.BadParameter("it is empty; name one, or leave it out for the newest")
-    return name
-
-
 ModelVersionName = Annotated[
     str | None,
     typer.Argument(
         help="`3`, `NAME/3`, `champion` or `challenger`; default: the newest version.",
         show_default=False,
-        callback=_not_empty,
+        callback=not_empty,
     ),
 ]
 RunName = Annotated[
@@ -35,7 +27,7 @@ RunName = Annotated[
     typer.Argument(
         help="An MLflow run id or its beginning, or a model version; default: the newest finished run.",
         show_default=False,
-        callback=_not_empty,
+        callback=not_empty,
     ),
 ]
 

@@ -12,6 +12,14 @@ try:
 except FileNotFoundError:
     sys.exit("presel: the working directory has been deleted; change to another and call again")
 
+
+def not_empty(name: str | None) -> str | None:
+    """Refuse an empty name: it is a variable of a shell that is not set, not somebody's wish for the default."""
+    if name is not None and not name.strip():
+        raise typer.BadParameter("it is empty; name one, or leave it out for the default")
+    return name
+
+
 Overlays = Annotated[
     list[Path] | None,
     typer.Option(
@@ -44,8 +52,13 @@ AnnotatePool = Annotated[
     typer.Option("--annotate-pool", help="Pay for instructions of the whole pool where the strategy reads them all."),
 ]
 Traceback = Annotated[bool, typer.Option(help="Print the traceback of an error here too.")]
-RunName = Annotated[str | None, typer.Option("--name", help="Folder under `runs/`; default: from the overlays.")]
-ExistingRun = Annotated[str | None, typer.Option("--name", help="Which run under `runs/`; default: the project's own.")]
+RunName = Annotated[
+    str | None, typer.Option("--name", help="Folder under `runs/`; default: from the overlays.", callback=not_empty)
+]
+ExistingRun = Annotated[
+    str | None,
+    typer.Option("--name", help="Which run under `runs/`; default: the project's own.", callback=not_empty),
+]
 
 
 def seen_from_root(paths: list[Path] | None) -> list[Path]:

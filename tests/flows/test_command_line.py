@@ -55,9 +55,19 @@ def test_explain_and_export_ask_for_a_run_first(root: Path) -> None:
         assert "run `presel run` first" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["lineage", "verify", "promote", "reproduce"])
-def test_a_variable_that_is_not_set_names_no_model(root: Path, command: str) -> None:
-    done = presel(root, command, "")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["lineage", ""],
+        ["verify", ""],
+        ["promote", ""],
+        ["reproduce", ""],
+        ["run", "--name", ""],
+        ["report", "--name", ""],
+    ],
+)
+def test_a_variable_that_is_not_set_names_nothing(root: Path, command: list[str]) -> None:
+    done = presel(root, *command)
     assert (done.code, "it is empty; name one" in done.stderr) == (2, True), done.output
 
 
