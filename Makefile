@@ -39,7 +39,7 @@ demo: $(STAMP)
 	@$(BIN)/presel demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not soak"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile thorough -m "soak or hypothesis"

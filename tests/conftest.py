@@ -28,6 +28,11 @@ _unexpected: list[str] = []
 _WORKERS_AT_MOST = 4  # of `make test`
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a test waits a fifth of its time, for servers, locks and clocks."""
+    return min(_WORKERS_AT_MOST, (os.cpu_count() or 1) + 1)
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A temporary folder that all workers of the session share."""
