@@ -95,9 +95,9 @@ def _buy(context: StageContext, requests: Sequence[InstructionRequest]) -> BuyRe
                     f"the run may spend {dollars(allowed_usd)} without a person's word (purchase.approve_above_usd, or "
                     "what was approved), and the next request may take more: `presel run` asks; all bought is kept"
                 ) from None
-            raise StageRefusedError(str(error)) from None
+            raise StageRefusedError(f"{context.stage}: {error}") from None
         except PurchaseStoppedError as error:
-            raise StageRefusedError(str(error)) from None
+            raise StageRefusedError(f"{context.stage}: {error}") from None
 
 
 def refuse_to_buy(context: StageContext) -> None:

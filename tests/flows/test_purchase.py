@@ -204,7 +204,7 @@ def test_no_secret_is_written_anywhere(project: Path) -> None:
 
 @pytest.mark.soak
 def test_a_stage_outside_a_flow_does_not_spend_what_needs_a_word(project: Path, server: RunningServer) -> None:
-    change_parameters(project, instructions={"temperature": 0.2})
+    change_parameters(project, instructions={"temperature": 0.2}, purchase={"approve_above_usd": 0.001})
     received = server.accounts["received"]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = [sys.executable, "-m", "dvc", "repro", "instruct_reference"]

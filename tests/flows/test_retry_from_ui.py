@@ -162,8 +162,8 @@ def test_a_run_goes_on_where_it_failed_or_waited(project: Deployed, page: Any) -
 
     approve(project, page, run_id)
     message = failed(project, run_id, "none: nothing listens at the endpoint's port")
-    assert "instruct_reference: the endpoint http://127.0.0.1" in message
-    assert "does not answer. See whether it is up" in message
+    assert "instruct_reference: 50 attempts in a row brought nothing usable; the last: connection" in message
+    assert "look at http://127.0.0.1" in message
 
     empty_workspace(project.root)
     with endpoint(project) as server:
