@@ -131,6 +131,13 @@ def test_where_no_reply_is_usable_nothing_is_given_up_nor_paid_for_again_unasked
     assert [row["kind"] for row in bought.attempts.to_pylist()].count("witness") == 1
 
 
+def sends_but_a_witness(ledger: Ledger, way: dict[str, int]) -> list[list[tuple[str, str]]]:
+    """Where many are sent side by side all may be on their way before one is known to fail; then one is asked again."""
+    witness, found = ("witness", "answered"), sends(ledger)
+    assert sum(asked.count(witness) for asked in found) <= (way.get("groups_in_flight", 1) > 1)
+    return sorted([one for one in asked if one != witness] for asked in found)
+
+
 def failing_for_one(failure: Reply | SendFailure) -> Callable[[int, str], Reply | SendFailure]:
     """The first sample that is sent always fails."""
     unlucky: list[str] = []
@@ -150,9 +157,9 @@ def test_one_that_always_fails_is_given_up_while_others_are_answered(
     bought = buy(sender, 30)
     assert [(one.reason, one.detail) for one in bought.dropped] == [("server_error", "HTTP 500: made to fail")]
     given_up = [("first", "refused"), ("retry", "refused"), ("retry", "failed")]
-    assert sends(ledger) == [[("first", "answered")]] * 29 + [given_up]
+    assert sends_but_a_witness(ledger, way) == [[("first", "answered")]] * 29 + [given_up]
     assert sender.groups[-2] == [bought.dropped[0].sample_id], "the last time when all others but one are through"
-    assert len(sender.groups[-1]) == 1, "one that was never sent has waited"
+    assert len(sender.groups[-1]) == 1, "one that was never sent has waited, or a witness"
     assert buy(make(lambda *_: GOOD, **way), 30).asked == 0, "it is not asked for again by itself"
 
 
@@ -192,7 +199,7 @@ def test_whose_fault_it_is_shows_for_nothing_while_others_are_left(
     make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, way: dict[str, int]
 ) -> None:
     buy(make(failing_for_one(REJECTED), **way), 30)
-    assert ledger_totals(ledger).attempts == 31
+    assert sum(len(asked) for asked in sends_but_a_witness(ledger, way)) == 31
 
 
 ALWAYS = [REFUSED, REJECTED, SendFailure("unknown", "timeout", "HTTP 504"), SendFailure("final", "too_long", "HTTP 1")]
@@ -363,7 +370,9 @@ def test_what_is_rejected_is_asked_once_more_when_the_others_are_through(
     sender = make(failing_for_one(REJECTED), **way)
     bought = buy(sender, 30)
     assert [dropped.reason for dropped in bought.dropped] == ["rejected"]
-    assert sends(ledger) == [[("first", "answered")]] * 29 + [[("first", "refused"), ("retry", "failed")]]
+    assert sends_but_a_witness(ledger, way) == [[("first", "answered")]] * 29 + [
+        [("first", "refused"), ("retry", "failed")]
+    ]
     assert sender.groups[-2] == [bought.dropped[0].sample_id]
 
 
@@ -497,6 +506,7 @@ def test_an_interrupt_settles_the_replies_in_hand_and_names_the_rest(
     make: Callable[..., ScriptedSender], buy: Buy, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while some replies have come and others have not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever had it: as in a process of its own
     sender = make(lambda *_: GOOD, groups_in_flight=4)
     send = sender.send
     interrupts = iter([signal.SIGINT])  # one: a second would not wait for anything
@@ -510,8 +520,11 @@ def test_an_interrupt_settles_the_replies_in_hand_and_names_the_rest(
         return result
 
     monkeypatch.setattr(sender, "send", slow_after_four)
-    with pytest.raises(KeyboardInterrupt):
-        buy(sender, 12)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            buy(sender, 12)
+    finally:
+        signal.signal(signal.SIGINT, before)
     found = sends(ledger)
     assert found.count([("first", "answered")]) == 4
     assert [sent for sent in found if sent != [("first", "answered")]] == [[("first", "lost")]] * (len(found) - 4)
