@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_every_overlay_parses_on_top_of_the_shipped_file(overlay: Path):
     parse_parameters(merge_overlays(PARAMS, [overlay]), origin=overlay.name)
     changed = yaml.safe_load(overlay.read_text())
     assert set(changed) < set(yaml.safe_load(PARAMS.read_text())), "an overlay names only what it changes"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_models_of_overlays_cannot_change(overlay: Path):
+    """All but one whose commits nobody has written down: its overlays say so."""
+    sections = [section for section in yaml.safe_load(overlay.read_text()).values() if isinstance(section, dict)]
+    for section in sections:
+        if "revision" in section and section["model"] != "llava-hf/llava-interleave-qwen-0.5b-hf":
+            assert re.fullmatch("[0-9a-f]{40}", section["revision"]), section["model"]
 
 
 def test_the_published_llava_recipe():
