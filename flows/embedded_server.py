@@ -83,8 +83,9 @@ def _end_now(code: int) -> None:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             child.terminate()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a pipe whose reader is gone
+            stream.flush()
     os._exit(code)
 
 
