@@ -289,6 +289,22 @@ def _check_arguments(arguments: list[str]) -> None:
             raise ArgumentTextError(f"the argument {argument!a} is not text in UTF-8") from None
 
 
+def _open_closed_streams() -> None:
+    """Put nothing in the place of a standard stream that is closed: else the next file would get its number.
+
+    What is said would be written into that file, a database perhaps.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.dup(1), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.dup(2), "w")
+
+
 def _advice(error: OSError) -> str:
     from tasks.platform.file_errors import file_advice
 
@@ -298,6 +314,7 @@ def _advice(error: OSError) -> str:
 
 def main() -> None:
     """Entry point: what the user can act on is one message, not a traceback."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding lacks must not end a command
             stream.reconfigure(errors="backslashreplace")
