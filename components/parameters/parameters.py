@@ -44,7 +44,7 @@ class TaskRule(Section):
         if self.pattern is not None:
             try:
                 re.compile(self.pattern)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:  # a{99999999999}, ten thousand groups
                 raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
         return self
 
