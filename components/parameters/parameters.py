@@ -116,6 +116,7 @@ class TuningParameters(Section):
     gradient_accumulation: Count
     gradient_checkpointing: bool
     processes: Literal["auto"] | Count
+    shard: bool
     checkpoint_every: Count
     log_every: Count
 

@@ -18,8 +18,8 @@ from components.training_set.formats import training_samples
 from tasks.bodies.tables import write_dropped
 from tasks.platform.stage_context import StageContext, StageSummary
 
-# How many share a tune changes its adapter by no more than rounding does.
-_NOT_DECIDING = {"processes"}
+# Who computes a tune changes its adapter by no more than rounding does.
+_NOT_DECIDING = {"processes", "shard"}
 # What every tune depends on, beside how long it lasts; with these the model's snapshot, `inputs/vlm.json`.
 TUNING_PARAMETERS = (
     "vlm",
