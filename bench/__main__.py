@@ -9,6 +9,7 @@ from bench import (
     gpu,
     greedy_mmd,
     influence,
+    ingest_memory,
     instruction_relevance_score,
     k_means,
     neighbour_centrality,
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
     "selection": selection.main,
     "selection_memory": selection_memory.main,
     "recuration": recuration.main,
+    "ingest_memory": ingest_memory.main,
     "photographs": photographs.main,
     "gpu": gpu.main,
 }

@@ -1,4 +1,4 @@
-"""What a GPU gives, each figure against what it replaces, within ten minutes (`python -m bench.gpu`).
+"""What a GPU gives, each figure against what it replaces, meant for ten minutes (`python -m bench.gpu`).
 
 The product's own functions on models of published shapes with random weights; without a GPU, or with `--toy`, the same
 code at toy size. Rates are those between the first and the last report of progress, so starting up is left out.
