@@ -29,6 +29,7 @@ FIXED: Mapping[str, object] = {
 ADDED: Mapping[str, str] = {
     "instructions.template_arguments": "{}",
     "purchase.output_limit": "max_completion_tokens",
+    "tuning.processes": "1",
     "vlm.max_pixels": "null",
     "vlm.template_arguments": "{}",
 }

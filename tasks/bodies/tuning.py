@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from components.models.training.training_log import TrainingLogRow
-from components.parameters.parameters import EpochParameters
+from components.parameters.parameters import EpochParameters, TuningParameters
 from components.pool.manifest import read_samples
 from components.pool.samples import InstructedImage
 from components.schemas import INSTRUCTIONS
@@ -14,8 +14,15 @@ from components.training_set.formats import training_samples
 from tasks.bodies.tables import write_dropped
 from tasks.platform.stage_context import StageContext, StageSummary
 
+# How many share a tune changes its adapter by no more than rounding does.
+_NOT_DECIDING = {"processes"}
 # What every tune depends on, beside how long it lasts; with these the model's snapshot, `inputs/vlm.json`.
-TUNING_PARAMETERS = ("vlm", "tuning", "seed", "ingest.pixel_limit")
+TUNING_PARAMETERS = (
+    "vlm",
+    *(f"tuning.{name}" for name in TuningParameters.model_fields if name not in _NOT_DECIDING),
+    "seed",
+    "ingest.pixel_limit",
+)
 TUNING_MEMORY = ("tuning.batch_size", "vlm.context_length")
 
 

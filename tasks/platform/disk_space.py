@@ -17,7 +17,7 @@ from components.plan.disk_space import FileSystem, too_little_space
 from components.pool.manifest import read_samples
 from tasks.platform.declaration import StageDeclaration
 from tasks.platform.dvc_objects import open_repository
-from tasks.platform.failures import FREE_SPACE
+from tasks.platform.file_errors import FREE_SPACE
 from tasks.platform.versioning import is_recorded, open_stage
 from tasks.platform.workspace import STATE, Workspace
 from tasks.stages import declarations_of

@@ -200,7 +200,7 @@ def test_what_the_system_refuses_is_one_sentence(root: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = start_presel(root, "pipeline", stdout=full)
     assert done.code == 1
-    assert done.stderr == "presel: [Errno 28] No space left on device\n"
+    assert done.stderr.startswith("presel: [Errno 28] No space left on device. Free space where the project")
 
 
 def test_a_database_that_cannot_be_written_is_one_sentence(root: Path) -> None:

@@ -48,6 +48,8 @@ def run_fingerprint(
 ) -> str:
     """Digest everything that a tune's result depends on, so that only the same run continues a checkpoint.
 
+    The number of processes is not among it: what one number of them began, another continues.
+
     Args:
         samples: the usable ones, in order.
         vlm: the model; of a folder, names, sizes and times of its files count too.
@@ -64,7 +66,7 @@ def run_fingerprint(
     settings = {
         "vlm": vlm.model_dump(),
         "files": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files],
-        "tuning": tuning.model_dump(),
+        "tuning": tuning.model_dump(exclude={"processes"}),
         "epochs": epochs,
         "seed": seed,
         "device": device.type,
