@@ -7,6 +7,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
@@ -216,6 +217,7 @@ def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Po
         options,
         known_images=state,
         progress=no_progress,
+        engine=LocalEngine(),
         out_of_place=partial(out_of_place, parameters.vlm),
     )
     return Pool(found.samples, found.images, found.quarantine, found.records)

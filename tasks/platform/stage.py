@@ -15,6 +15,7 @@ from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore, get_result_store
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
+from components.compute.local import LocalEngine
 from components.parameters.parameters import Parameters
 from components.schemas import SCHEMA_VERSION
 from components.storage import write_record
@@ -194,6 +195,7 @@ class StageTask:
                 scratch=STATE / "scratch" / workspace.key / f"{stage.name}-{stage.key[:16]}",
                 tracker=tracker,
                 log=_log,
+                engine=LocalEngine(),
                 annotate_pool=stage.run.annotate_pool,
                 run_label=stage.run.label,
                 refresh=stage.run.refresh,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.compute.engine import Engine
 from components.errors import UserError
 from components.parameters.parameters import Parameters
 from tasks.platform.stage_page import LoggedProgress
@@ -63,6 +64,7 @@ class StageContext:
         scratch: a directory for checkpoints that survives a kill and belongs to exactly this work.
         tracker: where metrics go while it runs.
         log: where a line for a person goes.
+        engine: where heavy work is done; it changes no result.
         annotate_pool: instructions may be bought for the whole pool.
         run_label: under which money is booked.
         refresh: a person wants everything done anew.
@@ -77,6 +79,7 @@ class StageContext:
     scratch: Path
     tracker: StageTracker
     log: Callable[[str], None]
+    engine: Engine
     annotate_pool: bool = False
     run_label: str = ""
     refresh: bool = False
