@@ -65,7 +65,7 @@ class Engine(Protocol):
         """Prepare and compute each list.
 
         Args:
-            lists: what belongs together, such as the images of one forward pass.
+            lists: what belongs together, such as the images of one forward pass; without any, nothing is loaded.
             work: what is done with each.
 
         Yields:

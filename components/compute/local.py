@@ -14,6 +14,8 @@ class LocalEngine:
         self, lists: Sequence[Sequence[Item]], work: Work[Item, Model, Prepared, Result]
     ) -> Iterator[Answer[Item, Result]]:
         """Prepare ahead, and compute in this process."""
+        if not lists:
+            return
         model = None if work.processes else work.load()
         prepared = ahead(
             lists,

@@ -8,6 +8,7 @@ from prefect import get_run_logger, task
 from prefect.runtime import flow_run
 
 from components.benchmark.relative import average_score
+from components.compute.local import LocalEngine
 from components.schemas import METRICS
 from components.storage import fresh_directory, read_table, write_table
 from tasks.benchmark import evaluate_adapter
@@ -66,7 +67,8 @@ def find_adapter(workspace: Workspace, model: str) -> Path:
 def benchmark_model(workspace: Workspace, adapter: Path, *, model: str) -> ModelBenchmark:
     """Ask and judge; metrics and predictions are kept on disk and in an MLflow run of their own."""
     start_telling()
-    result = evaluate_adapter(workspace, adapter, LoggedProgress("answered questions:", get_run_logger().info))
+    progress = LoggedProgress("answered questions:", get_run_logger().info)
+    result = evaluate_adapter(workspace, adapter, progress, engine=LocalEngine())
     folder = BENCHMARKS / str(flow_run.id)
     with fresh_directory(folder) as directory:
         write_table(directory / "predictions.parquet", result.predictions)
