@@ -106,7 +106,11 @@ def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage
 def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Price | None) -> PlanRequest:
     own, samples = parameters.instructions, pool.samples
     provider = open_provider(
-        own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources
+        own,
+        parameters.purchase,
+        pixel_limit=parameters.ingest.pixel_limit,
+        sources=parameters.sources,
+        engine=LocalEngine(),
     )
 
     def found_by(find: Callable[..., Iterable[str]]) -> frozenset[str]:

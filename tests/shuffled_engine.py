@@ -1,10 +1,13 @@
 """An engine that is to its callers what a cluster is: all that it is given and gives is pickled, and out of order."""
 
 import pickle
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
-from components.compute.engine import Answer, Item, Model, Prepared, Result, Work
+from components.compute.engine import Answer, Item, Model, Pool, Prepared, Result, Work
 
 _Thing = TypeVar("_Thing")
 
@@ -51,6 +54,26 @@ class ShuffledEngine:
         sent, taken = _sent(work), [_sent(item) for item in items]
         results = [_sent(sent(item)) for item in reversed(taken)]
         return reversed(results)
+
+    @contextmanager
+    def pool(
+        self,
+        load: Callable[[], Model],
+        work: Callable[[Model, Sequence[Item]], Result],
+        *,
+        name: str,
+    ) -> Iterator[Pool[Item, Result]]:
+        """Two workers side by side, each with a model of its own."""
+        sent_load, sent_work, own, loading = _sent(load), _sent(work), threading.local(), threading.Lock()
+
+        def done(items: Sequence[Item]) -> Result:
+            with loading:  # workers are processes in earnest: libraries that load need not be safe for threads
+                if not hasattr(own, "model"):
+                    own.model = sent_load()
+            return _sent(sent_work(own.model, _sent(items)))
+
+        with ThreadPoolExecutor(2) as workers:
+            yield Pool(2, lambda items: workers.submit(done, items))
 
     def _answers(
         self,

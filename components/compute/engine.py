@@ -5,6 +5,8 @@ bytes wherever that happens. They come in any order, and whoever takes them writ
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -56,6 +58,21 @@ class Answer(Generic[Item, Result]):
     lost: tuple[tuple[Item, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Pool(Generic[Item, Result]):
+    """Workers that hold a model.
+
+    Attributes:
+        workers: lists that are worked on at a time; more than these may wait.
+        submit: takes a list and gives what will be its result, with the error that `load` or `work` raised as it was
+            raised, or `WorkerDiedError`: the list ended whichever worker had it. It may also work on the list, or
+            raise, before it returns.
+    """
+
+    workers: int
+    submit: Callable[[Sequence[Item]], "Future[Result]"]
+
+
 class Engine(Protocol):
     """Where the heavy stages compute."""
 
@@ -97,4 +114,19 @@ class Engine(Protocol):
 
         Yields:
             The results, in the order of the items.
+        """
+
+    def pool(
+        self, load: Callable[[], Model], work: Callable[[Model, Sequence[Item]], Result], *, name: str
+    ) -> AbstractContextManager[Pool[Item, Result]]:
+        """Workers for lists that come to be one after the other, such as the groups of a purchase.
+
+        A list whose worker ends is given to another before it counts as having ended it. A worker is started, and
+        loads, when it is given its first list; what it holds is given back at the end of the context, and what is in
+        work then is given up.
+
+        Args:
+            load: the model.
+            work: of a list; both are importable by name, or `partial` of such.
+            name: what it does.
         """

@@ -1,10 +1,12 @@
 """The engine that is this machine: a model in this process, and a thread or processes that prepare ahead of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cache, partial
 
 from components.compute.ahead import ahead
-from components.compute.engine import Answer, Item, Model, Prepared, Result, Work
+from components.compute.engine import Answer, Item, Model, Pool, Prepared, Result, Work
 
 
 class LocalEngine:
@@ -47,3 +49,21 @@ class LocalEngine:
     def each(self, items: Iterable[Item], work: Callable[[Item], Result], *, name: str) -> Iterator[Result]:  # noqa: ARG002
         """One after the other; each may use all cores."""
         return map(work, items)
+
+    @contextmanager
+    def pool(
+        self,
+        load: Callable[[], Model],
+        work: Callable[[Model, Sequence[Item]], Result],
+        *,
+        name: str,  # noqa: ARG002
+    ) -> Iterator[Pool[Item, Result]]:
+        """One worker: whoever submits a list."""
+        model = cache(load)
+
+        def submit(items: Sequence[Item]) -> "Future[Result]":
+            done: Future[Result] = Future()
+            done.set_result(work(model(), items))
+            return done
+
+        yield Pool(1, submit)
