@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.compute.engine import Engine
 from components.errors import UserError
+from components.parameters.compute import ComputeParameters
 from components.parameters.parameters import Parameters
 from tasks.platform.stage_page import LoggedProgress
 from tasks.platform.stage_tracker import StageTracker
@@ -26,6 +27,7 @@ class CurationRun:
         refresh: run every stage even when its result is cached.
         annotate_pool: instructions may be bought for the whole pool.
         label: under which money is booked; retries of a run keep it, so a limit holds for all of them together.
+        compute: where it computes; None: as the workspace's parameters say.
     """
 
     workspace: Workspace
@@ -33,6 +35,7 @@ class CurationRun:
     refresh: bool = False
     annotate_pool: bool = False
     label: str = ""
+    compute: ComputeParameters | None = None
 
 
 @dataclass(frozen=True, slots=True)

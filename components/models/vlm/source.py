@@ -31,13 +31,13 @@ class VlmFiles:
     adapter: Path | None = None
 
     def open(self) -> LoadedVlm:
-        """Open the model without its weights.
+        """Open the model without its weights, also where there is no device that could take them.
 
         Raises:
             ModelError: see `open_vlm`.
             TemplateError: its chat template cannot be used.
         """
-        return open_vlm(self.parameters)
+        return open_vlm(self.parameters.model_copy(update={"device": "cpu"}))
 
     def load(self) -> LoadedVlm:
         """Load the model and its adapter.
