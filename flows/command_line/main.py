@@ -17,6 +17,7 @@ from flows.command_line.lineage import add_lineage_commands
 from flows.command_line.options import (
     AnnotatePool,
     BudgetText,
+    Engine,
     Overlays,
     Provider,
     RunName,
@@ -57,6 +58,7 @@ def run(
     settings: Settings = None,
     name: RunName = None,
     annotate_pool: AnnotatePool = False,
+    engine: Engine = None,
     refresh: Annotated[bool, typer.Option(help="Run every stage, also those that are up to date.")] = False,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Forget what earlier curations picked (`presel recurate` keeps it).")
@@ -72,7 +74,12 @@ def run(
         name=name,
     )
     _curate(
-        workspace.root, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, traceback=traceback
+        workspace.root,
+        refresh=refresh,
+        annotate_pool=annotate_pool,
+        from_scratch=from_scratch,
+        engine=engine,
+        traceback=traceback,
     )
 
 
@@ -83,9 +90,11 @@ def recurate(
     provider: Provider = None,
     settings: Settings = None,
     name: RunName = None,
+    engine: Engine = None,
     traceback: Traceback = False,
 ) -> None:
     """The pool has changed: keep what was picked and bought, and pick and buy the difference."""
+    from flows.form import AS_CONFIGURED
     from flows.prepare_workspace import chosen_settings, prepare_workspace
     from flows.recurate import UNCHANGED, check_recuration
     from flows.recurate import recurate as recurate_flow
@@ -97,7 +106,7 @@ def recurate(
     )
     check_recuration(workspace)
     _prepare_console(traceback=traceback)
-    state = recurate_flow(workspace.root, return_state=True)
+    state = recurate_flow(workspace.root, engine=engine or AS_CONFIGURED, return_state=True)
     if state.name == UNCHANGED:
         typer.echo(state.message)
         return
@@ -143,6 +152,7 @@ def compare(
     settings: Settings = None,
     name: Annotated[str, typer.Option(help="Folder under `runs/` for the table and the page.")] = "compare",
     annotate_pool: AnnotatePool = False,
+    engine: Engine = None,
     traceback: Traceback = False,
 ) -> None:
     """Run several strategies over one pool at one budget, and put them side by side."""
@@ -151,6 +161,7 @@ def compare(
     from flows.compare import compare as compare_strategies
     from flows.compare import plan_comparison
     from flows.comparison import ComparisonOutcome
+    from flows.form import AS_CONFIGURED
 
     names = [part.strip() for part in strategies.split(",") if part.strip()]
     names += [yardstick for yardstick in strategies_that("takes_whole_pool") if full and yardstick not in names]
@@ -166,6 +177,7 @@ def compare(
         settings=tuple(settings or ()),
         name=name,
         annotate_pool=annotate_pool,
+        engine=engine or AS_CONFIGURED,
         return_state=True,
     )
     outcome = _result(state)
@@ -232,12 +244,22 @@ def _curate(
     refresh: bool,
     annotate_pool: bool = False,
     from_scratch: bool = False,
+    engine: str | None = None,
     traceback: bool = False,
 ) -> None:
     from flows.curate import curate
+    from flows.form import AS_CONFIGURED
 
     _prepare_console(traceback=traceback)
-    _show(curate(workspace, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, return_state=True))
+    state = curate(
+        workspace,
+        refresh=refresh,
+        annotate_pool=annotate_pool,
+        from_scratch=from_scratch,
+        engine=engine or AS_CONFIGURED,
+        return_state=True,
+    )
+    _show(state)
 
 
 def _show(state: Any) -> None:

@@ -19,6 +19,7 @@ from components.parameters.parameters import Parameters
 from components.schemas import SCHEMA_VERSION
 from components.storage import write_record
 from tasks.platform.declaration import Names, StageDeclaration, Uses
+from tasks.platform.engine import engine_for, engine_of
 from tasks.platform.failures import BACK_OFF_JITTER, BACK_OFF_SECONDS, explained, failure_may_pass
 from tasks.platform.prefect_server import when_it_is_there
 from tasks.platform.stage_context import CurationRun, StageBody, StageContext
@@ -176,17 +177,18 @@ class StageTask:
     def _run_alone(self, workspace: Workspace, name: str) -> tuple[Artifact, str]:
         with open_stage(workspace, name) as stage:
             prepared = _prepare(stage, name, CurationRun(workspace, label=f"stage-{uuid4()}"))
-        with explained(workspace, name):
+        with explained(workspace, name), engine_for(workspace.parameters().compute):
             artifact = self._execute(prepared)
         return artifact, prepared.key
 
     def _execute(self, stage: PreparedStage) -> Artifact:
         workspace = stage.run.workspace
+        parameters = workspace.parameters()
         started = time.monotonic()
         with StageTracker(stage.run.mlflow_run_id, stage.name) as tracker:
             context = StageContext(
                 workspace=workspace,
-                parameters=workspace.parameters(),
+                parameters=parameters,
                 reads=stage.reads,
                 stage=stage.name,
                 item=stage.name.partition("@")[2],
@@ -194,6 +196,7 @@ class StageTask:
                 scratch=STATE / "scratch" / workspace.key / f"{stage.name}-{stage.key[:16]}",
                 tracker=tracker,
                 log=_log,
+                engine=engine_of(stage.run.compute or parameters.compute, parameters),
                 annotate_pool=stage.run.annotate_pool,
                 run_label=stage.run.label,
                 refresh=stage.run.refresh,
