@@ -240,7 +240,7 @@ def test_a_folder_that_is_gone_and_one_that_dvc_cannot_work_in(root: Path, tmp_p
     )
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
     assert b"has been deleted" in done.stderr
-    for name in ("a {b}", "what?", "$HOME", "100%"):
+    for name in ("a {b}", "what?", "$HOME", "100%", 'it\'s "it"'):
         with pytest.raises(FolderNameError, match=re.escape(name)):
             check_code(tmp_path / name)
 
