@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from bench.results import Row, out_option, publish
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.parameters.parameters import SourceParameters, TaskRule
 from components.parameters.reading import load_parameters
@@ -41,7 +42,8 @@ def measure(folder: Path, count: int) -> Measured:
         kind="llava_json", path=str(folder / "pool.json"), image_root=str(images), task=TaskRule(constant="one")
     )
     options = load_parameters(Path("params.yaml")).ingest
-    result = ingest([source], options, known_images=folder / "known", progress=no_progress, processes=0)
+    known, here = folder / "known", LocalEngine()
+    result = ingest([source], options, known_images=known, progress=no_progress, engine=here, processes=0)
     written = 0
     for name in ("images", "samples", "records"):
         write_table(folder / f"{name}.parquet", getattr(result, name))

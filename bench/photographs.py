@@ -15,6 +15,7 @@ from PIL import Image
 from bench.drawn_photographs import HEIGHT, WIDTH, draw_photographs
 from bench.random_models import DINOV2_BASE, save_encoder
 from bench.results import Row, out_option, publish
+from components.compute.local import LocalEngine
 from components.compute.progress import Progress, no_progress
 from components.models.embedding.embed import embed_images
 from components.models.embedding.encoder import encode, load_encoder, load_image_processor, preprocess
@@ -61,7 +62,9 @@ def embed(
     """Embed image files as the stage does."""
     shas = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     uris = [str(path) for path in paths]
-    embed_images(shas, uris, database, encoder=encoder, pixel_limit=PIXEL_LIMIT, progress=progress)
+    embed_images(
+        shas, uris, database, encoder=encoder, pixel_limit=PIXEL_LIMIT, progress=progress, engine=LocalEngine()
+    )
 
 
 def instructed(paths: Sequence[Path], turn: Turn = _TURN) -> list[InstructedImage]:
@@ -105,7 +108,8 @@ def _ingesting(paths: Sequence[Path], folder: Path, parameters: Parameters) -> l
 
     def work(bits: int) -> None:
         chosen = options.model_copy(update={"near_duplicate_bits": bits})
-        ingest([source], chosen, known_images=folder / f"known-{bits}", progress=no_progress, processes=0)
+        known = folder / f"known-{bits}"
+        ingest([source], chosen, known_images=known, progress=no_progress, engine=LocalEngine(), processes=0)
 
     images = [_load(path) for path in paths[:48]]
     parts = {
