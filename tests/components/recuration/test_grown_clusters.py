@@ -1,4 +1,5 @@
 import weakref
+from typing import Any
 from dataclasses import replace
 
 import numpy as np
@@ -109,7 +110,7 @@ def test_elsewhere_the_clusters_are_the_same(pool):
 
 
 def test_on_this_machine_one_tasks_vectors_are_in_memory_at_a_time(pool):
-    read = []
+    read: list[weakref.ref[Any]] = []
 
     def load(shas):
         assert all(one() is None for one in read)

@@ -1,4 +1,5 @@
 import weakref
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +45,7 @@ def test_elsewhere_the_selection_is_the_same():
 
 
 def test_on_this_machine_one_tasks_vectors_are_in_memory_at_a_time():
-    read = []
+    read: list[weakref.ref[Any]] = []
 
     def load(shas):
         assert all(one() is None for one in read)
