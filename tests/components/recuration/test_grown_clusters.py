@@ -1,6 +1,6 @@
 import weakref
-from typing import Any
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
