@@ -1,10 +1,15 @@
 # make demo: set up and run the pipeline on the demo pool. make test: set up and pass the tests.
 # PYTHON chooses the interpreter (3.11 or 3.12). Everything is written inside this folder.
+# FAISS=cpu|gpu chooses the build of faiss; without it, one for GPUs where nvidia-smi finds any.
 # Modules are compiled on all cores, which pip does on one; a few of them are for other Pythons and cannot be.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.set-up
+FAISS ?= $(shell nvidia-smi --list-gpus 2> /dev/null | grep -q GPU && echo gpu || echo cpu)
+ifeq ($(filter cpu gpu,$(FAISS)),)
+$(error FAISS is '$(FAISS)'; allowed: cpu, gpu)
+endif
+STAMP := $(VENV)/.set-up-$(FAISS)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_CACHE_DIR := 1
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.presel/dvc/site
@@ -31,7 +36,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 12); sys.exit(0 if ok else "presel needs Python 3.11 or 3.12, and $(PYTHON) is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-build-isolation --editable ".[dev,ray,stack]"
+	@rm -f $(VENV)/.set-up*
+	@$(BIN)/python -m pip uninstall --quiet --yes faiss-cpu faiss-gpu 2> /dev/null
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-build-isolation --editable ".[dev,ray,stack,$(FAISS)]"
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
 	@touch $@
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from bench.results import Row, out_option, publish
+from bench.results import FAISS, Row, out_option, publish
 from components.selection import cluster_parts, clustering
 from components.selection.clustering import k_means
 
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             }
             for method, (inertia, seconds, wall) in measured.items()
         ]
-    publish(rows, packages=("faiss-cpu", "numpy", "scikit-learn"), out=options.out)
+    publish(rows, packages=(*FAISS, "numpy", "scikit-learn"), out=options.out)
 
 
 def _measure(function: Method, vectors: Vectors, clusters: int) -> tuple[float, float, float]:

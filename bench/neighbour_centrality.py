@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.k_means import draw_vectors
-from bench.results import Row, out_option, publish
+from bench.results import FAISS, Row, out_option, publish
 from components.selection.neighbour_centrality import neighbour_centrality
 
 _NEIGHBOURS = 5
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     "largest difference from ours": float(np.abs(scores - reference).max()),
                 }
             )
-    publish(rows, packages=("faiss-cpu", "numpy"), out=options.out)
+    publish(rows, packages=(*FAISS, "numpy"), out=options.out)
 
 
 def _measure(method: Callable[[NDArray[np.float32]], Scores], unit: NDArray[np.float32]) -> tuple[float, float, Scores]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from bench.results import Row, out_option, publish
+from bench.results import FAISS, Row, out_option, publish
 from components.benchmark.relative import average_score
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_json(pool, records)
             rows.append(_row(f"{growth:g} %", len(records) - known, _curate(place, "recurate"), scratch))
             shutil.rmtree(place)
-    publish(rows, packages=("torch", "faiss-cpu", "lancedb", "prefect", "dvc"), out=options.out)
+    publish(rows, packages=("torch", *FAISS, "lancedb", "prefect", "dvc"), out=options.out)
 
 
 def _project(place: Path, *, epochs: int) -> Path:

@@ -5,12 +5,14 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
+from components.lineage.machine import installed_version
 from components.storage import write_json
 
 Row = dict[str, str | int | float]
+
+FAISS = ("faiss-cpu", "faiss-gpu")  # one of them is installed
 
 
 def out_option(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +25,7 @@ def publish(rows: Sequence[Row], *, packages: Sequence[str], out: Path | None) -
 
     Args:
         rows: with the same keys each.
-        packages: distributions whose versions matter.
+        packages: distributions whose versions matter; those that are not installed are left out.
         out: JSON file, or nothing to write.
     """
     cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
@@ -39,7 +41,7 @@ def publish(rows: Sequence[Row], *, packages: Sequence[str], out: Path | None) -
     document = {
         "machine": {"processor": platform.machine(), "cores": len(os.sched_getaffinity(0))},
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-        "versions": {package: version(package) for package in packages},
+        "versions": {name: found for name in packages if (found := installed_version(name)) is not None},
         "rows": list(rows),
     }
     write_json(out, document)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.k_means import draw_vectors
-from bench.results import Row, out_option, publish
+from bench.results import FAISS, Row, out_option, publish
 from components.models.embedding.vector_store import image_vectors, read_vectors, stored_images
 from components.schemas import CHOSEN
 
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     shape = f"{options.tasks_shape}: {sum(sizes):,} x {options.dimensions} in {len(sizes)} tasks"
     rows: list[Row] = [{"measured": name, shape: value} for name, value in json.loads(done.stdout).items()]
-    publish(rows, packages=("faiss-cpu", "lancedb", "numpy", "pyarrow"), out=options.out)
+    publish(rows, packages=(*FAISS, "lancedb", "numpy", "pyarrow"), out=options.out)
 
 
 def _sha(task: int, number: int) -> str:

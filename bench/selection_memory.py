@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.results import Row, out_option, publish
+from bench.results import FAISS, Row, out_option, publish
 from components.compute.local import LocalEngine
 from components.schemas import CHOSEN
 
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     "seconds": found["seconds"],
                 }
             )
-    publish(rows, packages=("numpy", "faiss-cpu", "pyarrow"), out=options.out)
+    publish(rows, packages=("numpy", *FAISS, "pyarrow"), out=options.out)
 
 
 def _measure(strategy: str, size: int, width: int) -> None:

@@ -15,7 +15,7 @@ from flows.comparison import ComparisonOutcome, Run, describe_comparison
 from flows.curate import curate
 from flows.form import AS_CONFIGURED, BudgetField, EngineChoice, OverlayFields, SettingFields, StrategyField
 from flows.outcome import CurationOutcome
-from flows.prepare_workspace import NAME, base_parameters, prepare_workspace
+from flows.prepare_workspace import NAME, base_parameters, check_name, prepare_workspace
 from tasks.platform.curation_run import open_comparison_run, publish_comparison
 from tasks.platform.workspace import Workspace
 
@@ -55,9 +55,11 @@ def compare(
         ComparisonError: runs failed; those that did not are kept, and the same command continues.
     """
     files = [Path(path) for path in overlays]
-    planned = plan_comparison(strategies, budget=budget or None, seeds=seeds, overlays=files, settings=settings)
+    planned = plan_comparison(
+        strategies, budget=budget or None, seeds=seeds, overlays=files, settings=settings, name=name
+    )
     places = {
-        run: prepare_workspace(overlays=files, settings=own, name=f"{name}-{run[0]}-{run[1]}")
+        run: prepare_workspace(overlays=files, settings=own, name=_name_of_run(name, run))
         for run, own in planned.items()
     }
     described = (("strategies", ",".join(strategies)), ("budget", budget or AS_CONFIGURED), ("seeds", str(seeds)))
@@ -69,7 +71,13 @@ def compare(
 
 
 def plan_comparison(
-    strategies: Sequence[str], *, budget: str | None, seeds: int, overlays: Sequence[Path], settings: Sequence[str]
+    strategies: Sequence[str],
+    *,
+    budget: str | None,
+    seeds: int,
+    overlays: Sequence[Path],
+    settings: Sequence[str],
+    name: str,
 ) -> dict[Run, list[str]]:
     """The settings of every run of a comparison; nothing is written.
 
@@ -79,13 +87,15 @@ def plan_comparison(
         seeds: runs per strategy.
         overlays: parameter files laid over params.yaml.
         settings: `section.key=value`, laid over them.
+        name: of the comparison.
 
     Returns:
         By strategy and seed, all strategies of a seed together.
 
     Raises:
-        ParameterError: a strategy, the number of seeds or the parameters are not usable.
+        ParameterError: a strategy, the number of seeds, the name or the parameters are not usable.
     """
+    check_name(name)
     unknown = [strategy for strategy in strategies if strategy not in STRATEGY_NAMES]
     if unknown or not strategies or len(set(strategies)) != len(strategies):
         given = ", ".join(strategies) or "(none)"
@@ -97,11 +107,14 @@ def plan_comparison(
     if not parameters.benchmark.sets:
         raise ParameterError("benchmark.sets is empty: strategies are compared by their scores; name one set at least")
     first = parameters.seed
-    return {
-        (strategy, seed): [*shared, f"strategy={strategy}", f"seed={seed}"]
-        for seed in range(first, first + seeds)
-        for strategy in strategies
-    }
+    runs = [(strategy, seed) for seed in range(first, first + seeds) for strategy in strategies]
+    for run in runs:
+        check_name(_name_of_run(name, run))
+    return {run: [*shared, f"strategy={run[0]}", f"seed={run[1]}"] for run in runs}
+
+
+def _name_of_run(name: str, run: Run) -> str:
+    return f"{name}-{run[0]}-{run[1]}"
 
 
 def _run_all(

@@ -106,9 +106,18 @@ def resolve_workspace(
         return ResolvedWorkspace(Workspace("."), parameters, values, origin)
     usual = parameters.strategy == base["strategy"]
     chosen = name or _default_name(overlays, settings, "" if usual else parameters.strategy)
-    if not NAME.fullmatch(chosen):
-        raise ParameterError(f"--name {chosen!r}: use at most 100 letters, digits, '.', '_' and '-'")
+    check_name(chosen)
     return ResolvedWorkspace(Workspace(str(RUNS / chosen)), parameters, values, origin)
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be a folder's name under `runs/`.
+
+    Raises:
+        ParameterError: it is none.
+    """
+    if not NAME.fullmatch(name):
+        raise ParameterError(f"--name {name!r}: use at most 100 letters, digits, '.', '_' and '-'")
 
 
 def base_parameters(overlays: Sequence[Path], settings: Sequence[str]) -> Parameters:

@@ -70,12 +70,12 @@ def ahead(
 
 def _processes(count: int) -> Executor:
     # A forked child of a process with threads or CUDA may hang.
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process)
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=obey_parent)
 
 
-def _prepare_process() -> None:
-    # The parent decides what an interrupt means; and a worker must not outlive a parent that was killed: it waits for
-    # work on a pipe whose other end it holds too.
+def obey_parent() -> None:
+    """Make a worker process leave interrupts to its parent and end with it."""
+    # A worker does not see that its parent was killed: it waits on a pipe whose other end it holds too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, name="exit-with-parent", daemon=True).start()
 

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from components.errors import UserError
 from components.parameters.problems import describe_problem
 from components.parameters.section import Count, Section
+from components.yaml_text import read_yaml
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _KNOWN_PLACEHOLDERS = frozenset({"task", "question"})
@@ -177,4 +178,4 @@ def fill_in(template: PromptTemplate, *, task: str, image_sha: str) -> Prompt:
 
 @lru_cache(maxsize=1024)
 def _read(file: Path, mtime_ns: int) -> PromptTemplate:  # noqa: ARG001 -- part of the cache's key
-    return PromptTemplate.model_validate(yaml.safe_load(file.read_text(encoding="utf-8-sig")))
+    return PromptTemplate.model_validate(read_yaml(file.read_text(encoding="utf-8-sig")))

@@ -51,7 +51,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """Describe the machine that this process runs on, without importing a library that computes."""
-    libraries = {name: found for name in LIBRARIES if (found := _installed(name)) is not None}
+    libraries = {name: found for name in LIBRARIES if (found := installed_version(name)) is not None}
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
         cpu=_first_value(_CPU_FILE, "model name") or platform.processor(),
@@ -83,7 +83,8 @@ def machine_differences(recorded: Machine, present: Machine) -> tuple[str, ...]:
     return tuple(f"{name}: {then} then, {now} now" for name, then, now in pairs if then != now)
 
 
-def _installed(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
+    """The version of an installed distribution, or None."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -33,6 +33,8 @@ ADDED: Mapping[str, str] = {
     ),
     "instructions.template_arguments": "{}",
     "purchase.output_limit": "max_completion_tokens",
+    "tuning.processes": "1",
+    "tuning.shard": "false",
     "vlm.max_pixels": "null",
     "vlm.template_arguments": "{}",
 }

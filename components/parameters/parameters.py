@@ -45,7 +45,7 @@ class TaskRule(Section):
         if self.pattern is not None:
             try:
                 re.compile(self.pattern)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:  # a{99999999999}, ten thousand groups
                 raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
         return self
 
@@ -116,8 +116,25 @@ class TuningParameters(Section):
     batch_size: Count
     gradient_accumulation: Count
     gradient_checkpointing: bool
+    processes: Literal["auto"] | Count
+    shard: bool
     checkpoint_every: Count
     log_every: Count
+
+    @property
+    def update_size(self) -> int:
+        """Samples of an optimiser update, of all processes together."""
+        return self.batch_size * self.gradient_accumulation
+
+    @model_validator(mode="after")
+    def _work_for_all(self) -> "TuningParameters":
+        if self.processes != "auto" and self.processes > self.update_size:
+            raise ValueError(
+                f"processes is {self.processes}, but only {self.update_size} samples (batch_size {self.batch_size} x "
+                f"gradient_accumulation {self.gradient_accumulation}) are there to share; {self.update_size} or less "
+                "is allowed, or auto"
+            )
+        return self
 
 
 class EpochParameters(Section):

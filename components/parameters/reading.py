@@ -16,6 +16,7 @@ from components.parameters.parameters import ParameterError, Parameters, TaskRul
 from components.parameters.problems import describe_problem, is_echo
 from components.strategies.load import load_sections
 from components.strategies.names import STRATEGY_NAMES
+from components.yaml_text import read_yaml
 
 # The ledger's URL may hold a password, the endpoint's a key; every other value is shown in messages.
 _MAY_HOLD_SECRETS = frozenset(
@@ -65,7 +66,7 @@ def parse_task_rule(text: str) -> TaskRule:
         ParameterError: it is no such rule.
     """
     try:
-        return TaskRule.model_validate(yaml.safe_load(text))
+        return TaskRule.model_validate(read_yaml(text))
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01, or what pydantic says
         said = " ".join(str(error).split())
         if isinstance(error, ValidationError):
@@ -108,8 +109,8 @@ def merge_overlays(base: Path, overlays: Sequence[Path] = (), settings: Sequence
         if not separator or not key:
             raise ParameterError(f"--set {setting!r}: write section.key=value, e.g. tuning.learning_rate=0.001")
         try:
-            nested: object = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-13-01
+            nested: object = read_yaml(text)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
             # The value is not repeated: it may be the ledger's URL with a password.
             problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else type(error).__name__
             raise ParameterError(f"--set {key}: its value is not YAML ({problem}); quote it") from None
@@ -127,7 +128,7 @@ def load_parameters(path: Path) -> Parameters:
 
 def _read_mapping(path: Path) -> dict[str, object]:
     try:
-        value = _load_yaml(path.read_text(encoding="utf-8-sig"))
+        value = read_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ParameterError(f"no parameter file {path}") from None
     except OSError as error:
@@ -136,51 +137,12 @@ def _read_mapping(path: Path) -> dict[str, object]:
         raise ParameterError(f"{path} is not text in UTF-8 ({error}); save it as UTF-8") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
         raise ParameterError(f"{path} is not YAML: {error}") from None
-    except RecursionError:
-        raise ParameterError(f"{path} is nested too deeply: parameters have sections in sections, no more") from None
     if not isinstance(value, dict):
         raise ParameterError(f"{path} must be a mapping of sections, got {type(value).__name__}")
     kept, problems = without_fixed(value)
     if problems:
         raise ParameterError("\n".join([f"{path}: {len(problems)} problem(s)", *problems]))
     return kept
-
-
-def _load_yaml(text: str) -> object:
-    """The value of a YAML text.
-
-    Raises:
-        YAMLError: it is none, or a mapping has a key twice, of which YAML would drop the first.
-    """
-    loader = yaml.CSafeLoader(text)  # in C: stages read parameters often
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _refuse_key_twice(node)
-        value: object = loader.construct_document(node)
-        return value
-    finally:
-        loader.dispose()
-
-
-def _refuse_key_twice(root: yaml.Node) -> None:
-    seen: set[int] = set()  # a node that has an alias is there several times
-    left = [root]
-    while left:
-        node = left.pop()
-        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-            continue
-        seen.add(id(node))
-        if not isinstance(node, yaml.MappingNode):
-            left += node.value
-            continue
-        keys: set[str] = set()
-        for key, value in node.value:
-            left.append(value)
-            if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                raise yaml.MarkedYAMLError(problem=f"the key {key.value} is there twice", problem_mark=key.start_mark)
-            keys.add(str(key.value))
 
 
 def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

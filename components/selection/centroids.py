@@ -1,8 +1,9 @@
 """Centroids and the vectors nearest to them."""
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
+
+from components.selection.flat_index import nearest
 
 _BLOCK_ROWS = 2**15  # rows whose differences are held at a time
 
@@ -15,10 +16,7 @@ def nearest_centroids(
     Returns:
         `(n, count)` float32 squared Euclidean distances, nearest first, and the `(n, count)` int64 centroids.
     """
-    index = faiss.IndexFlatL2(points.shape[1])
-    index.add(np.ascontiguousarray(centroids, dtype=np.float32))
-    distances, labels = index.search(points, count)  # (n, count), (n, count)
-    return distances, labels
+    return nearest(points, centroids, count, metric="squared distance")
 
 
 def distances_to(

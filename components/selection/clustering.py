@@ -3,7 +3,6 @@
 import logging
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +10,7 @@ from components.selection.centroids import distances_to, nearest_centroids
 from components.selection.cluster_parts import centroids_by_parts
 from components.selection.cluster_seeding import choose_seeds
 from components.selection.cluster_swaps import propose_swap
+from components.selection.flat_index import lloyd
 from components.selection.vectors import normalise
 
 _LOGGER = logging.getLogger(__name__)
@@ -159,16 +159,8 @@ def _start(points: NDArray[np.float32], cluster_count: int, rng: np.random.Gener
 
 
 def _refine(points: NDArray[np.float32], centroids: NDArray[np.float32], iterations: int) -> _Fit:
-    """Run Lloyd's iterations from the given centroids; faiss stops early when nothing changes."""
-    k_means = faiss.Kmeans(
-        points.shape[1],
-        len(centroids),
-        niter=iterations,
-        min_points_per_centroid=1,
-        max_points_per_centroid=len(points) + 1,
-    )
-    k_means.train(points, init_centroids=np.ascontiguousarray(centroids))
-    refined = np.array(k_means.centroids, dtype=np.float32)  # (k, d)
+    """Run Lloyd's iterations from the given centroids."""
+    refined = lloyd(points, len(centroids), iterations=iterations, start=centroids)  # (k, d)
     distances, labels = nearest_centroids(points, refined, min(2, len(refined)))  # (n, 2), (n, 2)
     return _Fit(refined, distances, labels, float(np.maximum(distances[:, 0], 0).sum(dtype=np.float64)))
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from components.selection.flat_index import nearest
 from components.selection.vectors import normalise
 
 # faiss finds the neighbours in float32, so a few more than asked for are looked at again in float64.
@@ -34,28 +34,25 @@ def neighbour_centrality(vectors: NDArray[np.floating], *, neighbours: int = 5) 
         raise ValueError(f"neighbours is {neighbours}; at least 1 is needed")
     unit = normalise(vectors, np.float64)  # (n, d)
     count = len(unit)
-    nearest = min(neighbours, count - 1)
+    kept = min(neighbours, count - 1)
     centrality = np.zeros(count, dtype=np.float64)  # (n,)
-    if nearest < 1:
+    if kept < 1:
         return centrality
-    candidates = _nearest_rows(unit, min(nearest + 1 + _MARGIN, count))  # (n, c)
+    candidates = _nearest_rows(unit, min(kept + 1 + _MARGIN, count))  # (n, c)
     block = max(1, _BLOCK_ELEMENTS // (candidates.shape[1] * unit.shape[1]))
     for start in range(0, count, block):
         rows = candidates[start : start + block]  # (block, c)
         cosines = np.einsum("bd,bcd->bc", unit[start : start + block], unit[rows])  # (block, c)
         cosines[rows == np.arange(start, start + len(rows))[:, np.newaxis]] = -np.inf
         cosines.sort(axis=1)
-        centrality[start : start + block] = cosines[:, -nearest:].mean(axis=1)
+        centrality[start : start + block] = cosines[:, -kept:].mean(axis=1)
     rounded: NDArray[np.float64] = centrality.clip(-1, 1).round(_DECIMALS)
     return rounded
 
 
 def _nearest_rows(unit: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    index = faiss.IndexFlatIP(unit.shape[1])
     single = unit.astype(np.float32)  # (n, d)
-    index.add(single)
-    rows: NDArray[np.int64] = index.search(single, count)[1]  # (n, count)
-    return rows
+    return nearest(single, single, count, metric="inner product")[1]  # (n, count)
 
 
 def order_by_centrality(centrality: NDArray[np.float64], sample_ids: Sequence[str]) -> NDArray[np.int64]:

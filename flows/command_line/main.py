@@ -166,7 +166,7 @@ def compare(
     names = [part.strip() for part in strategies.split(",") if part.strip()]
     names += [yardstick for yardstick in strategies_that("takes_whole_pool") if full and yardstick not in names]
     plan_comparison(
-        names, budget=budget, seeds=seeds, overlays=seen_from_root(params), settings=list(settings or [])
+        names, budget=budget, seeds=seeds, overlays=seen_from_root(params), settings=list(settings or []), name=name
     )  # what is wrong with the command is said before anything starts
     _prepare_console(traceback=traceback)
     state = compare_strategies(
@@ -311,8 +311,32 @@ def _check_arguments(arguments: list[str]) -> None:
             raise ArgumentTextError(f"the argument {argument!a} is not text in UTF-8") from None
 
 
+def _open_closed_streams() -> None:
+    """Put nothing in the place of a standard stream that is closed: else the next file would get its number.
+
+    What is said would be written into that file, a database perhaps.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.dup(1), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.dup(2), "w")
+
+
+def _advice(error: OSError) -> str:
+    from tasks.platform.file_errors import file_advice
+
+    advice = file_advice(error)
+    return f". {advice}" if advice else ""
+
+
 def main() -> None:
     """Entry point: what the user can act on is one message, not a traceback."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding lacks must not end a command
             stream.reconfigure(errors="backslashreplace")
@@ -331,7 +355,7 @@ def main() -> None:
     except OSError as error:  # a disk that is full or gone, a file that may not be read
         if "--traceback" in sys.argv:
             raise
-        sys.stderr.write(f"presel: {error}\n")
+        sys.stderr.write(f"presel: {error}{_advice(error)}\n")
         sys.exit(1)
     except sqlite3.Error as error:
         if "--traceback" in sys.argv:

@@ -4,7 +4,6 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from components.instructions.spending.costs import control_costs, paid_costs, pu
 from components.instructions.spending.estimate import provider_price
 from components.lineage.ledger_history import request_histories
 from components.lineage.lock_file import parse_lock
+from components.lineage.machine import installed_version
 from components.lineage.trace_samples import TracedSample, group_by_author, trace_samples
 from components.pool.account import account_sentences
 from components.pool.manifest import read_images, read_quarantine, read_records, read_samples
@@ -43,7 +43,7 @@ from tasks.platform.journal import run_page
 from tasks.platform.run_files import git_commit
 from tasks.platform.stage_context import StageContext
 
-LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "lancedb", "prefect", "dvc", "mlflow")
+LIBRARIES = ("torch", "transformers", "peft", "faiss-cpu", "faiss-gpu", "lancedb", "prefect", "dvc", "mlflow")
 ARTIFACTS = (
     ("pool", "data/manifest"),
     ("selection", "data/selection"),
@@ -201,7 +201,7 @@ def report_lineage(context: StageContext, selection: pa.Table, instructions: Map
         mlflow_run_url="" if run_id is None else run_page(run_id),
         versions=(
             Version("python", platform.python_version()),
-            *(Version(name, version(name)) for name in LIBRARIES),
+            *(Version(name, found) for name in LIBRARIES if (found := installed_version(name)) is not None),
             Version("encoder", context.parameters.encoder.model),
             Version("vision-language model", context.parameters.vlm.model),
         ),

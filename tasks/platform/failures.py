@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from components.errors import UserError
 from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
 from components.parameters.parameters import Parameters
+from tasks.platform.file_errors import FREE_SPACE, file_advice
 from tasks.platform.workspace import Workspace
 
 # Pauses before another try of what may pass; drawn up to half as long again, so that many do not come back at once.
 BACK_OFF_SECONDS = (2.0, 8.0, 32.0)
 BACK_OFF_JITTER = 0.5
-FailureCause = Literal["gpu_memory", "memory", "disk", "endpoint", "remote", "tracking"]
+FailureCause = Literal["gpu_memory", "memory", "disk", "endpoint", "remote", "tracking", "file"]
 _GPU_MEMORY = ("CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 _MEMORY = ("can't allocate memory", "Cannot allocate memory", "std::bad_alloc")
 _DISK = ("No space left on device", "Disk quota exceeded", "database or disk is full")
@@ -51,10 +53,6 @@ _LASTING = (
     NotADirectoryError,
 )
 _LASTING_NUMBERS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EROFS, errno.ENAMETOOLONG, errno.EMFILE})
-FREE_SPACE = (
-    "Free space where the project (.presel and .dvc/cache with it) and the ledger lie (`presel gc` says what may go), "
-    "or raise the quota"
-)
 _AFTERWARDS = "Then press Retry on the run in the Prefect UI, or start it again: finished stages are not run again"
 
 
@@ -146,6 +144,8 @@ def advise(error: BaseException, *, during: str, parameters: Parameters, memory:
                 f"{during}: the MLflow server cannot be reached. See that the server at MLFLOW_TRACKING_URI is up and "
                 f"that its credentials are in the worker's environment. {_AFTERWARDS}"
             )
+        case "file":
+            text = f"{during} could not use a file. {file_advice(link)}. {_AFTERWARDS}"
     return Advice(cause, f"{text}. [{_first_line(link)}]")
 
 
@@ -189,6 +189,11 @@ def _find_cause(error: BaseException) -> tuple[FailureCause, BaseException] | No
             return "remote", link
         if _is_named(link, {"TrackingAwayError"}):
             return "tracking", link
+    for link in chain:
+        if isinstance(link, UserError):  # it says by itself what to do
+            return None
+        if file_advice(link):
+            return "file", link
     return None
 
 

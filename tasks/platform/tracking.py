@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ DEFAULT_EXPERIMENT = "presel"
 _ANSWER_SECONDS = 3
 _LONGEST_METRIC_NAME = 250  # characters, MLflow's own limit
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"})
 _AWAY = frozenset(
     {
@@ -115,13 +117,14 @@ def shown_address() -> str:
 
 
 def check_answers() -> None:
-    """Ask a tracking server whether it is there, in seconds; MLflow's own requests would wait for minutes.
+    """Ask a tracking server or its database whether it is there, in seconds; MLflow itself would wait for minutes.
 
     Raises:
         TrackingAwayError: it is not.
     """
     address = os.environ["MLFLOW_TRACKING_URI"]
     if not address.startswith("http"):
+        _check_database(address)
         return
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
@@ -137,6 +140,18 @@ def check_answers() -> None:
         )
     if answer.status_code >= 500:
         raise TrackingAwayError(f"it answers {answer.status_code}")
+
+
+def _check_database(address: str) -> None:
+    """Knock at a database server; a file has none."""
+    parts = urlsplit(address)
+    port = parts.port or _DATABASE_PORTS.get(parts.scheme.partition("+")[0])
+    if not parts.hostname or port is None:
+        return
+    try:
+        socket.create_connection((parts.hostname, port), timeout=_ANSWER_SECONDS).close()
+    except OSError as error:
+        raise TrackingAwayError(f"nobody answers at {parts.hostname} port {port}: {error}") from error
 
 
 @contextmanager

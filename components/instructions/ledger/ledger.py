@@ -32,6 +32,7 @@ T = TypeVar("T")
 _BUSY_SECONDS = 60
 _BUSY_PAUSE_SECONDS = 0.02
 _IDS_PER_QUERY = 500
+_SYNCHRONOUS = "FULL"  # what is written outlives a machine that loses its power
 _WRITES = "presel_writes"
 # Where the program before this one kept replies that the ledger of a server could not take.
 _KEPT_FOR_SERVERS = Path(".presel/unsettled")
@@ -246,8 +247,8 @@ def _make_durable(engine: Engine) -> None:
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}").close()
         _write_ahead(connection)
-        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
+        connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS}").close()
+        connection.execute("PRAGMA foreign_keys=ON").close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -50,7 +50,7 @@ class MoneyReserve:
     def spent_error(self, needed_usd: float) -> BudgetSpentError:
         """What to tell a person when there is not enough left for the next request."""
         return BudgetSpentError(
-            f"${self.spent_usd:,.4f} of purchase.spend_at_most_usd ${self.limit_usd:,.2f} are spent or may have been "
+            f"${self.spent_usd:,.4f} of purchase.spend_at_most_usd ${self.limit_usd:,.4f} are spent or may have been "
             f"charged, and the next request may take ${needed_usd:,.4f}: the purchase stopped before it. Everything "
             "bought is kept; raise purchase.spend_at_most_usd and run again to buy the rest"
         )

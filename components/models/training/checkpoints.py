@@ -48,6 +48,9 @@ def run_fingerprint(
 ) -> str:
     """Digest everything that a tune's result depends on, so that only the same run continues a checkpoint.
 
+    How many processes share the tune, and whether the model is sharded over them, is not among it: they hold the same
+    adapter and optimiser, so what one number of them began, another continues.
+
     Args:
         samples: the usable ones, in order.
         vlm: the model; of a folder, names, sizes and times of its files count too.
@@ -64,7 +67,7 @@ def run_fingerprint(
     settings = {
         "vlm": vlm.model_dump(),
         "files": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files],
-        "tuning": tuning.model_dump(),
+        "tuning": tuning.model_dump(exclude={"processes", "shard"}),
         "epochs": epochs,
         "seed": seed,
         "device": device.type,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from components.models.training import process_group
 from components.models.training.checkpoints import Checkpoint, mark_complete
 from components.models.training.training_log import TrainingLogRow
 
@@ -16,13 +17,14 @@ class DivergedError(RuntimeError):
 
 
 class TrainingListener(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
-    """Passes the trainer's metrics on and closes its checkpoints.
+    """Passes the trainer's metrics on and closes its checkpoints; of several processes the first does both.
 
     Args:
         on_log: gets every row of the log, those before `checkpoint` first.
         checkpoint: where the run continues, if it does.
         fingerprint: of the run, for its checkpoints.
         samples: samples per epoch.
+        epochs_after: passes over them after a number of updates.
 
     Attributes:
         rows: the log so far.
@@ -35,11 +37,13 @@ class TrainingListener(TrainerCallback):  # type: ignore[misc]  # transformers i
         *,
         fingerprint: str,
         samples: int,
+        epochs_after: Callable[[int], float],
     ) -> None:
         self.rows: list[TrainingLogRow] = list(checkpoint.rows) if checkpoint else []
-        self._on_log = on_log
+        self._on_log = on_log if process_group.is_first() else _say_nothing
         self._fingerprint = fingerprint
         self._samples = samples
+        self._epochs_after = epochs_after
         self._last_time = 0.0
         self._last_epoch = 0.0
 
@@ -50,7 +54,7 @@ class TrainingListener(TrainerCallback):  # type: ignore[misc]  # transformers i
         for row in self.rows:
             self._on_log(row)
         self._last_time = time.monotonic()
-        self._last_epoch = float(state.epoch or 0.0)
+        self._last_epoch = self._epochs_after(state.global_step)
 
     def on_step_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Log the last update whatever its number; save no checkpoint there, the adapter is written next."""
@@ -78,7 +82,7 @@ class TrainingListener(TrainerCallback):  # type: ignore[misc]  # transformers i
                 f"the loss is {logs['loss']} and its gradient's norm {logs['grad_norm']} at update "
                 f"{state.global_step}; lower tuning.learning_rate (now {args.learning_rate})"
             )
-        now, epoch = time.monotonic(), float(state.epoch or 0.0)
+        now, epoch = time.monotonic(), self._epochs_after(state.global_step)
         row = TrainingLogRow(
             step=state.global_step,
             epoch=epoch,
@@ -93,5 +97,11 @@ class TrainingListener(TrainerCallback):  # type: ignore[misc]  # transformers i
 
     def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: object) -> None:
         """Close the checkpoint that the trainer has just written."""
-        path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        mark_complete(path, fingerprint=self._fingerprint, rows=self.rows)
+        process_group.wait_for_all()  # each process writes the state of its random numbers into it
+        if process_group.is_first():
+            path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            mark_complete(path, fingerprint=self._fingerprint, rows=self.rows)
+
+
+def _say_nothing(_row: TrainingLogRow) -> None:
+    """Listen to the processes that are not the first, whose rows are the same."""

@@ -18,10 +18,10 @@ def logits_needed(labels: torch.Tensor) -> int:
         labels: (batch, tokens) int64, `NO_LABEL` where there is none.
 
     Returns:
-        Positions from the one before the first label to the end.
+        Positions from the one before the first label to the end; the last two where there is no label.
     """
     columns = (labels != NO_LABEL).any(dim=0).nonzero()  # (labelled columns, 1)
-    first = int(columns[0])
+    first = int(columns[0]) if len(columns) else labels.shape[1] - 1
     return labels.shape[1] - first + 1
 
 

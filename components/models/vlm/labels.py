@@ -5,7 +5,7 @@ tokens included. Questions, image tokens and what the chat template writes aroun
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -61,6 +61,11 @@ class EncodedSample:
     def response_tokens(self) -> int:
         """Number of tokens that carry a label."""
         return int((self.labels != NO_LABEL).sum())
+
+
+def without_labels(sample: EncodedSample) -> EncodedSample:
+    """The same sample with no token that carries a loss."""
+    return replace(sample, labels=torch.full_like(sample.labels, NO_LABEL), first_response=len(sample.input_ids))
 
 
 def encode(vlm: LoadedVlm, sample: InstructedImage, image: Image.Image | ImageInputs) -> EncodedSample:

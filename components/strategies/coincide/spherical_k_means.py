@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
+
+from components.selection.flat_index import lloyd, nearest
 
 SAMPLES_PER_CONCEPT = 62  # 624,610 samples of LLaVA-665K / 10,000 clusters
 
@@ -50,30 +51,19 @@ def spherical_k_means(vectors: NDArray[np.float32], clusters: int, *, iterations
     Raises:
         ValueError: K is out of range or a vector is not finite.
     """
-    count, width = vectors.shape
+    count = len(vectors)
     if not 1 <= clusters <= count:
         raise ValueError(f"{clusters} clusters of {count} vectors; ask for 1 to {count}")
     if not np.isfinite(vectors).all():
         raise ValueError("a vector is not finite; leave its sample out")
-    k_means = faiss.Kmeans(
-        width,
-        clusters,
-        niter=iterations,
-        spherical=True,
-        seed=seed,
-        # All vectors count: by default faiss looks at 256 per centroid, and warns below 39.
-        max_points_per_centroid=count,
-        min_points_per_centroid=1,
-    )
-    k_means.train(vectors)
-    assert k_means.centroids is not None
-    similarity, found = k_means.index.search(vectors, 1)  # (n, 1) each
+    centroids = lloyd(vectors, clusters, iterations=iterations, start=seed, spherical=True)  # (K, d)
+    similarity, found = nearest(vectors, centroids, 1, metric="inner product")  # (n, 1) each
     occupied, labels = np.unique(found[:, 0], return_inverse=True)
     order = np.argsort(-np.bincount(labels), kind="stable")  # by size descending
     number = np.empty(len(order), dtype=np.int64)
     number[order] = np.arange(len(order))
     return SphericalClusters(
         labels=number[labels],
-        centroids=k_means.centroids[occupied[order]],
+        centroids=centroids[occupied[order]],
         similarity=similarity[:, 0],
     )

@@ -14,6 +14,7 @@ import yaml
 from sqlalchemy import create_engine
 
 from components.instructions import purchase_loop
+from components.instructions.ledger import ledger as ledger_module
 from components.instructions.ledger.ledger import Ledger, open_ledger
 from components.instructions.provider import EarlierFailures, OpenBatch, Outcome, Send, UnusableReply
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
@@ -25,8 +26,9 @@ from tests.postgresql import running_server
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Failures of an endpoint are tried again more often than shipped, and sooner."""
+    """Failures of an endpoint are tried again more often than shipped, and sooner; no write waits for the disk."""
     monkeypatch.setattr(purchase_loop, "ATTEMPTS", 12)
+    monkeypatch.setattr(ledger_module, "_SYNCHRONOUS", "OFF")
     # By name: what tests a model on this machine does not import the client of an endpoint.
     monkeypatch.setattr("components.instructions.endpoint.provider.BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr("components.instructions.endpoint.provider.LONGEST_BACKOFF_SECONDS", 0.05)

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_every_overlay_parses_on_top_of_the_shipped_file(overlay: Path):
     parse_parameters(merge_overlays(PARAMS, [overlay]), origin=overlay.name)
     changed = yaml.safe_load(overlay.read_text())
     assert set(changed) < set(yaml.safe_load(PARAMS.read_text())), "an overlay names only what it changes"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_models_of_overlays_cannot_change(overlay: Path):
+    """All but one whose commits nobody has written down: its overlays say so."""
+    sections = [section for section in yaml.safe_load(overlay.read_text()).values() if isinstance(section, dict)]
+    for section in sections:
+        if "revision" in section and section["model"] != "llava-hf/llava-interleave-qwen-0.5b-hf":
+            assert re.fullmatch("[0-9a-f]{40}", section["revision"]), section["model"]
 
 
 def test_the_published_llava_recipe():
@@ -312,20 +322,47 @@ def test_a_value_that_fails_hours_later_or_means_something_else_is_refused(setti
         parse_with(setting)
 
 
-@pytest.mark.parametrize("text", ["{prefix: 2026-13-01}", "{prefix: [", "\x07", "{colour: red}", "a", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{prefix: 2026-13-01}",
+        "{prefix: [",
+        "\x07",
+        "{colour: red}",
+        "a",
+        "",
+        "[" * 5000,
+        "{pattern: '(?P<task>a{99999999999})'}",
+    ],
+)
 def test_a_task_rule_that_is_none_is_one_line(text):
     with pytest.raises(ParameterError, match="is no task rule") as caught:
         parse_task_rule(text)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("pattern", ["(?P<task>a{99999999999})", "(?P<task>" + "(" * 5000 + ")" * 5000 + ")"])
+def test_a_pattern_that_cannot_be_compiled_is_refused(pattern):
+    with pytest.raises(ParameterError, match="is no regular expression"):
+        parse_task_rule(f"{{pattern: '{pattern}'}}")
+
+
+def test_aliases_that_nest_too_deeply_are_refused(tmp_path: Path):
+    lines = ["a0: &a0 x", *(f"a{number}: &a{number} [*a{number - 1}]" for number in range(1, 3000))]
+    (tmp_path / "deep.yaml").write_text("\n".join([*lines, "seed: *a2999"]), encoding="utf-8")
+    with pytest.raises(ParameterError, match="seed: must be"):
+        parse_parameters(merge_overlays(PARAMS, [tmp_path / "deep.yaml"]), origin="deep.yaml")
+
+
 @pytest.mark.parametrize("setting", ["seed=" + "[" * 3000 + "]" * 3000, "a." * 3000 + "b=1"], ids=["value", "key"])
 def test_what_is_nested_too_deeply_is_refused(tmp_path: Path, setting: str):
+    with pytest.raises(ParameterError, match="is no task rule"):
+        parse_task_rule("[" * 3000)
     with pytest.raises(ParameterError):
         parse_with(setting)
     (tmp_path / "deep.yaml").write_text("seed: " + "[" * 5000 + "]" * 5000, encoding="utf-8")
-    with pytest.raises(ParameterError, match=r"seed: must be .* \(got \[\[\[\.\.\.\]\]\]\)"):
-        parse_parameters(merge_overlays(PARAMS, [tmp_path / "deep.yaml"]), origin="deep.yaml")
+    with pytest.raises(ParameterError, match="is nested too deeply"):
+        merge_overlays(PARAMS, [tmp_path / "deep.yaml"])
 
 
 def test_a_value_that_anchors_make_huge_is_shown_in_short(tmp_path: Path):

@@ -95,6 +95,30 @@ def test_a_remote_that_is_away(parameters):
 
 
 @pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/nowhere/x"), "may not do that (the folder / is user 0's"),
+        (RuntimeError("lance error: Permission denied (os error 13)"), "run presel as the user that it belongs to"),
+        (OSError(errno.EROFS, "Read-only file system", "/nowhere"), "mount it for writing"),
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+        (OSError(errno.EIO, "Input/output error"), "look at its health"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), "move it away"),
+        (caused(RuntimeError("a table"), PermissionError(errno.EPERM, "Operation not permitted")), "chown"),
+    ],
+)
+def test_a_file_that_cannot_be_used_comes_with_what_to_do(error, advice, parameters):
+    found = advise(error, during="embed", parameters=parameters)
+    assert found is not None
+    assert found.cause == "file"
+    assert advice in found.message
+
+
+def test_an_error_that_says_what_to_do_is_left_alone(parameters):
+    told = caused(ParameterError("correct sources.path"), PermissionError(errno.EACCES, "Permission denied"))
+    assert advise(told, during="ingest", parameters=parameters) is None
+
+
+@pytest.mark.parametrize(
     "error",
     [ParameterError("budget"), ValueError("quotes: No space left on device"), RuntimeError("anything"), KeyError("x")],
 )

@@ -221,7 +221,7 @@ with open_ledger(f"sqlite:///{folder}/ledger.sqlite") as ledger:
 """
 
 
-@pytest.mark.parametrize("batches", [1, 3])
+@pytest.mark.parametrize("batches", [pytest.param(1, marks=pytest.mark.soak), 3])
 def test_a_purchase_that_is_killed_while_batches_run_goes_on_with_them(tmp_path, server, batches):
     server.behave(looks_until_done=10**9)
     draw_requests(tmp_path / "images", 20)

@@ -62,7 +62,8 @@ def test_an_answer_survives_closing(new_url):
     assert entries[B.request_id].state == "pending"
 
 
-def test_asking_is_durable_before_anything_is_sent(tmp_path):
+def test_asking_is_durable_before_anything_is_sent(tmp_path, monkeypatch):
+    monkeypatch.undo()  # as shipped
     with (
         open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite") as ledger,
         registered_worker(ledger, run="r") as worker,

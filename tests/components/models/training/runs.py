@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from components.models.training.train import TuneResult
 from components.models.training.training_log import TrainingLogRow
-from components.models.training.tune import TuneResult, tune
+from components.models.training.tune import tune
 from components.parameters.parameters import TuningParameters, VlmParameters
 from components.pool.samples import InstructedImage
 from tests.components.models.vlm.toy_architectures import CONTEXT_LENGTH
@@ -41,6 +42,8 @@ def tuning_parameters(**changes: object) -> TuningParameters:
         "batch_size": 4,
         "gradient_accumulation": 1,
         "gradient_checkpointing": False,
+        "processes": 1,
+        "shard": False,
         "checkpoint_every": 100,
         "log_every": 1,
     }
