@@ -71,7 +71,7 @@ def _key(workspace: Workspace, parameters: Parameters) -> str:
         "vlm": parameters.vlm.model_dump(mode="json"),
         "encoder": parameters.encoder.model_dump(mode="json") if embeds else None,
         "target_modules": parameters.tuning.target_modules,
-        "processes": parameters.tuning.processes,
+        "processes": (parameters.tuning.processes, parameters.tuning.shard),
         "layers": [model.layers for model in strategy.models(parameters).values()],
         "writer": parameters.instructions.model_dump(mode="json") if local else None,
         "writes": parameters.purchase.local.model_dump(mode="json") if local else None,

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from components.benchmark.metrics import METRICS
 from components.errors import UserError
 from components.instructions.spending.prices import find_price
+from components.parameters.compute import ComputeParameters
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.parameters.section import Count, Device, Section, TemplateArguments, one_of
 from components.selection.budget import parse_budget
@@ -116,6 +117,7 @@ class TuningParameters(Section):
     gradient_accumulation: Count
     gradient_checkpointing: bool
     processes: Literal["auto"] | Count
+    shard: bool
     checkpoint_every: Count
     log_every: Count
 
@@ -274,6 +276,7 @@ class Parameters(Section):
     retention: RetentionParameters
     report: ReportParameters
     versioning: VersioningParameters
+    compute: ComputeParameters
 
     @model_validator(mode="after")
     def _priced_model(self) -> "Parameters":

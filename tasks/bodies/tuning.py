@@ -3,19 +3,23 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+
+from components.models.training.adapter_size import adapter_bytes, checkpoint_bytes
 from components.models.training.training_log import TrainingLogRow
-from components.parameters.parameters import EpochParameters, TuningParameters
+from components.parameters.parameters import EpochParameters, Parameters, TuningParameters
 from components.pool.manifest import read_samples
 from components.pool.samples import InstructedImage
 from components.schemas import INSTRUCTIONS
+from components.selection.budget import parse_budget, resolve_budget
 from components.storage import fresh_directory, read_table, write_table
 from components.training_set.assemble import assemble_training_set
 from components.training_set.formats import training_samples
 from tasks.bodies.tables import write_dropped
 from tasks.platform.stage_context import StageContext, StageSummary
 
-# How many share a tune changes its adapter by no more than rounding does.
-_NOT_DECIDING = {"processes"}
+# Who computes a tune changes its adapter by no more than rounding does.
+_NOT_DECIDING = {"processes", "shard"}
 # What every tune depends on, beside how long it lasts; with these the model's snapshot, `inputs/vlm.json`.
 TUNING_PARAMETERS = (
     "vlm",
@@ -24,6 +28,20 @@ TUNING_PARAMETERS = (
     "ingest.pixel_limit",
 )
 TUNING_MEMORY = ("tuning.batch_size", "vlm.context_length")
+
+
+def adapter_disk(_samples: pa.Table, parameters: Parameters, _directory: Path) -> int:
+    """Bytes of what a tune makes."""
+    return adapter_bytes(parameters.vlm, parameters.tuning)
+
+
+def final_checkpoints(samples: pa.Table, parameters: Parameters) -> int:
+    """Bytes of the checkpoints of a tune on all that the budget allows; 0 where it is in dollars, as prices differ."""
+    budget = parse_budget(parameters.budget)
+    if budget.unit == "dollars":
+        return 0
+    trained = min(samples.num_rows, resolve_budget(budget, pool_size=samples.num_rows, dollars_per_image=0))
+    return checkpoint_bytes(parameters.vlm, parameters.tuning, samples=trained, epochs=parameters.final_tune.epochs)
 
 
 def tune_samples(

@@ -48,7 +48,8 @@ def run_fingerprint(
 ) -> str:
     """Digest everything that a tune's result depends on, so that only the same run continues a checkpoint.
 
-    The number of processes is not among it: what one number of them began, another continues.
+    How many processes share the tune, and whether the model is sharded over them, is not among it: they hold the same
+    adapter and optimiser, so what one number of them began, another continues.
 
     Args:
         samples: the usable ones, in order.
@@ -66,7 +67,7 @@ def run_fingerprint(
     settings = {
         "vlm": vlm.model_dump(),
         "files": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files],
-        "tuning": tuning.model_dump(exclude={"processes"}),
+        "tuning": tuning.model_dump(exclude={"processes", "shard"}),
         "epochs": epochs,
         "seed": seed,
         "device": device.type,

@@ -157,7 +157,10 @@ def _train_in_group(
         torch.set_num_threads(threads)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # where accelerate looks
     dist.init_process_group(
-        "nccl" if on_gpu else "gloo", init_method=meeting.absolute().as_uri(), rank=rank, world_size=processes
+        "cuda:nccl,cpu:gloo" if on_gpu else "gloo",
+        init_method=meeting.absolute().as_uri(),
+        rank=rank,
+        world_size=processes,
     )
     try:
         return train(job, on_log=on_log)
@@ -181,8 +184,8 @@ def _listen_to(rank: int, messages: Connection) -> None:
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()
-    if rank:
-        set_verbosity_error()  # the first process says the same
+    set_verbosity_error()
+    if rank:  # the first process says the same
         logging.disable(logging.WARNING)
         return
     project = logging.getLogger("components")

@@ -48,6 +48,11 @@ def add_lora(loaded: LoadedVlm, tuning: TuningParameters, vlm: VlmParameters) ->
     return model
 
 
+def adapter_weights(model: PeftModel) -> dict[str, torch.Tensor]:
+    """The tensors that are tuned, by name, whole in every process; to ask for all would gather a sharded model."""
+    return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
 def save_adapter(model: PeftModel, directory: Path) -> None:
     """Write an adapter, `adapter_model.safetensors` and `adapter_config.json`: all of it or nothing.
 
@@ -56,7 +61,7 @@ def save_adapter(model: PeftModel, directory: Path) -> None:
         directory: takes the place of what was there.
     """
     with fresh_directory(directory) as folder:
-        model.save_pretrained(folder, safe_serialization=True)
+        model.save_pretrained(folder, safe_serialization=True, state_dict=adapter_weights(model))
         (folder / "README.md").unlink()  # an empty model card
         config = model.active_peft_config.to_dict()
         # peft keeps names in sets, whose order differs from process to process.

@@ -19,7 +19,7 @@ from components.models.device import resolve_device
 from components.models.training import process_group
 from components.models.training.checkpoints import newest_checkpoint, run_fingerprint
 from components.models.training.listener import DivergedError, TrainingListener
-from components.models.training.lora import add_lora, save_adapter, trainable_parameters
+from components.models.training.lora import adapter_weights, add_lora, save_adapter, trainable_parameters
 from components.models.training.training_data import TrainingData, prepare_training_data
 from components.models.training.training_log import TrainingLogRow, log_table
 from components.models.training.update_loss import logits_needed, update_loss
@@ -101,7 +101,7 @@ def train(job: TuneJob, *, on_log: Callable[[TrainingLogRow], None]) -> TuneResu
         DivergedError: the loss diverges.
     """
     began = time.monotonic()
-    loaded = load_vlm(_on_own_device(job.vlm))
+    loaded = _load(job)
     prepared = prepare_training_data(loaded, job.samples, pixel_limit=job.pixel_limit)
     shares = _shares(job, samples=len(prepared.data))
     fingerprint = run_fingerprint(
@@ -169,6 +169,8 @@ class _SharingTrainer(Trainer):  # type: ignore[misc]  # transformers is not typ
     def __init__(self, shares: UpdateShares, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._shares = shares
+        # The trainer wants no checkpoints of sharded weights, as their optimiser is sharded too. An adapter's is whole.
+        self.args.save_only_model = False
 
     def get_train_dataloader(self) -> DataLoader[EncodedSample]:
         """Load the batches of this process; as they are its own, accelerate must not share them out again."""
@@ -178,6 +180,10 @@ class _SharingTrainer(Trainer):  # type: ignore[misc]  # transformers is not typ
             collate_fn=self.data_collator,
             pin_memory=self.args.dataloader_pin_memory,
         )
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the adapter into a checkpoint, and nothing of the model."""
+        self._save(output_dir, state_dict=adapter_weights(self.model))
 
 
 def _shares(job: TuneJob, *, samples: int) -> UpdateShares:
@@ -191,11 +197,16 @@ def _shares(job: TuneJob, *, samples: int) -> UpdateShares:
     )
 
 
-def _on_own_device(vlm: VlmParameters) -> VlmParameters:
-    """Let each of several processes use the GPU that its launcher chose for it."""
-    if process_group.size() == 1 or resolve_device(vlm.device, parameter="vlm.device").type == "cpu":
-        return vlm
-    return vlm.model_copy(update={"device": f"cuda:{torch.cuda.current_device()}"})
+def _load(job: TuneJob) -> LoadedVlm:
+    """Load the model onto this process's device: all of it, or this process's shard."""
+    processes = process_group.size()
+    if processes == 1:
+        return load_vlm(job.vlm)
+    device = resolve_device(job.vlm.device, parameter="vlm.device")
+    if device.type == "cuda":
+        device = torch.device("cuda", torch.cuda.current_device())  # the launcher chose it
+    own = job.vlm.model_copy(update={"device": str(device)})
+    return load_vlm(own, shards=processes if job.tuning.shard else 1)
 
 
 def _remove(directory: Path) -> None:
@@ -231,6 +242,7 @@ def _arguments(loaded: LoadedVlm, job: TuneJob, *, batches_per_update: int) -> T
         save_strategy="steps",
         save_steps=tuning.checkpoint_every,
         save_total_limit=CHECKPOINTS_KEPT,
+        save_only_model=tuning.shard,
         report_to="none",
         disable_tqdm=True,
     )

@@ -23,15 +23,19 @@ def tuning_processes(tuning: TuningParameters, vlm: VlmParameters) -> int:
         1 or more.
 
     Raises:
-        TuningProcessesError: there are fewer GPUs than processes asked for.
+        TuningProcessesError: there are fewer GPUs than processes asked for, or one process to shard the model over.
     """
     device = resolve_device(vlm.device, parameter="vlm.device")
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
-    if tuning.processes == "auto":
-        return min(max(gpus, 1), tuning.update_size)
-    if gpus and tuning.processes > gpus:
+    wanted = min(max(gpus, 1), tuning.update_size) if tuning.processes == "auto" else tuning.processes
+    if gpus and wanted > gpus:
         raise TuningProcessesError(
-            f"tuning.processes is {tuning.processes}, each of which takes a GPU of its own, but {gpus} are visible "
-            f"here; set {gpus} or less, or auto"
+            f"tuning.processes is {wanted}, each of which takes a GPU of its own, but {gpus} are visible here; set "
+            f"{gpus} or less, or auto"
         )
-    return tuning.processes
+    if tuning.shard and wanted == 1:
+        raise TuningProcessesError(
+            f"tuning.shard shares the model out over several processes, but tuning.processes {tuning.processes} is one "
+            "here; set tuning.shard to false, or use more GPUs"
+        )
+    return wanted

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedConfig
+from transformers.distributed import DistributedConfig
 from transformers.utils import GENERATION_CONFIG_NAME
 
 from components.errors import UserError
@@ -31,7 +32,7 @@ class ModelError(UserError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LoadedVlm:
-    """A vision-language model ready to train, score or generate.
+    """A vision-language model ready to train, score or generate; its own `components.models.vlm.source.VlmSource`.
 
     Attributes:
         model: in evaluation mode; with an adapter a `PeftModel`.
@@ -60,6 +61,14 @@ class LoadedVlm:
 
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
+    def open(self) -> "LoadedVlm":
+        """Itself."""
+        return self
+
+    def load(self) -> "LoadedVlm":
+        """Itself."""
+        return self
+
     @property
     def pad_token_id(self) -> int:
         """Id that fills short rows up; it is masked wherever it stands."""
@@ -67,12 +76,14 @@ class LoadedVlm:
         return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
 
 
-def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> LoadedVlm:
+def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None, shards: int = 1) -> LoadedVlm:
     """Load a model of a supported architecture: safetensors only, no code from the Hub.
 
     Args:
         parameters: section `vlm` of the parameters.
         adapter: folder of a peft adapter to put on the model.
+        shards: processes that share the weights out among them (FSDP2), of which this is one; each gathers those of a
+            layer when it is its turn.
 
     Returns:
         The model in evaluation mode.
@@ -84,13 +95,20 @@ def load_vlm(parameters: VlmParameters, *, adapter: Path | None = None) -> Loade
     bare = open_vlm(parameters)
     with _named(parameters):
         model, found = AutoModelForImageTextToText.from_pretrained(
-            parameters.model, dtype=bare.dtype, use_safetensors=True, output_loading_info=True, **_options(parameters)
+            parameters.model,
+            dtype=bare.dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            distributed_config=DistributedConfig(fsdp_size=shards) if shards > 1 else None,
+            **_options(parameters),
         )
         check_complete(found)
     model.generation_config = _greedy(model.generation_config, bare.processor.tokenizer, bare.template)
     if adapter is not None:
         model = _load_adapter(model, adapter)
-    return replace(bare, model=model.to(bare.device).eval())
+    if shards == 1:
+        model = model.to(bare.device)  # a shard is there already
+    return replace(bare, model=model.eval())
 
 
 def open_vlm(parameters: VlmParameters) -> LoadedVlm:

@@ -15,7 +15,7 @@ from components.schemas import TUNED_ON
 from components.storage import read_table, write_json, write_table, write_text
 
 # How a tune is run, not what comes out of it.
-_RUNNING = {"device", "checkpoint_every", "log_every", "gradient_checkpointing", "processes"}
+_RUNNING = {"device", "checkpoint_every", "log_every", "gradient_checkpointing", "processes", "shard"}
 
 
 @dataclass(frozen=True, slots=True)

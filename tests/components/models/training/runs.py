@@ -43,6 +43,7 @@ def tuning_parameters(**changes: object) -> TuningParameters:
         "gradient_accumulation": 1,
         "gradient_checkpointing": False,
         "processes": 1,
+        "shard": False,
         "checkpoint_every": 100,
         "log_every": 1,
     }

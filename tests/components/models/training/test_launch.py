@@ -12,10 +12,14 @@ from typing import Any
 
 import psutil
 import pytest
+import torch.distributed as dist
+from torch.distributed.tensor import DTensor
+from torch.multiprocessing.spawn import spawn
 
 from components.compute.ahead import WorkerDiedError
 from components.models.training.listener import DivergedError
 from components.models.training.training_log import TrainingLogRow
+from components.models.vlm.load import load_vlm
 from components.pool.samples import InstructedImage
 from tests.components.models.training.runs import assert_same_adapter, run, vlm_parameters
 from tests.components.models.vlm.samples import draw_samples
@@ -97,12 +101,39 @@ def test_a_killed_process_ends_the_tune_and_two_others_continue(toy_llava: Path,
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("processes", [2, 3])
-def test_any_number_of_processes_gives_the_adapter_of_one(toy_llava: Path, samples, tmp_path: Path, processes: int):
+def test_three_processes_give_the_adapter_of_one(toy_llava: Path, samples, tmp_path: Path):
     vlm = vlm_parameters(toy_llava)
-    for count in (1, processes):
+    for count in (1, 3):
         run(samples, tmp_path / f"{count}", vlm=vlm, processes=count, **SETTINGS)
-    assert_same_adapter(tmp_path / "1", tmp_path / f"{processes}", tolerance=1e-5)
+    assert_same_adapter(tmp_path / "1", tmp_path / "3", tolerance=1e-5)
+
+
+@pytest.mark.soak
+def test_processes_with_a_shard_of_the_model_each_give_the_adapter_of_one_with_all_of_it(
+    toy_llava: Path, samples, tmp_path: Path
+):
+    vlm = vlm_parameters(toy_llava)
+    run(samples, tmp_path / "whole", vlm=vlm, **SETTINGS)
+    sharded: dict[str, Any] = SETTINGS | {"processes": 2, "shard": True, "gradient_checkpointing": True}
+    with pytest.raises(RunEndedError):
+        run(samples, tmp_path / "sharded", vlm=vlm, on_log=end, **sharded)
+    result = run(samples, tmp_path / "sharded", vlm=vlm, **sharded)
+    assert (result.updates, result.resumed_at) == (UPDATES, 2)
+    assert_same_adapter(tmp_path / "whole", tmp_path / "sharded", tolerance=1e-5)
+
+
+def hold_a_shard(rank: int, folder: Path, meeting: Path) -> None:
+    dist.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=2)
+    model = load_vlm(vlm_parameters(folder), shards=2).model
+    held = sum(part.to_local().numel() if isinstance(part, DTensor) else part.numel() for part in model.parameters())
+    share = held / sum(part.numel() for part in model.parameters())
+    dist.destroy_process_group()
+    assert 0.4 < share < 0.6, share
+
+
+@pytest.mark.soak
+def test_a_shard_is_a_part_of_the_weights(toy_llava: Path, tmp_path: Path):
+    spawn(hold_a_shard, (toy_llava, tmp_path / "meeting"), nprocs=2)
 
 
 @pytest.mark.soak

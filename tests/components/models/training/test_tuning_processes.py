@@ -39,3 +39,12 @@ def test_more_processes_than_an_update_has_samples_are_refused():
     message = r"processes is 9, but only 8 samples \(batch_size 4 x gradient_accumulation 2\) .* 8 or less is allowed"
     with pytest.raises(ValidationError, match=message):
         tuning_parameters(processes=9, batch_size=4, gradient_accumulation=2)
+
+
+@pytest.mark.parametrize("processes", ["auto", 1])
+def test_a_model_is_not_sharded_over_one_process(processes):
+    with pytest.raises(
+        TuningProcessesError, match=rf"tuning.processes {processes} is one here; set tuning.shard to fa"
+    ):
+        count(processes, "cpu", shard=True)
+    assert count(2, "cpu", shard=True) == 2
