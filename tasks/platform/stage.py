@@ -21,6 +21,7 @@ from components.storage import write_record
 from tasks.platform.declaration import Names, StageDeclaration, Uses
 from tasks.platform.engine import engine_for, engine_of
 from tasks.platform.failures import BACK_OFF_JITTER, BACK_OFF_SECONDS, explained, failure_may_pass
+from tasks.platform.gpu_memory import free_gpu_memory
 from tasks.platform.prefect_server import when_it_is_there
 from tasks.platform.stage_context import CurationRun, StageBody, StageContext
 from tasks.platform.stage_page import publish_stage_page
@@ -115,7 +116,10 @@ class StageTask:
         )
         def execute(stage: PreparedStage, inputs: tuple[Artifact, ...]) -> Artifact:  # noqa: ARG001 -- inputs draw the graph
             with explained(stage.run.workspace, stage.name, memory=declaration.memory):
-                return self._execute(stage)
+                try:
+                    return self._execute(stage)
+                finally:
+                    free_gpu_memory()
 
         self.task = execute
 

@@ -47,6 +47,7 @@ MEMORY = [
     ("benchmark_tuned", OutOfMemoryError("CUDA out of memory"), "benchmark.batch_size (now 64)"),
     ("instruct_selection", OutOfMemoryError("CUDA out of memory"), "purchase.local.batch_size (now 8)"),
     ("cluster", MemoryError(), "a machine with more memory"),
+    ("cluster", RuntimeError("alloc fail (cudaMalloc error out of memory [2])"), "or end what else uses the GPU"),
 ]
 
 
