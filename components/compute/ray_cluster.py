@@ -28,12 +28,14 @@ _HANDED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "OMP_WAIT_POLICY", "TOKENIZERS_PARALL
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_AUTH_MODE": "token",  # as it is by default, of which Ray says so in every run where it is not said
     # A task that is ended for want of memory is tried again so often; Ray's default is for ever.
     "RAY_task_oom_retries": "2",
 }
-# Everything listens on the loopback address alone. Meant for other systems, so a test looks at the sockets.
-_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_SETTINGS_OF_OUR_OWN = {
+    # Everything listens on the loopback address alone. Meant for other systems, so a test looks at the sockets.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",  # as it is by default, of which Ray tells in every run where it is not asked for
+}
 
 
 class RayMissingError(UserError, ImportError):
@@ -80,7 +82,7 @@ def join(parameters: ComputeParameters) -> Any:
     check_installed()
     os.environ |= {name: value for name, value in _SETTINGS.items() if name not in os.environ}
     if parameters.address is None:
-        os.environ |= _LOOPBACK
+        os.environ |= _SETTINGS_OF_OUR_OWN
     import ray  # reads its settings at its import
 
     if ray.is_initialized():  # by this function, or by who runs this code inside a job
