@@ -168,6 +168,7 @@ def embedding(bench: Bench) -> list[Row]:
         model = bench.folder / f"encoder-{side}"
         save_encoder(bench.size.encoder, model, side=side, seed=0)
         parameters = bench.parameters.encoder.model_copy(update={"model": str(model)})
+        embed(bench.photographs[:2], bench.folder / f"warm-{side}", parameters)  # the first pays for what is imported
         clock = _Clock()
         with _peak_memory(bench.device) as peak:
             embed(bench.photographs[:count], bench.folder / f"vectors-{side}", parameters, progress=clock.note)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.parameters.reading import merge_overlays, parse_parameters
 from tests.imports_of import ROOT
 
 FOLDER = ROOT / "infra/ray"
@@ -88,6 +89,10 @@ def test_the_job_runs_on_that_cluster() -> None:
     files = [words[at + 1] for at, word in enumerate(words) if word == "--params"]
     mounted = {mount["mountPath"] for mount in PODS["head"]["containers"][0]["volumeMounts"]}
     assert all((ROOT / file).is_file() or any(file.startswith(f"{path}/") for path in mounted) for file in files)
+    shipped = [ROOT / file for file in files if (ROOT / file).is_file()]
+    settings = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
+    parameters = parse_parameters(merge_overlays(ROOT / "params.yaml", shipped, settings), origin="job.yaml")
+    assert parameters.compute.address == "auto"
 
 
 def test_the_model_cache_gets_the_commits_that_are_pinned() -> None:
