@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
+from components.compute.ahead import WorkerDiedError
 from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.compute.ray_cluster import ClusterError, join
