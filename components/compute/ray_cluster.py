@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.compute.processes import usable_cores
+from components.compute.ray_head import watch_head
 from components.errors import UserError
 from components.parameters.compute import ComputeParameters
 
@@ -48,9 +49,15 @@ class ClusterError(UserError, RuntimeError):
 
 @dataclass(slots=True)
 class _Joined:
-    """Attributes: folder: of a cluster of our own; None: of others' cluster."""
+    """A cluster that this process is connected to.
+
+    Attributes:
+        folder: of its files, where it is our own.
+        watched: ends the watching of its head; set already when the head is gone.
+    """
 
     folder: Path | None
+    watched: threading.Event
 
 
 _joined: list[_Joined] = []
@@ -104,7 +111,7 @@ def join(parameters: ComputeParameters) -> Any:
                 f"compute.address: no Ray cluster {what} ({first_line(error)}); `ray status` on a machine of the "
                 "cluster says whether it is up, and driver and cluster must have the same Ray and Python"
             ) from error
-    _joined.append(_Joined(folder))
+    _joined.append(_Joined(folder, watch_head(ray.get_runtime_context().gcs_address)))
     _log.info("Ray: %s", _described(ray, own=folder is not None))
     return ray
 
@@ -116,9 +123,11 @@ def leave() -> None:
     """End the cluster that `join` started, or part from the one it joined; nothing where it did neither."""
     while _joined:
         left = _joined.pop()
-        import ray
+        if not left.watched.is_set():  # else Ray would wait for the head until it ends this process
+            left.watched.set()
+            import ray
 
-        ray.shutdown()
+            ray.shutdown()
         if left.folder is not None:
             shutil.rmtree(left.folder, ignore_errors=True)
 

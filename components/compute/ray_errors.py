@@ -40,6 +40,8 @@ def unpack_error(sent: SentError) -> BaseException:
     for one in sent.errors:
         kind, arguments, state = pickle.loads(one)  # noqa: S301 -- a worker of this run wrote it
         error: BaseException = kind.__new__(kind, *arguments)
+        if not isinstance(error, OSError):  # which takes its file out of them by itself
+            error.args = arguments
         error.__dict__.update(state)
         errors.append(error)
     for error, cause in pairwise(errors):

@@ -42,7 +42,7 @@ def _that_die(ray: Any, lists: Sequence[Sequence[Any]], step: Step, takes: Takes
         try:
             ray.get(reference)
         except ray.exceptions.OutOfMemoryError:
-            raise  # the machine's lack, not the item's fault
+            continue  # the machine's lack, not the item's fault
         except ray.exceptions.WorkerCrashedError:
             died[index] = f"the process that prepared it died, {_TRIES} times out of {_TRIES}"
     return died

@@ -12,6 +12,7 @@ from components.compute.ray_engine import RayEngine
 from components.models.embedding.embed import EmbedResult, embed_images
 from components.parameters.parameters import EncoderParameters
 from components.parameters.reading import load_parameters
+from flows.embedded_server import end_on_termination
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,6 +47,7 @@ def embed_folder(folder: Path, *, address: str | None) -> EmbedResult:
 
 if __name__ == "__main__":
     os.chdir(ROOT)
+    end_on_termination()
     logging.basicConfig(level=logging.INFO)
     try:
         result = embed_folder(Path(sys.argv[1]), address=sys.argv[2])

@@ -67,6 +67,11 @@ class TwoMachines:
         lines = [line.split() for line in self.said().splitlines() if " of " in line and line[0].isdigit()]
         return int(lines[-1][0]) if lines else 0
 
+    def until(self, driver: subprocess.Popen[bytes], images: int) -> None:
+        """Wait until so many are done."""
+        wait_until(lambda: self.done() >= images or driver.poll() is not None, "it never began")
+        assert driver.poll() is None, self.said()
+
     def said(self) -> str:
         """What the driver has printed."""
         return self.log.read_text(encoding="utf-8")
@@ -111,7 +116,7 @@ def check_vectors(folder: Path, pool: Path) -> None:
 
 def test_a_machine_that_goes_costs_nothing_but_time(machines, pool):
     driver = machines.start()
-    wait_until(lambda: machines.done() > IMAGES // 4 or driver.poll() is not None, "it never began")
+    machines.until(driver, IMAGES // 4)
     machines.cluster.remove_node(machines.other, allow_graceful=False)
     assert finish(driver) == 0, machines.said()
     assert f"embedded {IMAGES}, reused 0, dropped 0" in machines.said()
@@ -120,7 +125,7 @@ def test_a_machine_that_goes_costs_nothing_but_time(machines, pool):
 
 def test_a_driver_that_is_killed_goes_on_when_it_is_started_again(machines, pool):
     driver = machines.start()
-    wait_until(lambda: machines.done() > IMAGES // 2, "it never began")
+    machines.until(driver, IMAGES // 2)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     # Its workers end, so that the next finds room.
@@ -134,7 +139,7 @@ def test_a_driver_that_is_killed_goes_on_when_it_is_started_again(machines, pool
 
 def test_a_driver_that_is_asked_to_end_frees_its_workers(machines):
     driver = machines.start()
-    wait_until(lambda: machines.done() > 0, "it never began")
+    machines.until(driver, 1)
     os.kill(driver.pid, signal.SIGINT)
     assert finish(driver) != 0
     wait_until(lambda: not machines.workers("ray::MapWorker"), "workers outlive their driver", seconds=60)
@@ -142,7 +147,7 @@ def test_a_driver_that_is_asked_to_end_frees_its_workers(machines):
 
 def test_a_worker_that_is_killed_costs_nothing_but_time(machines, pool):
     driver = machines.start()
-    wait_until(lambda: machines.done() > IMAGES // 4, "it never began")
+    machines.until(driver, IMAGES // 4)
     for worker in machines.workers("ray::MapWorker"):
         worker.kill()
     assert finish(driver) == 0, machines.said()
@@ -151,7 +156,7 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(machines, pool):
 
 def test_a_head_that_goes_ends_the_driver_with_what_to_do(machines):
     driver = machines.start()
-    wait_until(lambda: machines.done() > 0, "it never began")
+    machines.until(driver, 1)
     machines.head.kill_all_processes(check_alive=False, allow_graceful=False)
     started = time.monotonic()
     assert finish(driver) != 0

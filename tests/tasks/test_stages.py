@@ -98,6 +98,27 @@ def test_the_key_of_every_stage_follows_its_code(project: Path) -> None:
     assert len(seen) > len({stage.name for strategy in STRATEGY_NAMES for stage in declarations_of(strategy)})
 
 
+@pytest.mark.parametrize("strategy", ["presel", "tive"])
+def test_a_run_on_a_cluster_and_one_on_this_machine_find_what_the_other_has_cached(
+    project: Path, strategy: str
+) -> None:
+    workspace = Workspace(f"runs/{strategy}")
+
+    def keys() -> dict[str, str]:
+        with open_repository() as repository:
+            stages = repository.stage.load_all(path=str(workspace.pipeline_file))
+            return {stage.addressing: stage_key(stage, workspace) for stage in stages}
+
+    local, text = keys(), workspace.parameter_file.read_text(encoding="utf-8")
+    changed = yaml.safe_load(text)
+    changed["compute"] |= {"engine": "ray", "address": "auto", "task": {"cpus": 4}, "stalled_after_seconds": 60}
+    workspace.parameter_file.write_text(yaml.safe_dump(changed), encoding="utf-8")
+    on_ray = keys()
+    workspace.parameter_file.write_text(text, encoding="utf-8")
+    assert len(local) > 5
+    assert on_ray == local
+
+
 @pytest.mark.parametrize("strategy", STRATEGY_NAMES)
 def test_what_decides_how_bytes_are_written_is_held(strategy: str) -> None:
     for stage in declarations_of(strategy):

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from components.compute.engine import Work
-from components.pool.images import ImageError
-from components.pool.reasons import QuarantineReason
 
 
 def square(items):
@@ -53,20 +51,11 @@ def add(model, squares):
     return [model + square for square in squares]
 
 
-def die_of_13(items):
-    """Ends the process that prepares 13, every time."""
-    if 13 in items:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return square(items)
-
-
-def die_once(items, *, folder):
-    """Ends the first process that prepares 5."""
-    if 5 in items:
-        try:
-            Path(folder, "died").touch(exist_ok=False)
-        except FileExistsError:
-            return square(items)
+def die_of_13_and_once(items, *, folder):
+    """Ends the process that prepares 13, every time, and the first that prepares 5."""
+    if 13 in items or (5 in items and not Path(folder, "died").exists()):
+        if 5 in items:
+            Path(folder, "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return square(items)
 
@@ -78,18 +67,8 @@ def die_of_13_computing(model, squares):
     return add(model, squares)
 
 
-def refuse(items):
-    raise ImageError(QuarantineReason.CORRUPT, f"no good: {items[0]}")
-
-
 def refuse_loading():
     raise FileNotFoundError(2, "no such model", "toy.safetensors")
-
-
-def run_out_of_gpu_memory(model, squares):
-    import torch
-
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
 
 def sum_of(item, *, factor):
@@ -101,3 +80,9 @@ def sum_of(item, *, factor):
 
 def hang(items):
     time.sleep(600)
+
+
+def take_memory(items):
+    kept = [bytearray(b"x" * (64 << 20)) for _ in range(64)]
+    time.sleep(600)
+    return [len(kept)]
