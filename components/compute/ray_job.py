@@ -141,9 +141,9 @@ class Job:
         return ClusterStalledError(
             f"{self.name}: nothing has moved for {self.parameters.stalled_after_seconds:g} s "
             f"(compute.stalled_after_seconds), {len(waiting)} lists are left, the first from {self._first(waiting)}. "
-            f"{operators}. {needs}; {free_and_all(ray)}. Where all are taken, other work holds them, or compute.model takes "
-            "too many; where not, an image or a network file system hangs. What has been answered is kept; run again "
-            "to continue"
+            f"{operators}. {needs}; {free_and_all(ray)}. Where all are taken, other work holds them or compute.model "
+            "takes too many; where not, an image or a network file system hangs. What has been answered is kept; run "
+            "again to continue"
         )
 
 
