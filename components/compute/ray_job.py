@@ -74,13 +74,15 @@ class Job:
                     yield Answer(waiting.pop(number), result, lost.pop(number, ()))
                 if waiting:
                     raise WorkerDiedError(f"{self.name}: {len(waiting)} of {before} lists came back without an answer")
+            except ray.exceptions.OutOfMemoryError as error:  # Ray has tried again already, on other machines too
+                text = f"{self.name}: a worker at or after {self._first(waiting)}"
+                raise gave_up(error, text, self.advice) from error
             except ray.exceptions.RayError as error:
                 found = self._without_lost(ray, waiting, lost, window)
                 window *= 4  # where there are many such items, few failures are to find them
                 in_a_row = 0 if found or len(waiting) < before else in_a_row + 1
                 if in_a_row == _FAILURES_IN_A_ROW:
-                    first = self.describe(next(item for items in waiting.values() for item in items))
-                    text = f"{self.name}: workers died {in_a_row} times without an answer between, at or after {first}"
+                    text = f"{self.name}: workers died {in_a_row} times in a row, at or after {self._first(waiting)}"
                     raise gave_up(error, text, self.advice) from error
                 _log.warning("%s goes on after a failure in the cluster: %s", self.name, first_line(error))
 
@@ -124,10 +126,13 @@ class Job:
             waiting[number] = [item for place, item in enumerate(items) if place not in positions]
         return any(found.values())
 
+    def _first(self, waiting: dict[int, Sequence[Any]]) -> str:
+        found = [item for items in waiting.values() for item in items[:1]][:1]
+        return self.describe(found[0]) if found else "lists of which all items are lost"
+
     def _stalled(
         self, ray: Any, waiting: dict[int, Sequence[Any]], models: Models | None, error: BaseException
     ) -> ClusterStalledError:
-        first = self.describe(next(item for items in waiting.values() for item in items))
         operators = "; ".join(line.strip(" -") for line in str(error).splitlines() if line.startswith("  - "))
         needs = f"a worker that prepares takes {self.parameters.decode.cpus:g} CPUs"
         if models is not None:
@@ -135,15 +140,15 @@ class Job:
             needs += f", one with the model {takes.cpus:g} CPUs and {takes.gpus:g} GPUs"
         return ClusterStalledError(
             f"{self.name}: nothing has moved for {self.parameters.stalled_after_seconds:g} s "
-            f"(compute.stalled_after_seconds), {len(waiting)} lists are left, the first from {first}. {operators}. "
-            f"{needs}; {free_and_all(ray)}. Where all are taken, other work holds them, or compute.model takes too "
-            "many; where not, an image or a network file system hangs. What has been answered is kept; run again to "
-            "continue"
+            f"(compute.stalled_after_seconds), {len(waiting)} lists are left, the first from {self._first(waiting)}. "
+            f"{operators}. {needs}; {free_and_all(ray)}. Where all are taken, other work holds them or compute.model "
+            "takes too many; where not, an image or a network file system hangs. What has been answered is kept; run "
+            "again to continue"
         )
 
 
 def gave_up(error: BaseException, text: str, advice: str) -> Exception:
     """The error for workers that died too often, for want of memory or for another reason."""
     if type(error).__name__ == "OutOfMemoryError":
-        return MemoryError(f"{text}: Ray ended them as their machine ran out of memory; {advice} [{first_line(error)}]")
+        return MemoryError(f"{text}: Ray ended it as its machine ran out of memory; {advice} [{first_line(error)}]")
     return WorkerDiedError(f"{text}; {advice} [{first_line(error)}]")

@@ -78,11 +78,17 @@ class TwoMachines:
 
     def workers(self, name: str) -> list[psutil.Process]:
         """The cluster's workers whose title holds a name."""
-        return [
-            process
-            for process in psutil.process_iter()
-            if process.status() != psutil.STATUS_ZOMBIE and any(name in part for part in process.cmdline()[:1])
-        ]
+        found = []
+        for process in psutil.process_iter(["cmdline", "status", "ppid"]):  # None, where it has just ended
+            title = (process.info["cmdline"] or [""])[0]
+            if name in title and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        return [process for process in found if process.info["ppid"] in self._raylets()]
+
+    def _raylets(self) -> set[int]:
+        """So that workers of other clusters of the machine are left alone."""
+        nodes = (self.head, self.other)
+        return {one.process.pid for node in nodes for one in node.all_processes.get("raylet", ())}
 
 
 @pytest.fixture
@@ -152,6 +158,30 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(machines, pool):
         worker.kill()
     assert finish(driver) == 0, machines.said()
     check_vectors(machines.folder, pool)
+
+
+def test_memory_that_runs_out_ends_the_work_with_what_to_lower():
+    used = psutil.virtual_memory()
+    threshold = 1 - used.available / used.total + 0.07
+    environment = {"RAY_memory_usage_threshold": f"{threshold:.3f}", "RAY_memory_monitor_refresh_ms": "100"}
+    code = (
+        "import os\n"
+        "from components.compute.ray_engine import RayEngine\n"
+        "from components.compute.ray_cluster import leave\n"
+        "from tests.components.compute import toys\n"
+        "from tests.components.compute.conftest import compute_parameters\n"
+        "try:\n"
+        "    list(RayEngine(compute_parameters()).compute([[1], [2]], toys.toy(prepare=toys.take_memory)))\n"
+        "finally:\n"
+        "    leave()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True,
+        timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("MemoryError: toy: a worker at or after number 1: Ray ended it"), done.stderr
+    assert "use smaller toys" in said
 
 
 def test_a_head_that_goes_ends_the_driver_with_what_to_do(machines):

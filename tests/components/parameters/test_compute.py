@@ -1,6 +1,9 @@
+import importlib.util
+
 import pytest
 from pydantic import ValidationError
 
+from components.compute.ray_cluster import RayMissingError, check_installed
 from tests.components.compute.conftest import compute_parameters
 
 
@@ -26,8 +29,6 @@ def test_a_worker_takes_whole_gpus_or_a_part_of_one():
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch):
-    from components.compute import ray_cluster
-
-    monkeypatch.setattr(ray_cluster.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ray_cluster.RayMissingError, match=r"pip install -c constraints.txt '\.\[ray\]'"):
-        ray_cluster.check_installed()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RayMissingError, match=r"pip install -c constraints.txt '\.\[ray\]'"):
+        check_installed()
