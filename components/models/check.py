@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from components.errors import UserError
 from components.models.features.activations import NoSuchLayerError, chosen_attention
-from components.models.training.tuning_processes import tuning_processes
+from components.models.training.tuning_processes import tuning_processes, visible_gpus
 from components.models.vlm.conversation import TemplateError
 from components.models.vlm.image_fit import an_image_encoded
 from components.models.vlm.image_inputs import ProcessorError
@@ -46,7 +46,7 @@ def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, *, scored: b
     opened.template.frames(2)
     if scored:
         opened.template.frames(1, with_question=False)
-    tuning_processes(tuning, vlm)
+    tuning_processes(tuning, gpus=visible_gpus(vlm))
     check_rank(opened.model, lora_targets(opened.model, tuning.target_modules), tuning.lora_rank)
     _encode_an_image(opened)
 

@@ -8,16 +8,37 @@ from components.parameters.parameters import TuningParameters, VlmParameters
 
 
 class TuningProcessesError(UserError, ValueError):
-    """This machine cannot tune in so many processes; the message says what to change."""
+    """There are not so many processes to tune in; the message says what to change."""
 
 
-def tuning_processes(tuning: TuningParameters, vlm: VlmParameters) -> int:
-    """Count the processes that a tune is shared out over on this machine.
+def visible_gpus(vlm: VlmParameters) -> int:
+    """Count the GPUs of this machine that a tune may use: 0 where it computes on the CPU.
 
     Args:
-        tuning: section `tuning`; `processes: auto` is one for each visible GPU, but no more than an update has
-            samples, and 1 on a CPU.
         vlm: section `vlm`, for the device.
+    """
+    on_gpu = resolve_device(vlm.device, parameter="vlm.device").type == "cuda"
+    return torch.cuda.device_count() if on_gpu else 0
+
+
+def cluster_gpus(vlm: VlmParameters) -> int:
+    """Count the GPUs that a tune may use of the Ray cluster which this process has joined.
+
+    Args:
+        vlm: section `vlm`, for the device.
+    """
+    import ray
+
+    return 0 if vlm.device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
+
+
+def tuning_processes(tuning: TuningParameters, *, gpus: int) -> int:
+    """Count the processes that a tune is shared out over.
+
+    Args:
+        tuning: section `tuning`; `processes: auto` is one for each GPU, but no more than an update has samples, and 1
+            without GPUs.
+        gpus: that there are; 0: it computes on CPUs.
 
     Returns:
         1 or more.
@@ -25,8 +46,6 @@ def tuning_processes(tuning: TuningParameters, vlm: VlmParameters) -> int:
     Raises:
         TuningProcessesError: there are fewer GPUs than processes asked for, or one process to shard the model over.
     """
-    device = resolve_device(vlm.device, parameter="vlm.device")
-    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     wanted = min(max(gpus, 1), tuning.update_size) if tuning.processes == "auto" else tuning.processes
     if gpus and wanted > gpus:
         raise TuningProcessesError(

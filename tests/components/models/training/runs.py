@@ -58,6 +58,7 @@ def run(
     epochs: float = 1,
     seed: int = 1,
     on_log: Callable[[TrainingLogRow], None] = lambda row: None,
+    on_ray: bool = False,
     **changes: object,
 ) -> TuneResult:
     return tune(
@@ -70,6 +71,7 @@ def run(
         pixel_limit=PIXEL_LIMIT,
         checkpoint_directory=folder / "checkpoints",
         on_log=on_log,
+        on_ray=on_ray,
     )
 
 
