@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import (
+    gpu,
     greedy_mmd,
     influence,
+    ingest_memory,
     instruction_relevance_score,
     k_means,
     neighbour_centrality,
     per_sample_gradients,
+    photographs,
     recuration,
     selection,
     selection_memory,
@@ -27,6 +30,9 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
     "selection": selection.main,
     "selection_memory": selection_memory.main,
     "recuration": recuration.main,
+    "ingest_memory": ingest_memory.main,
+    "photographs": photographs.main,
+    "gpu": gpu.main,
 }
 
 

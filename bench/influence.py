@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.results import Row, out_option, publish
+from components.compute.local import LocalEngine
 from components.strategies.tive.influence import instance_influence
 
 _ROWS = 2048  # of a block, as the store gives them
@@ -22,7 +23,7 @@ def ours(gradients: NDArray[np.float32], task_of_row: NDArray[np.int64]) -> NDAr
             rows = np.arange(start, min(start + _ROWS, len(gradients)))
             yield rows, gradients[start : start + _ROWS]
 
-    return instance_influence(blocks, task_of_row)
+    return instance_influence(blocks, task_of_row, engine=LocalEngine())
 
 
 def all_pairs(gradients: NDArray[np.float32], task_of_row: NDArray[np.int64]) -> NDArray[np.float64]:

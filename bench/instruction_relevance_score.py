@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from bench.results import Row, out_option, publish
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models.scoring.instruction_relevance_score import instruction_relevance_score, score_samples
 from components.models.vlm.labels import encode, encode_without_question
@@ -66,7 +67,9 @@ def one_by_one(vlm: LoadedVlm, samples: Sequence[InstructedImage]) -> Scores:
 
 def in_batches(vlm: LoadedVlm, samples: Sequence[InstructedImage], *, batch_size: int) -> Scores:
     """The component."""
-    table = score_samples(vlm, samples, batch_size=batch_size, pixel_limit=_PIXEL_LIMIT, progress=no_progress).scores
+    table = score_samples(
+        vlm, samples, batch_size=batch_size, pixel_limit=_PIXEL_LIMIT, progress=no_progress, engine=LocalEngine()
+    ).scores
     rows = table.to_pylist()
     return {row["sample_id"]: row["instruction_relevance_score"] for row in rows}
 

@@ -48,10 +48,11 @@ def draw_database(directory: Path, sizes: Sequence[int], width: int) -> None:
 def select(directory: Path, sizes: Sequence[int]) -> dict[str, float]:
     """Cluster, allocate 10 % and select with the shipped parameters: times, quality and peak memory."""
     # Imported in the process that measures: what it needs counts.
+    from components.compute.local import LocalEngine
     from components.selection.allocation import allocate
     from components.selection.by_task import tasks_of
     from components.selection.cluster_cells import count_cluster_cells
-    from components.selection.cluster_tasks import cluster_task, join_clusters
+    from components.selection.cluster_tasks import TaskVectors, cluster_task, join_clusters
     from components.selection.select_pool import select_pool
 
     samples = _samples(sizes)
@@ -60,7 +61,10 @@ def select(directory: Path, sizes: Sequence[int]) -> dict[str, float]:
     with _timed("cluster", measured):
         samples = samples.filter(pc.is_in(samples["image_sha"], value_set=stored_images(directory, model=_ENCODER)))
         parts = [
-            cluster_task(task, members, load, images_per_cluster=100, seed=17) for task, members in tasks_of(samples)
+            cluster_task(
+                TaskVectors(task, members, load(members["image_sha"].to_pylist())), images_per_cluster=100, seed=17
+            )
+            for task, members in tasks_of(samples)
         ]
         found = join_clusters(parts)
     with _timed("allocate", measured):
@@ -71,7 +75,9 @@ def select(directory: Path, sizes: Sequence[int]) -> dict[str, float]:
         quotas = allocate(cells.tasks, cells.sizes, cells.available, weights, budget=budget, profile="exact").quotas
     with _timed("select", measured):
         none: pa.Array = pa.array([], pa.string())
-        selection = select_pool(found.clusters, none, load, cells=cells, quotas=quotas, neighbours=5)
+        selection = select_pool(
+            found.clusters, none, load, cells=cells, quotas=quotas, neighbours=5, engine=LocalEngine()
+        )
     # Of this program alone: the peak that getrusage tells of includes the process that started it.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     squares = np.square(found.clusters["distance"].to_numpy(), dtype=np.float64)  # (n,)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.results import FAISS, Row, out_option, publish
+from components.compute.local import LocalEngine
 from components.schemas import CHOSEN
 
 _TASKS = 10
@@ -52,7 +53,11 @@ def presel(count: int, width: int) -> None:
     # What it takes in memory does not depend on how often it is tried: once, with few iterations.
     with patch.object(cluster_tasks, "k_means", partial(k_means, iterations=3, restarts=1)):
         found = cluster_tasks.join_clusters(
-            cluster_tasks.cluster_task(task, members, load, images_per_cluster=100, seed=0)
+            cluster_tasks.cluster_task(
+                cluster_tasks.TaskVectors(task, members, load(members["image_sha"].to_pylist())),
+                images_per_cluster=100,
+                seed=0,
+            )
             for task, members in tasks_of(samples)
         ).clusters
     nobody = np.zeros(count, dtype=bool)
@@ -61,7 +66,7 @@ def presel(count: int, width: int) -> None:
     quotas = allocate(
         cells.tasks, cells.sizes, cells.available, weights, budget=count * 15 // 100, profile="exact"
     ).quotas
-    select_pool(found, pa.array([], pa.string()), load, cells=cells, quotas=quotas, neighbours=5)
+    select_pool(found, pa.array([], pa.string()), load, cells=cells, quotas=quotas, neighbours=5, engine=LocalEngine())
 
 
 def tive(count: int, width: int) -> None:
@@ -78,7 +83,7 @@ def tive(count: int, width: int) -> None:
             yield rows, np.random.default_rng(start).standard_normal((len(rows), width), dtype=np.float32)
 
     norms = np.random.default_rng(0).gamma(2, size=count)
-    influence = instance_influence(blocks, task_of_row)
+    influence = instance_influence(blocks, task_of_row, engine=LocalEngine())
     tables = influence_tables(
         samples, norms, influence, budget=count * 15 // 100, q=0.001, self_influence="norm", rounding="exact"
     )
@@ -90,7 +95,9 @@ def coincide(count: int, width: int) -> None:
     from components.strategies.coincide.select import cluster_concepts, concept_share_table, select_by_concept
 
     samples, vectors = _samples(count), _vectors(count, width)
-    found = cluster_concepts(samples, vectors, clusters=max(1, count // 1000), iterations=3, seed=0)
+    found = cluster_concepts(
+        samples, vectors, clusters=max(1, count // 1000), iterations=3, seed=0, engine=LocalEngine()
+    )
     shares = concept_share_table(
         found.concepts,
         found.centroids,

@@ -37,7 +37,7 @@ def _refuse_depth(text: str) -> None:
         elif isinstance(event, _LESS_DEEP):
             depth -= 1
         if depth > _DEEPEST:
-            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP)
 
 
 def _refuse_key_twice(root: yaml.Node) -> None:

@@ -13,7 +13,7 @@ from components.parameters.parameters import ParameterError
 from components.strategies.names import STRATEGY_NAMES
 from flows.comparison import ComparisonOutcome, Run, describe_comparison
 from flows.curate import curate
-from flows.form import AS_CONFIGURED, BudgetField, OverlayFields, SettingFields, StrategyField
+from flows.form import AS_CONFIGURED, BudgetField, EngineChoice, OverlayFields, SettingFields, StrategyField
 from flows.outcome import CurationOutcome
 from flows.prepare_workspace import NAME, base_parameters, check_name, prepare_workspace
 from tasks.platform.curation_run import open_comparison_run, publish_comparison
@@ -33,6 +33,7 @@ def compare(
     settings: SettingFields = (),
     name: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")] = "compare",
     annotate_pool: bool = False,
+    engine: EngineChoice = AS_CONFIGURED,
 ) -> ComparisonOutcome:
     """Curate, tune and benchmark with every strategy and seed, then put the results side by side.
 
@@ -45,6 +46,7 @@ def compare(
         settings: Single parameters laid over them, such as tuning.batch_size=8 (params.yaml lists all).
         name: Folder under runs/ for the table and the page; the single runs lie beside it as NAME-STRATEGY-SEED.
         annotate_pool: Pay for instructions of the whole pool where a strategy reads them all (tive, coincide, full).
+        engine: Where the heavy stages compute, which changes no result (docs/scale.md).
 
     Returns:
         Where to look, and the rows.
@@ -62,7 +64,7 @@ def compare(
     }
     described = (("strategies", ",".join(strategies)), ("budget", budget or AS_CONFIGURED), ("seeds", str(seeds)))
     with open_comparison_run(name, described) as run_id:
-        outcomes = _run_all(places, annotate_pool=annotate_pool, run_id=run_id)
+        outcomes = _run_all(places, annotate_pool=annotate_pool, engine=engine, run_id=run_id)
         result = describe_comparison(name, places, outcomes, run_id=run_id)
         publish_comparison(run_id, result.metrics, result.page, [result.table])
     return result
@@ -115,13 +117,20 @@ def _name_of_run(name: str, run: Run) -> str:
     return f"{name}-{run[0]}-{run[1]}"
 
 
-def _run_all(places: dict[Run, Workspace], *, annotate_pool: bool, run_id: str) -> dict[Run, CurationOutcome]:
+def _run_all(
+    places: dict[Run, Workspace], *, annotate_pool: bool, engine: EngineChoice, run_id: str
+) -> dict[Run, CurationOutcome]:
     """One curation after the other; a failed one does not take the others with it."""
     outcomes, failed = {}, []
     for (strategy, seed), place in places.items():
         get_run_logger().info("strategy %s, seed %d", strategy, seed)
         state = curate(
-            place.root, annotate_pool=annotate_pool, register_version=False, comparison_run_id=run_id, return_state=True
+            place.root,
+            annotate_pool=annotate_pool,
+            register_version=False,
+            engine=engine,
+            comparison_run_id=run_id,
+            return_state=True,
         )
         if state.is_completed():
             outcome = state.result()

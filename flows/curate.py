@@ -6,12 +6,14 @@ from flows.curation_steps import curate_pool
 from flows.form import (
     AS_CONFIGURED,
     BudgetField,
+    EngineChoice,
     NameField,
     OverlayFields,
     ProviderChoice,
     SettingFields,
     StrategyChoice,
     asked_workspace,
+    chosen_engine,
     form_settings,
     run_name,
 )
@@ -39,6 +41,7 @@ def curate(
     from_scratch: bool = False,
     refresh: bool = False,
     register_version: bool = True,
+    engine: EngineChoice = AS_CONFIGURED,
     comparison_run_id: str = "",
 ) -> CurationOutcome:
     """Decide which images deserve an instruction, buy those, tune the model on them and measure it.
@@ -57,6 +60,7 @@ def curate(
         from_scratch: Forget what earlier curations picked; what was bought stays bought.
         refresh: Run every stage, also those that are up to date.
         register_version: Make the tuned model a version of the registered model.
+        engine: Where the heavy stages compute, which changes no result (docs/scale.md).
         comparison_run_id: Usually empty. MLflow run of the comparison that this run is a part of.
 
     Returns:
@@ -68,7 +72,11 @@ def curate(
         place.exclusive(),
         explained(place, "the run"),
         open_curation_run(
-            place, refresh=refresh, annotate_pool=annotate_pool, parent_run_id=comparison_run_id or None
+            place,
+            refresh=refresh,
+            annotate_pool=annotate_pool,
+            parent_run_id=comparison_run_id or None,
+            engine=chosen_engine(engine),
         ) as run,
     ):
         if from_scratch:

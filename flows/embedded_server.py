@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 # Within these a run settles what it has in flight. Then it ends whatever it waits for: the signal may have gone to the
 # embedded server too, and Prefect asks a server that is gone for minutes.
 _GRACE_SECONDS = 15.0
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _received: list[int] = []  # signals that asked this process to end
 SERVER_MODULE = "prefect.server.api.server:create_app"
 # In the environment of a server: the process that started it. Where presel is process 1, as in a container, what it
@@ -34,7 +34,9 @@ def end_on_termination() -> None:
 
 
 def end_on_signals() -> None:
-    """Make Ctrl-C and SIGTERM end the run in seconds, with what is in flight settled as far as it comes back.
+    """Make Ctrl-C, SIGTERM and a terminal that is closed end the run in seconds, with what is in flight settled.
+
+    It is settled as far as it comes back. What whoever started this has it ignore, as `nohup` does, stays ignored.
 
     While a flow runs Prefect puts a handler of its own in this one's place, which first tells its server. So the signal
     is also seen by a thread that nobody can take it from.
@@ -46,7 +48,8 @@ def end_on_signals() -> None:
         sys.exit(128 + number)
 
     for number in _ENDING:
-        signal.signal(number, leave)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, leave)
     arrived, notes = socket.socketpair()
     notes.setblocking(False)
     signal.set_wakeup_fd(notes.detach(), warn_on_full_buffer=False)
@@ -64,7 +67,8 @@ def _note(number: int) -> None:
         _received.append(number)
         logging.disable()  # what follows is the talk of libraries that miss the server
         kept = "Finished stages and everything bought are kept; the same command continues from here."
-        sys.stderr.write(f"\npresel: interrupted, ending. {kept}\n")
+        with suppress(OSError):  # the terminal may be gone
+            sys.stderr.write(f"\npresel: interrupted, ending. {kept}\n")
 
 
 def _end_when_told(arrived: socket.socket) -> None:
@@ -79,8 +83,9 @@ def _end_now(code: int) -> None:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             child.terminate()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a pipe whose reader is gone
+            stream.flush()
     os._exit(code)
 
 

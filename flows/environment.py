@@ -65,10 +65,12 @@ def check_code(project_root: Path) -> None:
         ForeignCodeError: it lies in another folder, such as another clone whose environment is active.
         FolderNameError: the folder's name.
     """
-    if any(mark in str(project_root.resolve()) for mark in "{}$?%"):
+    path = str(project_root.resolve())
+    if any(mark in path for mark in "{}$?%") or ("'" in path and '"' in path):
         raise FolderNameError(
-            f"{project_root}: DVC, SQLAlchemy and Alembic take {{ }} $ ? and % in a path for more than letters and "
-            "would fail or write elsewhere; rename the folder or move the project"
+            f"{project_root}: DVC, SQLAlchemy and Alembic take {{ }} $ ? and % in a path for more than letters, MLflow "
+            "single and double quotes together: they would fail or write elsewhere; rename the folder, or move the "
+            "project"
         )
     if project_root.resolve() != CODE_FOLDER:
         raise ForeignCodeError(

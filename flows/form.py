@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 from pydantic import AfterValidator, Field
 
 from components.instructions.open_provider import PROVIDERS
+from components.parameters.compute import ENGINES, EngineName
 from components.parameters.parameters import ParameterError
 from components.parameters.section import one_of
 from components.selection.budget import budget_text, parse_budget
@@ -54,6 +55,11 @@ ProviderChoice = Annotated[
     one_of(lambda: (AS_CONFIGURED, *PROVIDERS)),
     Field(json_schema_extra={"enum": [AS_CONFIGURED, *PROVIDERS]}),
 ]
+EngineChoice = Annotated[
+    str,
+    one_of(lambda: (AS_CONFIGURED, *ENGINES)),
+    Field(json_schema_extra={"enum": [AS_CONFIGURED, *ENGINES]}),
+]
 # The pattern says in JSON schema what `parse_budget` accepts; a test holds the two together.
 _NUMBER = r"\d+(?:[,_]\d{3})*"
 BUDGET_PATTERN = (
@@ -82,6 +88,11 @@ def form_settings(
         budget=budget.strip() or None,
         provider=None if provider == AS_CONFIGURED else provider,
     )
+
+
+def chosen_engine(engine: EngineChoice) -> EngineName | None:
+    """The engine that the field of a form names; None: as the parameters say."""
+    return next((name for name in ENGINES if name == engine), None)
 
 
 def asked_workspace(workspace: str, *, overlays: Sequence[str], settings: Sequence[str], name: str) -> Workspace:

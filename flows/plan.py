@@ -7,6 +7,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_totals
@@ -105,7 +106,11 @@ def plan_resolved(resolved: ResolvedWorkspace) -> tuple[str, tuple[OutdatedStage
 def _request(workspace: Workspace, parameters: Parameters, pool: Pool, price: Price | None) -> PlanRequest:
     own, samples = parameters.instructions, pool.samples
     provider = open_provider(
-        own, parameters.purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources
+        own,
+        parameters.purchase,
+        pixel_limit=parameters.ingest.pixel_limit,
+        sources=parameters.sources,
+        engine=LocalEngine(),
     )
 
     def found_by(find: Callable[..., Iterable[str]]) -> frozenset[str]:
@@ -216,6 +221,7 @@ def _pool(workspace: Workspace, parameters: Parameters, *, ingested: bool) -> Po
         options,
         known_images=state,
         progress=no_progress,
+        engine=LocalEngine(),
         out_of_place=partial(out_of_place, parameters.vlm),
     )
     return Pool(found.samples, found.images, found.quarantine, found.records)

@@ -12,11 +12,13 @@ from flows.curation_steps import curate_pool
 from flows.form import (
     AS_CONFIGURED,
     BudgetField,
+    EngineChoice,
     NameField,
     OverlayFields,
     ProviderChoice,
     SettingFields,
     asked_workspace,
+    chosen_engine,
     form_settings,
     run_name,
 )
@@ -44,6 +46,7 @@ def recurate(
     settings: SettingFields = (),
     name: NameField = "",
     register_version: bool = True,
+    engine: EngineChoice = AS_CONFIGURED,
 ) -> CurationOutcome | State[Any]:
     """Go on from the last finished curation of a workspace: only what is new is hashed, embedded, scored and bought.
 
@@ -60,6 +63,7 @@ def recurate(
         settings: Single parameters laid over them, such as tuning.batch_size=8 (params.yaml lists all).
         name: Folder under runs/ of the curation to go on from. Empty: from the overlays and settings.
         register_version: Make the tuned model a version of the registered model.
+        engine: Where the heavy stages compute, which changes no result (docs/scale.md).
 
     Returns:
         Where to look, and the numbers that matter.
@@ -77,7 +81,7 @@ def recurate(
             _refuse_a_mistaken_beginning(place)
         if finished is not None and is_as_finished(place, finished):
             return Completed(name=UNCHANGED, message=f"nothing has changed since run {finished.run}: nothing to do")
-        with open_curation_run(place, refresh=False) as run:
+        with open_curation_run(place, refresh=False, engine=chosen_engine(engine)) as run:
             check_models(place)
             manifest = ingest(run)
             if finished is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from components.benchmark.relative import average_score
+from components.compute.engine import Engine
 from components.compute.progress import Progress
 from components.pool.manifest import read_samples
 from components.storage import fresh_directory, write_table
@@ -66,7 +67,9 @@ def benchmark_baseline(context: StageContext) -> StageSummary:
 
 
 def _benchmark(context: StageContext, adapter: Path | None) -> StageSummary:
-    result = evaluate_adapter(context.workspace, adapter, context.progress("answered questions:"))
+    result = evaluate_adapter(
+        context.workspace, adapter, context.progress("answered questions:"), engine=context.engine
+    )
     with fresh_directory(context.output) as directory:
         write_table(directory / "predictions.parquet", result.predictions)
         write_table(directory / "metrics.parquet", result.metrics)
@@ -78,22 +81,25 @@ def _benchmark(context: StageContext, adapter: Path | None) -> StageSummary:
     return StageSummary(questions, f"average {100 * average:.1f} of 100, {sets} sets, {questions:,} questions", metrics)
 
 
-def evaluate_adapter(workspace: Workspace, adapter: Path | None, progress: Progress) -> "BenchmarkResult":
+def evaluate_adapter(
+    workspace: Workspace, adapter: Path | None, progress: Progress, *, engine: Engine
+) -> "BenchmarkResult":
     """Ask a model the questions of the configured sets, those about images of the pool left out."""
     # These import torch, which a cached run does without.
     from components.benchmark.evaluate import evaluate
-    from components.models.vlm.load import load_vlm
+    from components.models.vlm.source import VlmFiles
 
     parameters = workspace.parameters()
     # Left out is what is in the pool, not only what was trained on: every model of every run over one pool then
     # answers the same questions, and their averages can be compared.
     pool = pc.unique(read_samples(workspace.artifact("manifest"))["image_sha"]).to_pylist()
     return evaluate(
-        load_vlm(parameters.vlm, adapter=adapter),
+        VlmFiles(parameters.vlm, adapter),
         parameters.benchmark.sets,
         pool_image_shas=frozenset(pool),
         batch_size=parameters.benchmark.batch_size,
         max_new_tokens=parameters.benchmark.max_new_tokens,
         pixel_limit=parameters.ingest.pixel_limit,
         progress=progress,
+        engine=engine,
     )

@@ -63,6 +63,7 @@ def cluster(context: StageContext) -> StageSummary:
         read_clusters(context.input("earlier/clusters")),
         options=_options(parameters, model),
         limits=parameters.recurate,
+        engine=context.engine,
     )
     with fresh_directory(context.output) as directory:
         write_clusters(directory, result)

@@ -39,6 +39,7 @@ def embed(context: StageContext) -> StageSummary:
         encoder=parameters.encoder,
         pixel_limit=parameters.ingest.pixel_limit,
         progress=context.progress("embedded images:"),
+        engine=context.engine,
     )
     write_dropped(context.output, result.dropped)
     counts = (("embedded", result.embedded), ("reused", result.reused), ("dropped", len(result.dropped)))

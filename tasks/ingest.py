@@ -65,6 +65,7 @@ def ingest(context: StageContext) -> StageSummary:
         context.parameters.ingest,
         known_images=STATE / "known-images.parquet",
         progress=context.progress("checked images:"),
+        engine=context.engine,
         out_of_place=partial(out_of_place, context.parameters.vlm),
     )
     new = write_manifest(context.output, result)

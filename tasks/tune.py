@@ -1,7 +1,14 @@
 """The stages that tune on what was chosen: tune, the final model, and baseline_tune, a control."""
 
 from components.training_set.assemble import read_training_samples
-from tasks.bodies.tuning import TUNING_MEMORY, TUNING_PARAMETERS, instructed_samples, tune_samples
+from tasks.bodies.tuning import (
+    TUNING_MEMORY,
+    TUNING_PARAMETERS,
+    adapter_disk,
+    final_checkpoints,
+    instructed_samples,
+    tune_samples,
+)
 from tasks.platform.stage import stage
 from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import training_tables
@@ -14,6 +21,8 @@ from tasks.platform.stage_tables import training_tables
     writes="model",
     uses="gpu",
     memory=TUNING_MEMORY,
+    disk=adapter_disk,
+    disk_while_it_runs=final_checkpoints,
     tables=training_tables,
 )
 def tune(context: StageContext) -> StageSummary:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from components.benchmark.judged import set_score
 from components.benchmark.metrics import judge_answers
 from components.benchmark.sets import BenchmarkQuestion, LoadedBenchmarkSet, load_benchmark_set
+from components.compute.engine import Engine
 from components.compute.progress import Progress
 from components.parameters.parameters import BenchmarkSet
 from components.pool.samples import Dropped
@@ -17,7 +18,7 @@ from components.schemas import METRICS, PREDICTIONS
 
 if TYPE_CHECKING:
     from components.models.vlm.labels import SampleError
-    from components.models.vlm.load import LoadedVlm
+    from components.models.vlm.source import VlmSource
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class BenchmarkResult:
 
 
 def evaluate(
-    vlm: "LoadedVlm",
+    vlm: "VlmSource",
     sets: Sequence[BenchmarkSet],
     *,
     pool_image_shas: frozenset[str],
@@ -46,6 +47,7 @@ def evaluate(
     max_new_tokens: int,
     pixel_limit: int,
     progress: Progress,
+    engine: Engine,
 ) -> BenchmarkResult:
     """Ask and judge.
 
@@ -58,6 +60,7 @@ def evaluate(
         max_new_tokens: tokens of an answer at most.
         pixel_limit: images with more pixels are left out.
         progress: told about questions.
+        engine: where they are answered.
 
     Returns:
         Predictions and scores.
@@ -76,6 +79,7 @@ def evaluate(
             max_new_tokens=max_new_tokens,
             pixel_limit=pixel_limit,
             progress=progress,
+            engine=engine,
         )
     )
     predictions, metrics = [PREDICTIONS.empty_table()], [METRICS.empty_table()]
@@ -152,13 +156,14 @@ def _held_out(loaded: LoadedBenchmarkSet, pool_image_shas: frozenset[str]) -> li
 
 
 def _ask(
-    vlm: "LoadedVlm",
+    vlm: "VlmSource",
     questions: Sequence[BenchmarkQuestion],
     *,
     batch_size: int,
     max_new_tokens: int,
     pixel_limit: int,
     progress: Progress,
+    engine: Engine,
 ) -> "list[str | SampleError]":
     """Answers in order; the error in place of one to a question that cannot be asked."""
     from components.models.vlm.generate import Prompt, generate_answers
@@ -170,4 +175,5 @@ def _ask(
         max_new_tokens=max_new_tokens,
         pixel_limit=pixel_limit,
         progress=progress,
+        engine=engine,
     )

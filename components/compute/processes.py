@@ -19,12 +19,13 @@ def decoding_processes(images: int) -> int:
     Returns:
         0, which means in line, or 2 to 8.
     """
-    processes = min(_usable_cores() - _CORES_LEFT, _MOST)
+    processes = min(usable_cores() - _CORES_LEFT, _MOST)
     # A single one would do nothing that this one cannot do as fast.
     return processes if images >= _FEWEST_IMAGES and processes > 1 else 0
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Cores that this process may use."""
     # A container or a batch system may give this process fewer cores than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -4,26 +4,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from components.compute.engine import Engine
 from components.instructions.provider import InstructionProvider
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.parameters.parameters import SourceParameters
 
 
 @dataclass(frozen=True, slots=True)
-class PoolReading:
-    """How the pool is read.
+class Surroundings:
+    """What a provider finds around it.
 
     Attributes:
         pixel_limit: pixels above which an image is not decoded.
         sources: the pool's, whose rules say which task a record is of.
+        engine: where models of the project's own are run.
     """
 
     pixel_limit: int
     sources: tuple[SourceParameters, ...]
+    engine: Engine
 
 
-# Parameters, how it is bought, how the pool is read -> the provider.
-OpenProvider = Callable[[InstructionParameters, PurchaseParameters, PoolReading], InstructionProvider]
+# Parameters, how it is bought, what is around it -> the provider.
+OpenProvider = Callable[[InstructionParameters, PurchaseParameters, Surroundings], InstructionProvider]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +52,41 @@ class ProviderKind:
 
 
 def _existing(
-    parameters: InstructionParameters, _purchase: PurchaseParameters, pool: PoolReading
+    parameters: InstructionParameters, _purchase: PurchaseParameters, around: Surroundings
 ) -> InstructionProvider:
     from components.instructions.existing.provider import ExistingInstructions
 
     return ExistingInstructions(
-        parameters.annotations, pool.sources, price_per_instruction_usd=parameters.price_per_instruction_usd
+        parameters.annotations, around.sources, price_per_instruction_usd=parameters.price_per_instruction_usd
     )
 
 
-def _openai(parameters: InstructionParameters, purchase: PurchaseParameters, pool: PoolReading) -> InstructionProvider:
+def _openai(
+    parameters: InstructionParameters, purchase: PurchaseParameters, around: Surroundings
+) -> InstructionProvider:
     from components.instructions.endpoint.provider import openai_provider
 
-    return openai_provider(parameters, purchase, pixel_limit=pool.pixel_limit)
+    return openai_provider(parameters, purchase, pixel_limit=around.pixel_limit)
 
 
-def _batch(parameters: InstructionParameters, purchase: PurchaseParameters, pool: PoolReading) -> InstructionProvider:
+def _batch(
+    parameters: InstructionParameters, purchase: PurchaseParameters, around: Surroundings
+) -> InstructionProvider:
     from components.instructions.batch.provider import batch_provider
 
-    return batch_provider(parameters, purchase, pixel_limit=pool.pixel_limit)
+    return batch_provider(parameters, purchase, pixel_limit=around.pixel_limit)
 
 
-def _local(parameters: InstructionParameters, purchase: PurchaseParameters, pool: PoolReading) -> InstructionProvider:
+def _local(
+    parameters: InstructionParameters, purchase: PurchaseParameters, around: Surroundings
+) -> InstructionProvider:
     from components.instructions.local.provider import LocalProvider
 
-    return LocalProvider(parameters, purchase, pixel_limit=pool.pixel_limit)
+    return LocalProvider(parameters, purchase, pixel_limit=around.pixel_limit, engine=around.engine)
 
 
 def _people(
-    parameters: InstructionParameters, _purchase: PurchaseParameters, _pool: PoolReading
+    parameters: InstructionParameters, _purchase: PurchaseParameters, _around: Surroundings
 ) -> InstructionProvider:
     from components.instructions.people.provider import PeopleProvider
 
@@ -99,6 +108,7 @@ def open_provider(
     *,
     pixel_limit: int,
     sources: Sequence[SourceParameters] = (),
+    engine: Engine,
 ) -> InstructionProvider:
     """Make the provider that the parameters name; nothing is read or asked yet.
 
@@ -107,8 +117,9 @@ def open_provider(
         purchase: how it is bought.
         pixel_limit: pixels above which an image is not decoded.
         sources: the pool's, whose rules say which task a record is of; none: records are not told apart by task.
+        engine: where models of the project's own are run.
 
     Raises:
         UnknownPriceError: the provider is paid by the token and its model has no price.
     """
-    return PROVIDERS[parameters.provider].open(parameters, purchase, PoolReading(pixel_limit, tuple(sources)))
+    return PROVIDERS[parameters.provider].open(parameters, purchase, Surroundings(pixel_limit, tuple(sources), engine))

@@ -13,7 +13,6 @@ from components.pool.reasons import QuarantineReason
 # What OpenAI-compatible endpoints take; everything else is sent as JPEG.
 _MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _JPEG_QUALITY = 90
-_EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ def decode_sent_image(uri: str, *, image_sha: str, pixel_limit: int) -> tuple[by
 def prepare_image(uri: str, *, image_sha: str, limit: int, pixel_limit: int) -> SentImage:
     """Read an image and reduce it.
 
-    A file that is small enough, upright and of a common format is sent as it is, byte for byte.
+    A file that is small enough, plain and of a common format is sent as it is, byte for byte.
 
     Args:
         uri: as the manifest holds it.
@@ -110,16 +109,9 @@ def prepare_image(uri: str, *, image_sha: str, limit: int, pixel_limit: int) -> 
         ImageError: see `decode_sent_image`.
     """
     data, decoded = decode_sent_image(uri, image_sha=image_sha, pixel_limit=pixel_limit)
-    if decoded.format in _MEDIA_TYPES and max(decoded.image.size) <= limit and _is_plain(data):
+    if decoded.format in _MEDIA_TYPES and max(decoded.image.size) <= limit and decoded.is_plain:
         return SentImage(_MEDIA_TYPES[decoded.format], data, *decoded.image.size)
     reduced = decoded.image.resize(sent_size(*decoded.image.size, limit=limit), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     reduced.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
     return SentImage(_MEDIA_TYPES["JPEG"], buffer.getvalue(), *reduced.size)
-
-
-def _is_plain(data: bytes) -> bool:
-    """Whether the file shows the same everywhere: one frame, no rotation, RGB or grey."""
-    with Image.open(io.BytesIO(data)) as image:
-        turned = image.getexif().get(_EXIF_ORIENTATION, 1) != 1
-        return not turned and getattr(image, "n_frames", 1) == 1 and image.mode in ("RGB", "L")

@@ -27,6 +27,10 @@ FIXED: Mapping[str, object] = {
 
 # Key that files of earlier versions lack -> the value, as YAML, with which a run does what it did before.
 ADDED: Mapping[str, str] = {
+    "compute": (
+        "{engine: local, address: null, decode: {cpus: 1, workers: auto, images: 64}, "
+        "model: {cpus: 1, gpus: auto, workers: auto}, task: {cpus: 1}, stalled_after_seconds: 600}"
+    ),
     "instructions.template_arguments": "{}",
     "purchase.output_limit": "max_completion_tokens",
     "tuning.processes": "1",

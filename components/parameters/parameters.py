@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from components.benchmark.metrics import METRICS
 from components.errors import UserError
 from components.instructions.spending.prices import find_price
+from components.parameters.compute import ComputeParameters
 from components.parameters.instructions import InstructionParameters, PurchaseParameters
 from components.parameters.section import Count, Device, Section, TemplateArguments, one_of
 from components.selection.budget import parse_budget
@@ -275,6 +276,7 @@ class Parameters(Section):
     retention: RetentionParameters
     report: ReportParameters
     versioning: VersioningParameters
+    compute: ComputeParameters
 
     @model_validator(mode="after")
     def _priced_model(self) -> "Parameters":

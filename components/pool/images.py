@@ -5,7 +5,7 @@ import io
 import logging
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -40,6 +40,8 @@ SUFFIXES = frozenset(
     )
 ) | {".ppm", ".tif", ".tiff", ".webp"}
 
+_EXIF_ORIENTATION = 0x0112
+
 # The caller's pixel_limit takes the place of Pillow's process-wide limit, which would warn below it or refuse
 # what it allows.
 Image.MAX_IMAGE_PIXELS = None
@@ -71,9 +73,12 @@ class ImageError(UserError, ValueError):
     """
 
     def __init__(self, reason: QuarantineReason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(reason, detail)  # what it is made of, so that it can be pickled
         self.reason = reason
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,13 @@ class DecodedImage:
         image: RGB, upright.
         format: Pillow's name of what the bytes are.
         mode: Pillow mode as stored.
+        is_plain: any program shows the file as this does: it is undamaged, one frame, upright, opaque, RGB or grey.
     """
 
     image: Image.Image
     format: str
     mode: str
+    is_plain: bool
 
 
 def load_image(uri: str, *, image_sha: str, pixel_limit: int) -> Image.Image:
@@ -177,7 +184,22 @@ def decode_image(file: BinaryIO, *, name: str, pixel_limit: int) -> DecodedImage
         if bare is None:
             raise
         _log.info("%s: its texts or colour profile are unreadable and left out (%s)", name, error.detail)
-        return _decode(io.BytesIO(bare), name, pixel_limit)
+        return replace(_decode(io.BytesIO(bare), name, pixel_limit), is_plain=False)
+
+
+def stored_format(data: bytes, *, name: str) -> str:
+    """Pillow's name of what bytes are, of all that `decode_image` takes.
+
+    Raises:
+        ImageError: none of its formats.
+    """
+    try:
+        return str(_read_header(io.BytesIO(data), name).format)
+    except ImageError:
+        bare = without_metadata(io.BytesIO(data))
+        if bare is None:
+            raise
+        return str(_read_header(io.BytesIO(bare), name).format)
 
 
 def _decode(file: BinaryIO, name: str, pixel_limit: int) -> DecodedImage:
@@ -188,11 +210,14 @@ def _decode(file: BinaryIO, name: str, pixel_limit: int) -> DecodedImage:
             QuarantineReason.TOO_LARGE,
             f"{name} has {width} x {height} = {width * height} pixels; ingest.pixel_limit is {pixel_limit}",
         )
-    stored_format, stored_mode = str(opened.format), opened.mode
+    file_format, stored_mode = str(opened.format), opened.mode
     try:
         opened.load()
-        _turn_upright(opened, name)
-        return DecodedImage(image=to_rgb(opened), format=stored_format, mode=stored_mode)
+        is_plain = (
+            stored_mode in ("RGB", "L") and not opened.has_transparency_data and getattr(opened, "n_frames", 1) == 1
+        )
+        is_upright = _turn_upright(opened, name)
+        return DecodedImage(to_rgb(opened), format=file_format, mode=stored_mode, is_plain=is_plain and is_upright)
     except _DECODER_ERRORS as error:
         raise _decoder_fault(error, name) from error
 
@@ -241,14 +266,18 @@ def _decoder_fault(error: BaseException, name: str) -> ImageError:
     return ImageError(reason, f"{name}: {error or type(error).__name__}")
 
 
-def _turn_upright(image: Image.Image, name: str) -> None:
+def _turn_upright(image: Image.Image, name: str) -> bool:
+    """Turn an image as its EXIF says; returns whether it says nothing of it."""
     # After load(): Pillow turns TIFF files itself and then drops the tag.
     try:
+        is_upright = bool(image.getexif().get(_EXIF_ORIENTATION, 1) == 1)
         ImageOps.exif_transpose(image, in_place=True)
+        return is_upright
     except _DECODER_ERRORS as error:
         # As every viewer does: junk in the metadata does not make the picture unusable. What raises comes before
         # the turn (no orientation is read) or after it (the tags without it cannot be written back).
         _log.info("%s: unreadable EXIF (%s)", name, error)
+        return False
 
 
 def _scale_grey(image: Image.Image) -> Image.Image:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from components.compute.engine import Engine
 from components.compute.progress import Progress
 from components.parameters.parameters import IngestParameters, SourceParameters
 from components.pool.account import count_records
@@ -49,6 +50,7 @@ def ingest(
     *,
     known_images: Path,
     progress: Progress,
+    engine: Engine,
     processes: int | None = None,
     out_of_place: Callable[[Collection[Size]], Mapping[Size, BadImage]] | None = None,
 ) -> IngestResult:
@@ -63,7 +65,8 @@ def ingest(
         options: limits, near duplicates.
         known_images: file with the images found good before, kept between runs.
         progress: called with the images checked.
-        processes: that share the work; 0 is in line, None as many as it is worth.
+        engine: where images are read.
+        processes: of this machine that share the work; 0 is in line, None as many as it is worth.
         out_of_place: says which sizes of good images are of no use to the model that is tuned, and why; None: all are.
 
     Raises:
@@ -72,7 +75,9 @@ def ingest(
     """
     entries = read_pool(sources)
     records = [entry for entry in entries if isinstance(entry, PoolRecord)]
-    images = validate_images(records, options, known_images=known_images, progress=progress, processes=processes)
+    images = validate_images(
+        records, options, known_images=known_images, progress=progress, engine=engine, processes=processes
+    )
     checked = images.found if out_of_place is None else _without(images.found, out_of_place)
     samples: _Samples = {}
     settled: list[_Entry] = [_settle(entry, checked, samples) for entry in entries]

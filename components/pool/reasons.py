@@ -19,6 +19,7 @@ class QuarantineReason(StrEnum):
     TOO_LARGE = "too_large"  # more pixels than the limit; not decoded
     EXCEEDS_CONTEXT = "exceeds_context"  # leaves no token of the context of the model to tune for an instruction
     REFUSED_BY_MODEL = "refused_by_model"  # the processor of the model to tune does not take it, for its shape
+    DECODER_DIED = "decoder_died"  # ends whatever process decodes it
     CHANGED = "changed"  # the bytes are no longer those the manifest knows
     DUPLICATE = "duplicate"  # the same bytes as another file of the task, which is kept
     NEAR_DUPLICATE = "near_duplicate"  # looks like another image of the task, which is kept

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from components.compute.ahead import ahead
+from components.compute.engine import Engine
 from components.compute.processes import decoding_processes
 from components.compute.progress import Progress
 from components.parameters.parameters import IngestParameters
@@ -55,6 +55,7 @@ def validate_images(
     *,
     known_images: Path,
     progress: Progress,
+    engine: Engine,
     processes: int | None = None,
 ) -> CheckedImages:
     """Check each image that the records name, once.
@@ -64,7 +65,8 @@ def validate_images(
         options: limits.
         known_images: file of the images found good before; brought up to date, also when this is interrupted.
         progress: called with the images done.
-        processes: that share the work; 0 is in line, None as many as it is worth.
+        engine: where they are read.
+        processes: of this machine that share the work; 0 is in line, None as many as it is worth.
 
     Returns:
         What is known of them, and how many had to be read for it.
@@ -80,16 +82,19 @@ def validate_images(
     read = 0
     try:
         progress(0, len(targets))
-        for checks in ahead(
+        for answer in engine.prepare(
             [targets[start : start + _PIECE] for start in range(0, len(targets), _PIECE)],
             check,
-            processes=decoding_processes(len(targets)) if processes is None else processes,
-            describe=lambda piece: piece[0].uri,
+            name="ingest",
+            describe=lambda target: target.uri,
             advice="lower ingest.pixel_limit or let this process use fewer cores",
+            processes=decoding_processes(len(targets)) if processes is None else processes,
         ):
-            for target, result in zip(targets[len(found) : len(found) + len(checks)], checks, strict=True):
+            for target, result in zip(answer.items, answer.result, strict=True):
                 read += result.facts is not None
                 found[target.uri, target.roots] = _settle(target, result, known, options)
+            for target, why in answer.lost:
+                found[target.uri, target.roots] = BadImage(QuarantineReason.DECODER_DIED, f"{target.name}: {why}")
             progress(len(found), len(targets))
     finally:
         if read:

@@ -1,6 +1,8 @@
 """The clusters of a pool that has changed: new images join the clusters there are, as long as they fit in."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.compute.engine import Engine
 from components.parameters.parameters import RecurateParameters
 from components.recuration.drift import Drift, measure_drift
 from components.schemas import ASSIGNED, CENTROIDS, CLUSTERED_TASKS, CLUSTERS
 from components.selection.by_task import tasks_of
-from components.selection.cluster_tasks import LoadVectors, PoolClusters, cluster_task, join_clusters
+from components.selection.cluster_tasks import LoadVectors, PoolClusters, TaskVectors, cluster_task, join_clusters
 from components.selection.clustering import assign_to_centroids, cluster_count
 from components.storage import read_table, write_table
 
@@ -66,6 +69,15 @@ class _Grown:
     row: dict[str, object]  # of CLUSTERED_TASKS
 
 
+@dataclass(frozen=True, slots=True)
+class _ToCluster:
+    """A task that is to be clustered, and why."""
+
+    verdict: str
+    reason: str
+    drift: Drift
+
+
 def cluster_grown_pool(
     samples: pa.Table,
     load_vectors: LoadVectors,
@@ -73,6 +85,7 @@ def cluster_grown_pool(
     *,
     options: ClusterOptions,
     limits: RecurateParameters,
+    engine: Engine,
 ) -> GrownClusters:
     """Cluster each task by itself, keeping the clusters it has where they still fit.
 
@@ -87,6 +100,7 @@ def cluster_grown_pool(
         earlier: of the earlier curation; tables without rows where there is none.
         options: how to cluster.
         limits: when to cluster again.
+        engine: where tasks are clustered; the vectors of one are read when it takes the task.
 
     Returns:
         Clusters, and a row per task that says what was done and why.
@@ -96,7 +110,25 @@ def cluster_grown_pool(
     """
     if not samples.num_rows:
         raise ValueError("no sample has a vector; look at vectors/dropped.parquet for the reasons")
-    grown = [_grow(task, members, load_vectors, earlier, options, limits) for task, members in tasks_of(samples)]
+    kept: dict[str, _Grown] = {}
+    to_cluster: dict[str, _ToCluster] = {}
+
+    def asked() -> Iterator[TaskVectors]:
+        for task, members in tasks_of(samples):
+            found = _grow(task, members, load_vectors, earlier, options, limits)
+            if isinstance(found, _ToCluster):
+                to_cluster[task] = found
+                yield TaskVectors(task, members, load_vectors(members["image_sha"].to_pylist()))
+            else:
+                kept[task] = found
+
+    cluster = partial(cluster_task, images_per_cluster=options.images_per_cluster, seed=options.seed)
+    clustered = list(engine.each(asked(), cluster, name="cluster"))
+    found = kept | {
+        task: _clustered(task, pool, why, options)
+        for (task, why), pool in zip(to_cluster.items(), clustered, strict=True)
+    }
+    grown = [found[task] for task in sorted(found)]
     return GrownClusters(
         pool=join_clusters(part.pool for part in grown),
         tasks=pa.Table.from_pylist([part.row for part in grown], schema=CLUSTERED_TASKS),
@@ -136,48 +168,32 @@ def _grow(
     earlier: GrownClusters,
     options: ClusterOptions,
     limits: RecurateParameters,
-) -> _Grown:
+) -> _Grown | _ToCluster:
     told = earlier.tasks.filter(pc.equal(earlier.tasks["task"], task)).to_pylist()
     if not told:
-        return _cluster(task, members, load_vectors, options, NEW, _FIRST, _NOTHING)
+        return _ToCluster(NEW, _FIRST, _NOTHING)
     reason = _why_not_comparable(told[0], members.num_rows, options, limits)
     if reason:
-        return _cluster(task, members, load_vectors, options, AGAIN, reason, _NOTHING)
+        return _ToCluster(AGAIN, reason, _NOTHING)
     clusters, assigned = _join(task, members, load_vectors, earlier)
     centroids = earlier.pool.centroids.filter(pc.equal(earlier.pool.centroids["task"], task))
     drift = _drift(clusters, centroids, assigned)
     compared = f"{drift.ratio:.3f} times as far as the old, p = {drift.p_value:.2g}"
     if drift.is_beyond(ratio=limits.drift_ratio, significance=DRIFT_SIGNIFICANCE):
-        reason = f"the new images lie {compared}"
-        return _cluster(task, members, load_vectors, options, AGAIN, reason, drift)
+        return _ToCluster(AGAIN, f"the new images lie {compared}", drift)
     reason = f"the new images lie {compared}" if drift.new_images else "no image is new"
     fitted = {name: told[0][name] for name in ("fitted", "images_per_cluster", "encoder")}
     row = {"task": task, "verdict": KEPT, "reason": reason, **asdict(drift), **fitted}
     return _Grown(PoolClusters(clusters, centroids), assigned, row)
 
 
-def _cluster(
-    task: str,
-    members: pa.Table,
-    load_vectors: LoadVectors,
-    options: ClusterOptions,
-    verdict: str,
-    reason: str,
-    drift: Drift,
-) -> _Grown:
-    pool = cluster_task(
-        task,
-        members,
-        load_vectors,
-        images_per_cluster=options.images_per_cluster,
-        seed=options.seed,
-    )
+def _clustered(task: str, pool: PoolClusters, why: _ToCluster, options: ClusterOptions) -> _Grown:
     fitted = {
-        "fitted": members.num_rows,
+        "fitted": pool.clusters.num_rows,
         "images_per_cluster": options.images_per_cluster,
         "encoder": options.encoder,
     }
-    row = {"task": task, "verdict": verdict, "reason": reason, **asdict(drift), **fitted}
+    row = {"task": task, "verdict": why.verdict, "reason": why.reason, **asdict(why.drift), **fitted}
     return _Grown(pool, pa.array([], pa.string()), row)
 
 

@@ -16,6 +16,21 @@ LoadVectors = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TaskVectors:
+    """A task with all that clustering it takes, wherever that is done.
+
+    Attributes:
+        task: its name.
+        members: its rows of SAMPLES, every one of which has a vector.
+        vectors: `(n, d)` float32 in their order.
+    """
+
+    task: str
+    members: pa.Table
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PoolClusters:
     """The clusters of all tasks.
 
@@ -33,20 +48,11 @@ class PoolClusters:
         return float(pc.mean(self.clusters["distance"]).as_py())
 
 
-def cluster_task(
-    task: str,
-    members: pa.Table,
-    load_vectors: LoadVectors,
-    *,
-    images_per_cluster: int,
-    seed: int,
-) -> PoolClusters:
+def cluster_task(given: TaskVectors, *, images_per_cluster: int, seed: int) -> PoolClusters:
     """Cluster one task by itself (section 4.1 of PreSel).
 
     Args:
-        task: its name.
-        members: its rows of SAMPLES, every one of which has a vector.
-        load_vectors: image shas to `(n, d)` float32 in their order.
+        given: the task.
         images_per_cluster: C = max(1, floor(|T| / this)).
         seed: the task's own seed derives from it and the task's name, so a new task changes no other.
 
@@ -56,14 +62,14 @@ def cluster_task(
     Raises:
         ValueError: a vector cannot be clustered.
     """
-    vectors = load_vectors(members["image_sha"].to_pylist())  # (n, d)
     result = k_means(
-        vectors,
-        cluster_count(len(vectors), images_per_cluster=images_per_cluster),
-        seed=task_seed(seed, task),
+        given.vectors,
+        cluster_count(len(given.vectors), images_per_cluster=images_per_cluster),
+        seed=task_seed(seed, given.task),
     )
-    columns = [*(members[name] for name in CLUSTERS.names[:3]), pa.array(result.labels), pa.array(result.distances)]
-    return PoolClusters(pa.table(columns, schema=CLUSTERS), _centroid_rows(task, result))
+    of_samples = (given.members[name] for name in CLUSTERS.names[:3])
+    columns = [*of_samples, pa.array(result.labels), pa.array(result.distances)]
+    return PoolClusters(pa.table(columns, schema=CLUSTERS), _centroid_rows(given.task, result))
 
 
 def join_clusters(parts: Iterable[PoolClusters]) -> PoolClusters:

@@ -10,7 +10,7 @@ from components.selection.centroids import distances_to, nearest_centroids
 from components.selection.cluster_parts import centroids_by_parts
 from components.selection.cluster_seeding import choose_seeds
 from components.selection.cluster_swaps import propose_swap
-from components.selection.flat_index import lloyd
+from components.selection.flat_index import blas_on_one_thread, lloyd
 from components.selection.vectors import normalise
 
 _LOGGER = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ def cluster_count(n: int, *, images_per_cluster: int) -> int:
     return max(1, n // images_per_cluster)
 
 
+@blas_on_one_thread()
 def k_means(
     vectors: NDArray[np.float32],
     cluster_count: int,
@@ -74,8 +75,7 @@ def k_means(
     start with the lowest inertia is refined to the end. More clusters get one start with exchanges of many centroids at
     once, and more than 200,000 vectors are cut into parts first (`centroids_by_parts`). All vectors take part (faiss by
     itself would take 256 per centroid). Memory is O(n d). The result is the same for equal vectors in equal order, seed
-    and library versions; the number of threads can change the last bits of a matrix product, which moves a sample only
-    where two centroids are equally far to float32 precision.
+    and library versions, on any number of cores.
 
     Args:
         vectors: `(n, d)`, finite and not zero; converted to float32.

@@ -1,16 +1,22 @@
 """All that is asked of faiss: exact neighbours and Lloyd's iterations, on every GPU that it finds.
 
 The packages faiss-cpu and faiss-gpu are one module, of which the former finds no GPU. A GPU adds in another order than
-a CPU, which may change the last bits of a distance, as the number of threads may.
+a CPU, which may change the last bits of a distance, as the number of threads may of `lloyd`.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from components.errors import UserError
 
+# Queries that a thread takes at a time on a CPU: always the same, as a product depends on how it is cut.
+_ROWS = 4096
 # Products of two numbers from which a GPU is worth it: a core takes a third of a second for them, and a GPU as long to
 # be made ready. What faiss takes of a GPU's memory it gives back after each call, so that a model finds it free.
 WORTH_A_GPU = 2**34
@@ -29,6 +35,8 @@ except ModuleNotFoundError as error:
         "faiss is not installed, which clusters and neighbours need: pip install --constraint constraints.txt "
         '".[cpu]", or ".[gpu]" on a machine with an NVIDIA GPU (one of them, not both)'
     ) from error
+
+_LIBRARIES = ThreadpoolController()  # those that are loaded by now: numpy's and faiss's
 
 
 def nearest(
@@ -54,8 +62,26 @@ def nearest(
     gpus = _gpus(len(queries), *vectors.shape)
     index = faiss.index_cpu_to_all_gpus(flat, ngpu=gpus) if gpus else flat
     index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-    values, rows = index.search(queries, count)  # (n, count), (n, count)
-    return values, rows
+    if gpus or len(queries) <= _ROWS:
+        with blas_on_one_thread():
+            values, rows = index.search(queries, count)  # (n, count), (n, count)
+        return values, rows
+
+    def search(start: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        faiss.omp_set_num_threads(1)  # of this thread
+        found: tuple[NDArray[np.float32], NDArray[np.int64]] = index.search(queries[start : start + _ROWS], count)
+        return found
+
+    with blas_on_one_thread(), ThreadPoolExecutor(faiss.omp_get_max_threads()) as threads:
+        parts = list(threads.map(search, range(0, len(queries), _ROWS)))
+    return np.concatenate([values for values, _ in parts]), np.concatenate([rows for _, rows in parts])
+
+
+@contextmanager
+def blas_on_one_thread() -> Iterator[None]:
+    """Matrix products come out the same on any number of cores, and their threads do not wait for each other."""
+    with _LIBRARIES.limit(limits=1, user_api="blas"):
+        yield
 
 
 def lloyd(

@@ -1,12 +1,15 @@
 """The selection over a whole pool, one task's vectors in memory at a time, with a reason for every sample."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.compute.engine import Engine
 from components.schemas import SELECTION
 from components.selection.by_task import tasks_of
 from components.selection.cluster_cells import ClusterCells
@@ -24,6 +27,14 @@ KEPT = "kept: an earlier curation picked it"
 BEHIND_KEPT = "passed over: what is kept of an earlier curation leaves its cluster no room for its rank"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    members: pa.Table  # CLUSTERS, n rows
+    is_reference: NDArray[np.bool_]  # (n,)
+    is_kept: NDArray[np.bool_]  # (n,)
+    vectors: NDArray[np.float32]  # (n, d)
+
+
 def select_pool(
     clusters: pa.Table,
     reference_ids: pa.Array,
@@ -33,6 +44,7 @@ def select_pool(
     quotas: NDArray[np.int64],
     neighbours: int,
     kept_ids: pa.Array | None = None,
+    engine: Engine,
 ) -> pa.Table:
     """Pick each cluster's quota by neighbour centrality (Eq. 7), task by task.
 
@@ -44,6 +56,7 @@ def select_pool(
         quotas: `(K,)` int64, images to pick from each cell.
         neighbours: k of Eq. 7.
         kept_ids: sample ids that an earlier curation picked and that stay picked; None: none.
+        engine: where images are ranked; the vectors of a task are read when it takes the task.
 
     Returns:
         SELECTION, sorted by sample_id.
@@ -51,24 +64,32 @@ def select_pool(
     Raises:
         ValueError: the quotas do not fit the clusters.
     """
-    parts = []
-    for _, members in tasks_of(clusters):
-        ids = members["sample_id"].to_pylist()
-        is_reference = np.asarray(pc.is_in(members["sample_id"], value_set=reference_ids))  # (n,)
-        is_kept = _is_kept(members, kept_ids, is_reference)  # (n,)
-        result = select_samples(
-            ids,
-            members["task"].to_pylist(),
-            members["cluster"].to_numpy(),
-            is_reference,
-            load_vectors(members["image_sha"].to_pylist()),
-            cells=cells,
-            quotas=quotas,
-            neighbours=neighbours,
-            is_kept=is_kept,
-        )
-        parts.append(_rows(members, is_reference, is_kept, result))
+
+    def asked() -> Iterator[_Task]:
+        for _, members in tasks_of(clusters):
+            is_reference = np.asarray(pc.is_in(members["sample_id"], value_set=reference_ids))  # (n,)
+            is_kept = _is_kept(members, kept_ids, is_reference)  # (n,)
+            yield _Task(members, is_reference, is_kept, load_vectors(members["image_sha"].to_pylist()))
+
+    select = partial(_select_task, cells=cells, quotas=quotas, neighbours=neighbours)
+    parts = list(engine.each(asked(), select, name="select"))
     return pa.concat_tables(parts).sort_by("sample_id").combine_chunks()
+
+
+def _select_task(given: _Task, *, cells: ClusterCells, quotas: NDArray[np.int64], neighbours: int) -> pa.Table:
+    members = given.members
+    result = select_samples(
+        members["sample_id"].to_pylist(),
+        members["task"].to_pylist(),
+        members["cluster"].to_numpy(),
+        given.is_reference,
+        given.vectors,
+        cells=cells,
+        quotas=quotas,
+        neighbours=neighbours,
+        is_kept=given.is_kept,
+    )
+    return _rows(members, given.is_reference, given.is_kept, result)
 
 
 def fill_at_random(selection: pa.Table, *, budget: int, rng: np.random.Generator) -> pa.Table:

@@ -1,19 +1,17 @@
 """Hands a training set or a selection to a trainer elsewhere, with image paths that work there."""
 
 import hashlib
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import pyarrow as pa
-from PIL import Image
 
 from components.compute.progress import Progress, no_progress
 from components.errors import UserError
 from components.output_folder import check_output_folder
-from components.pool.images import FORMATS, ImageError, read_image_bytes
+from components.pool.images import ImageError, read_image_bytes, stored_format
 from components.pool.locations import local_path
 from components.pool.samples import InstructedImage
 from components.storage import write_bytes, write_json, write_table
@@ -144,8 +142,7 @@ def _copy(sample: InstructedImage, directory: Path, folder: PurePosixPath) -> st
         raise ExportError(f"image of {sample.sample_id!r}: {error}") from None
     if hashlib.sha256(data).hexdigest() != sample.image_sha:
         raise ExportError(f"image {sample.uri!r} has changed since it was ingested; run the pipeline again")
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        image_format = str(image.format)
+    image_format = stored_format(data, name=sample.uri)
     suffix = _SUFFIX_OF_FORMAT.get(image_format, image_format.lower())
     # Two folder levels: a folder with hundreds of thousands of files is slow to list.
     path = folder / sample.image_sha[:2] / f"{sample.image_sha}.{suffix}"

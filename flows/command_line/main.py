@@ -17,6 +17,7 @@ from flows.command_line.lineage import add_lineage_commands
 from flows.command_line.options import (
     AnnotatePool,
     BudgetText,
+    Engine,
     Overlays,
     Provider,
     RunName,
@@ -57,6 +58,7 @@ def run(
     settings: Settings = None,
     name: RunName = None,
     annotate_pool: AnnotatePool = False,
+    engine: Engine = None,
     refresh: Annotated[bool, typer.Option(help="Run every stage, also those that are up to date.")] = False,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Forget what earlier curations picked (`presel recurate` keeps it).")
@@ -72,7 +74,12 @@ def run(
         name=name,
     )
     _curate(
-        workspace.root, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, traceback=traceback
+        workspace.root,
+        refresh=refresh,
+        annotate_pool=annotate_pool,
+        from_scratch=from_scratch,
+        engine=engine,
+        traceback=traceback,
     )
 
 
@@ -83,9 +90,11 @@ def recurate(
     provider: Provider = None,
     settings: Settings = None,
     name: RunName = None,
+    engine: Engine = None,
     traceback: Traceback = False,
 ) -> None:
     """The pool has changed: keep what was picked and bought, and pick and buy the difference."""
+    from flows.form import AS_CONFIGURED
     from flows.prepare_workspace import chosen_settings, prepare_workspace
     from flows.recurate import UNCHANGED, check_recuration
     from flows.recurate import recurate as recurate_flow
@@ -97,7 +106,7 @@ def recurate(
     )
     check_recuration(workspace)
     _prepare_console(traceback=traceback)
-    state = recurate_flow(workspace.root, return_state=True)
+    state = recurate_flow(workspace.root, engine=engine or AS_CONFIGURED, return_state=True)
     if state.name == UNCHANGED:
         typer.echo(state.message)
         return
@@ -143,6 +152,7 @@ def compare(
     settings: Settings = None,
     name: Annotated[str, typer.Option(help="Folder under `runs/` for the table and the page.")] = "compare",
     annotate_pool: AnnotatePool = False,
+    engine: Engine = None,
     traceback: Traceback = False,
 ) -> None:
     """Run several strategies over one pool at one budget, and put them side by side."""
@@ -151,6 +161,7 @@ def compare(
     from flows.compare import compare as compare_strategies
     from flows.compare import plan_comparison
     from flows.comparison import ComparisonOutcome
+    from flows.form import AS_CONFIGURED
 
     names = [part.strip() for part in strategies.split(",") if part.strip()]
     names += [yardstick for yardstick in strategies_that("takes_whole_pool") if full and yardstick not in names]
@@ -166,6 +177,7 @@ def compare(
         settings=tuple(settings or ()),
         name=name,
         annotate_pool=annotate_pool,
+        engine=engine or AS_CONFIGURED,
         return_state=True,
     )
     outcome = _result(state)
@@ -232,12 +244,22 @@ def _curate(
     refresh: bool,
     annotate_pool: bool = False,
     from_scratch: bool = False,
+    engine: str | None = None,
     traceback: bool = False,
 ) -> None:
     from flows.curate import curate
+    from flows.form import AS_CONFIGURED
 
     _prepare_console(traceback=traceback)
-    _show(curate(workspace, refresh=refresh, annotate_pool=annotate_pool, from_scratch=from_scratch, return_state=True))
+    state = curate(
+        workspace,
+        refresh=refresh,
+        annotate_pool=annotate_pool,
+        from_scratch=from_scratch,
+        engine=engine or AS_CONFIGURED,
+        return_state=True,
+    )
+    _show(state)
 
 
 def _show(state: Any) -> None:
@@ -289,6 +311,22 @@ def _check_arguments(arguments: list[str]) -> None:
             raise ArgumentTextError(f"the argument {argument!a} is not text in UTF-8") from None
 
 
+def _open_closed_streams() -> None:
+    """Put nothing in the place of a standard stream that is closed: else the next file would get its number.
+
+    What is said would be written into that file, a database perhaps.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.dup(1), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.dup(2), "w")
+
+
 def _advice(error: OSError) -> str:
     from tasks.platform.file_errors import file_advice
 
@@ -298,6 +336,7 @@ def _advice(error: OSError) -> str:
 
 def main() -> None:
     """Entry point: what the user can act on is one message, not a traceback."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding lacks must not end a command
             stream.reconfigure(errors="backslashreplace")

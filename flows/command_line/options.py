@@ -20,6 +20,18 @@ def not_empty(name: str | None) -> str | None:
     return name
 
 
+def known_engine(name: str | None) -> str | None:
+    """Refuse an engine that there is not, or that is not installed."""
+    from components.compute.ray_cluster import check_installed
+    from components.parameters.compute import ENGINES
+
+    if name is not None and name not in ENGINES:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(ENGINES)}")
+    if name == "ray":
+        check_installed()
+    return name
+
+
 Overlays = Annotated[
     list[Path] | None,
     typer.Option(
@@ -46,6 +58,12 @@ BudgetText = Annotated[
 Provider = Annotated[
     str | None,
     typer.Option(help="Who writes instructions: `existing`, `openai`, `batch`, `local` or `people`."),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the heavy stages compute: `local` or `ray`; default: compute.engine.", callback=known_engine
+    ),
 ]
 AnnotatePool = Annotated[
     bool,

@@ -131,7 +131,11 @@ def _provider(context: StageContext, *, spend_at_most_usd: float | None = None) 
     if spend_at_most_usd is not None:
         purchase = purchase.model_copy(update={"spend_at_most_usd": spend_at_most_usd})
     return open_provider(
-        parameters.instructions, purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources
+        parameters.instructions,
+        purchase,
+        pixel_limit=parameters.ingest.pixel_limit,
+        sources=parameters.sources,
+        engine=context.engine,
     )
 
 

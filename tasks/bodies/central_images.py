@@ -35,6 +35,7 @@ def select_central_images(context: StageContext, reference_ids: pa.Array, earlie
         quotas=allocation["quota"].to_numpy(),
         neighbours=parameters.select.neighbours,
         kept_ids=earlier,
+        engine=context.engine,
     )
     if parameters.allocate.rounding == "released":
         budget = round(pc.sum(allocation["share"]).as_py())

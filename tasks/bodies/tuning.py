@@ -3,11 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+
+from components.compute.ray_engine import RayEngine
+from components.models.training.adapter_size import adapter_bytes, checkpoint_bytes
 from components.models.training.training_log import TrainingLogRow
-from components.parameters.parameters import EpochParameters, TuningParameters
+from components.parameters.parameters import EpochParameters, Parameters, TuningParameters
 from components.pool.manifest import read_samples
 from components.pool.samples import InstructedImage
 from components.schemas import INSTRUCTIONS
+from components.selection.budget import parse_budget, resolve_budget
 from components.storage import fresh_directory, read_table, write_table
 from components.training_set.assemble import assemble_training_set
 from components.training_set.formats import training_samples
@@ -24,6 +29,20 @@ TUNING_PARAMETERS = (
     "ingest.pixel_limit",
 )
 TUNING_MEMORY = ("tuning.batch_size", "vlm.context_length")
+
+
+def adapter_disk(_samples: pa.Table, parameters: Parameters, _directory: Path) -> int:
+    """Bytes of what a tune makes."""
+    return adapter_bytes(parameters.vlm, parameters.tuning)
+
+
+def final_checkpoints(samples: pa.Table, parameters: Parameters) -> int:
+    """Bytes of the checkpoints of a tune on all that the budget allows; 0 where it is in dollars, as prices differ."""
+    budget = parse_budget(parameters.budget)
+    if budget.unit == "dollars":
+        return 0
+    trained = min(samples.num_rows, resolve_budget(budget, pool_size=samples.num_rows, dollars_per_image=0))
+    return checkpoint_bytes(parameters.vlm, parameters.tuning, samples=trained, epochs=parameters.final_tune.epochs)
 
 
 def tune_samples(
@@ -60,6 +79,7 @@ def tune_samples(
             pixel_limit=parameters.ingest.pixel_limit,
             checkpoint_directory=context.scratch,
             on_log=on_log,
+            cluster=context.engine.parameters if isinstance(context.engine, RayEngine) else None,
         )
         write_table(directory / "training_log.parquet", result.log)
         write_dropped(directory, result.dropped)

@@ -2,6 +2,7 @@
 
 from prefect import task
 
+from components.compute.local import LocalEngine
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.open_provider import open_provider
 from components.instructions.request import requests_for_samples
@@ -25,7 +26,13 @@ def look_ahead(run: CurationRun, stage: str) -> Outlook:
     """
     parameters, manifest = run.workspace.parameters(), run.workspace.artifact("manifest")
     own, purchase = parameters.instructions, parameters.purchase
-    provider = open_provider(own, purchase, pixel_limit=parameters.ingest.pixel_limit, sources=parameters.sources)
+    provider = open_provider(
+        own,
+        purchase,
+        pixel_limit=parameters.ingest.pixel_limit,
+        sources=parameters.sources,
+        engine=LocalEngine(),
+    )
     buys = find_stage(parameters.strategy, stage).declaration.buys
     assert buys is not None
     requests = requests_for_samples(read_samples(manifest), buys(run.workspace, stage.partition("@")[2]))

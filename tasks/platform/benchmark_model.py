@@ -12,6 +12,7 @@ from components.schemas import METRICS
 from components.storage import fresh_directory, read_table, write_table
 from tasks.benchmark import evaluate_adapter
 from tasks.bodies.tables import write_dropped
+from tasks.platform.engine import engine_for, engine_of
 from tasks.platform.journal import log_file, log_values, open_run, set_status, start_telling
 from tasks.platform.stage_page import LoggedProgress
 from tasks.platform.tag_names import BENCHMARKED_TAG, FLOW_RUN_ID_TAG
@@ -66,7 +67,10 @@ def find_adapter(workspace: Workspace, model: str) -> Path:
 def benchmark_model(workspace: Workspace, adapter: Path, *, model: str) -> ModelBenchmark:
     """Ask and judge; metrics and predictions are kept on disk and in an MLflow run of their own."""
     start_telling()
-    result = evaluate_adapter(workspace, adapter, LoggedProgress("answered questions:", get_run_logger().info))
+    progress, parameters = LoggedProgress("answered questions:", get_run_logger().info), workspace.parameters()
+    with engine_for(parameters.compute):
+        engine = engine_of(parameters.compute, parameters)
+        result = evaluate_adapter(workspace, adapter, progress, engine=engine)
     folder = BENCHMARKS / str(flow_run.id)
     with fresh_directory(folder) as directory:
         write_table(directory / "predictions.parquet", result.predictions)

@@ -13,8 +13,10 @@ from prefect.runtime import flow_run
 
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.ledger.totals import ledger_cost
+from components.parameters.compute import EngineName
 from components.parameters.parameters import Parameters
 from tasks.platform.approval import PurchaseDeclinedError
+from tasks.platform.engine import engine_for
 from tasks.platform.git_record import check_git
 from tasks.platform.journal import (
     ask,
@@ -51,7 +53,12 @@ _WAITING: RunStatus = "SCHEDULED"
 
 @contextmanager
 def open_curation_run(
-    workspace: Workspace, *, refresh: bool, annotate_pool: bool = False, parent_run_id: str | None = None
+    workspace: Workspace,
+    *,
+    refresh: bool,
+    annotate_pool: bool = False,
+    parent_run_id: str | None = None,
+    engine: EngineName | None = None,
 ) -> Iterator[CurationRun]:
     """The parent run of one curation; finished, failed or killed as the block ends.
 
@@ -60,11 +67,16 @@ def open_curation_run(
         refresh: run every stage even when its result is cached.
         annotate_pool: instructions may be bought for the whole pool.
         parent_run_id: the MLflow run that this one is nested in, such as a comparison's.
+        engine: that is used instead of the one that the parameters name; it changes no result.
 
     Raises:
         GitIdentityError: the parameters ask for a commit, and git does not know who commits.
+        RayMissingError: the engine is Ray, and Ray is not installed.
     """
     parameters = workspace.parameters()
+    if engine is not None:
+        compute = parameters.compute.model_copy(update={"engine": engine})
+        parameters = parameters.model_copy(update={"compute": compute})
     check_git(parameters.versioning)
     start_telling()
     code = running_code()
@@ -87,7 +99,8 @@ def open_curation_run(
     label = flow_run.id or run_id
     status: RunStatus = "FAILED"
     try:
-        yield CurationRun(workspace, run_id, refresh, annotate_pool, label)
+        with engine_for(parameters.compute):
+            yield CurationRun(workspace, run_id, refresh, annotate_pool, label, parameters.compute)
         status = "FINISHED"
     except Pause:
         status = _WAITING

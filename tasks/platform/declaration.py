@@ -40,6 +40,7 @@ class StageDeclaration:
         memory: parameters to lower when memory runs out, most effective first.
         disk: bytes that it will add at least, given the samples of the pool, the parameters and its directory; None:
             little, or not known before.
+        disk_while_it_runs: bytes that it takes at least until it ends, given the samples and the parameters.
         buys: the samples whose instruction it buys, given where it runs and its item; None: it buys nothing.
         buys_when_told: it buys only for a person who said that it may.
         restored: not made again by `presel reproduce`, because it reads what lies outside or writes files whose names
@@ -61,6 +62,7 @@ class StageDeclaration:
     retries: int = 0
     memory: tuple[str, ...] = ()
     disk: Callable[[pa.Table, Parameters, Path], int] | None = None
+    disk_while_it_runs: Callable[[pa.Table, Parameters], int] | None = None
     buys: Callable[[Workspace, str], list[str]] | None = None
     buys_when_told: bool = False
     restored: bool = False

@@ -84,13 +84,19 @@ def disk_shortage(
     wanted = sum(
         stage.disk(samples, parameters, workspace.artifact(stage.writes)) for stage in stages if stage.disk is not None
     )
+    # One after the other: what a stage gives back is there for the next.
+    passing = max(
+        (stage.disk_while_it_runs(samples, parameters) for stage in stages if stage.disk_while_it_runs is not None),
+        default=0,
+    )
     sure, data = int(_SURE * wanted), workspace.artifact("")
-    if not sure:
+    sure_passing, scratch = int(_SURE * passing), STATE / "scratch"
+    if not sure and not sure_passing:
         return ""
     with open_repository() as repository:
         cache = Path(repository.cache.local.path)
         # At most: everything is new, and DVC's cache copies it.
-        if not too_little_space({data: sure, cache: sure}, locate):
+        if not too_little_space({data: sure, cache: sure, scratch: sure_passing}, locate):
             return ""
         cached, linked = _held(cache), _links(repository, cache, data)
     freed = _may_come_free(workspace, stages)
@@ -100,6 +106,7 @@ def disk_shortage(
         if linked
         else {data: max(0, sure - freed), cache: max(0, sure - freed - cached)}
     )
+    needs[scratch] = max(0, sure_passing - freed)
     said = too_little_space(needs, locate)
     return f"{said}. {FREE_SPACE}" if said else ""
 

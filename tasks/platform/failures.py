@@ -16,7 +16,12 @@ from tasks.platform.workspace import Workspace
 BACK_OFF_SECONDS = (2.0, 8.0, 32.0)
 BACK_OFF_JITTER = 0.5
 FailureCause = Literal["gpu_memory", "memory", "disk", "endpoint", "remote", "tracking", "file"]
-_GPU_MEMORY = ("CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_GPU_MEMORY = (
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "cudaMalloc error out of memory",  # faiss
+)
 _MEMORY = ("can't allocate memory", "Cannot allocate memory", "std::bad_alloc")
 _DISK = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 # Libraries that are not imported here are known by their names: a failure must not cost an import of torch.
@@ -198,8 +203,9 @@ def _find_cause(error: BaseException) -> tuple[FailureCause, BaseException] | No
 
 
 def _memory_advice(memory: tuple[str, ...], cause: FailureCause, parameters: Parameters) -> str:
+    instead = "; or end what else uses the GPU" if cause == "gpu_memory" else ""
     if not memory:
-        return "Run it on a machine with more memory"
+        return "Run it on a machine with more memory" + instead
     lower = " or ".join(f"{name} (now {_value(parameters, name)})" for name in memory)
     text = f"Lower {lower} in params.yaml or in the run's parameter file"
     if "tuning.batch_size" in memory:
@@ -208,7 +214,7 @@ def _memory_advice(memory: tuple[str, ...], cause: FailureCause, parameters: Par
             f"tuning.gradient_checkpointing: true (now {str(parameters.tuning.gradient_checkpointing).lower()}) trades "
             "time for memory"
         )
-    return text + ("; or end what else uses the GPU" if cause == "gpu_memory" else "")
+    return text + instead
 
 
 def _value(parameters: Parameters, path: str) -> object:

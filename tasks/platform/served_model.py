@@ -6,6 +6,7 @@ from typing import Any
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models.vlm.generate import Prompt, generate_answers
 from components.models.vlm.labels import SampleError
@@ -36,6 +37,7 @@ class TunedVlm(PythonModel):  # type: ignore[misc]  # MLflow is not typed
             max_new_tokens=int((params or {"max_new_tokens": 64})["max_new_tokens"]),
             pixel_limit=PIXEL_LIMIT,
             progress=no_progress,
+            engine=LocalEngine(),
         )
         for answer in answers:
             if isinstance(answer, SampleError):

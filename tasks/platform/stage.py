@@ -19,7 +19,9 @@ from components.parameters.parameters import Parameters
 from components.schemas import SCHEMA_VERSION
 from components.storage import write_record
 from tasks.platform.declaration import Names, StageDeclaration, Uses
+from tasks.platform.engine import engine_for, engine_of
 from tasks.platform.failures import BACK_OFF_JITTER, BACK_OFF_SECONDS, explained, failure_may_pass
+from tasks.platform.gpu_memory import free_gpu_memory
 from tasks.platform.prefect_server import when_it_is_there
 from tasks.platform.stage_context import CurationRun, StageBody, StageContext
 from tasks.platform.stage_page import publish_stage_page
@@ -114,7 +116,10 @@ class StageTask:
         )
         def execute(stage: PreparedStage, inputs: tuple[Artifact, ...]) -> Artifact:  # noqa: ARG001 -- inputs draw the graph
             with explained(stage.run.workspace, stage.name, memory=declaration.memory):
-                return self._execute(stage)
+                try:
+                    return self._execute(stage)
+                finally:
+                    free_gpu_memory()
 
         self.task = execute
 
@@ -176,17 +181,18 @@ class StageTask:
     def _run_alone(self, workspace: Workspace, name: str) -> tuple[Artifact, str]:
         with open_stage(workspace, name) as stage:
             prepared = _prepare(stage, name, CurationRun(workspace, label=f"stage-{uuid4()}"))
-        with explained(workspace, name):
+        with explained(workspace, name), engine_for(workspace.parameters().compute):
             artifact = self._execute(prepared)
         return artifact, prepared.key
 
     def _execute(self, stage: PreparedStage) -> Artifact:
         workspace = stage.run.workspace
+        parameters = workspace.parameters()
         started = time.monotonic()
         with StageTracker(stage.run.mlflow_run_id, stage.name) as tracker:
             context = StageContext(
                 workspace=workspace,
-                parameters=workspace.parameters(),
+                parameters=parameters,
                 reads=stage.reads,
                 stage=stage.name,
                 item=stage.name.partition("@")[2],
@@ -194,6 +200,7 @@ class StageTask:
                 scratch=STATE / "scratch" / workspace.key / f"{stage.name}-{stage.key[:16]}",
                 tracker=tracker,
                 log=_log,
+                engine=engine_of(stage.run.compute or parameters.compute, parameters),
                 annotate_pool=stage.run.annotate_pool,
                 run_label=stage.run.label,
                 refresh=stage.run.refresh,
@@ -230,6 +237,7 @@ def stage(
     retries: int = len(BACK_OFF_SECONDS),
     memory: tuple[str, ...] = (),
     disk: Callable[[pa.Table, Parameters, Path], int] | None = None,
+    disk_while_it_runs: Callable[[pa.Table, Parameters], int] | None = None,
     buys: Callable[[Workspace, str], list[str]] | None = None,
     buys_when_told: bool = False,
     restored: bool = False,
@@ -253,6 +261,7 @@ def stage(
             retries=retries,
             memory=memory,
             disk=disk,
+            disk_while_it_runs=disk_while_it_runs,
             buys=buys,
             buys_when_told=buys_when_told,
             restored=restored,

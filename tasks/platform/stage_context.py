@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.compute.engine import Engine
 from components.errors import UserError
+from components.parameters.compute import ComputeParameters
 from components.parameters.parameters import Parameters
 from tasks.platform.stage_page import LoggedProgress
 from tasks.platform.stage_tracker import StageTracker
@@ -25,6 +27,7 @@ class CurationRun:
         refresh: run every stage even when its result is cached.
         annotate_pool: instructions may be bought for the whole pool.
         label: under which money is booked; retries of a run keep it, so a limit holds for all of them together.
+        compute: where it computes; None: as the workspace's parameters say.
     """
 
     workspace: Workspace
@@ -32,6 +35,7 @@ class CurationRun:
     refresh: bool = False
     annotate_pool: bool = False
     label: str = ""
+    compute: ComputeParameters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class StageContext:
         scratch: a directory for checkpoints that survives a kill and belongs to exactly this work.
         tracker: where metrics go while it runs.
         log: where a line for a person goes.
+        engine: where heavy work is done; it changes no result.
         annotate_pool: instructions may be bought for the whole pool.
         run_label: under which money is booked.
         refresh: a person wants everything done anew.
@@ -77,6 +82,7 @@ class StageContext:
     scratch: Path
     tracker: StageTracker
     log: Callable[[str], None]
+    engine: Engine
     annotate_pool: bool = False
     run_label: str = ""
     refresh: bool = False

@@ -1,6 +1,7 @@
 """Which of the servers without a parent a run ends: those whose run was killed, and no other."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows import embedded_server
 from flows.embedded_server import SERVER_MODULE, STARTER_VARIABLE, end_orphaned_servers, name_server_after_this_process
 
 _SERVE = "import time; time.sleep(60)"
@@ -46,3 +48,39 @@ def test_a_server_belongs_to_the_run_that_started_it_though_process_1_is_its_par
         for server in servers:
             if server.is_running():
                 server.kill()
+
+
+@pytest.mark.parametrize("number", embedded_server._ENDING)
+@pytest.mark.parametrize("ignored", [True, False])
+def test_every_signal_that_ends_a_run_ends_it_unless_it_was_to_be_ignored(number: int, ignored: bool) -> None:
+    program = """import os, signal, sys, time
+number, ignored = int(sys.argv[1]), sys.argv[2] == "True"
+signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
+from flows.embedded_server import end_on_signals
+end_on_signals()
+try:
+    os.kill(os.getpid(), number)
+    time.sleep(0.2)
+finally:
+    print("settled")
+"""
+    arguments = [sys.executable, "-c", program, str(int(number)), str(ignored)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.stdout == "settled\n"
+    assert done.returncode == (0 if ignored else 128 + number)
+    assert ("interrupted, ending" in done.stderr) is not ignored
+
+
+def test_a_terminal_that_is_gone_does_not_keep_a_run_from_ending() -> None:
+    program = """import os, signal, sys
+from flows.embedded_server import end_on_signals, leave_if_interrupted
+end_on_signals()
+sys.stderr = open("/dev/full", "w", buffering=1)
+try:
+    os.kill(os.getpid(), signal.SIGHUP)
+    signal.pause()
+finally:
+    leave_if_interrupted()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=30)
+    assert done.returncode == 128 + signal.SIGHUP

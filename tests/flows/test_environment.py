@@ -203,6 +203,17 @@ def test_what_the_system_refuses_is_one_sentence(root: Path) -> None:
     assert done.stderr.startswith("presel: [Errno 28] No space left on device. Free space where the project")
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_stream_that_is_closed_gives_its_number_to_no_file(root: Path, closed: str) -> None:
+    """What is said would be written into it."""
+    program = "from flows.command_line.main import _open_closed_streams as opened; opened(); import os, sys; "
+    program += "print('x'); print('y', file=sys.stderr); number = os.open('f', os.O_CREAT); sys.exit(number)"
+    called = ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, program]
+    done = subprocess.run(called, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode > 2
+    assert "Traceback" not in done.stderr
+
+
 def test_a_database_that_cannot_be_written_is_one_sentence(root: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))  # bytes of a file, as a full disk
@@ -229,7 +240,7 @@ def test_a_folder_that_is_gone_and_one_that_dvc_cannot_work_in(root: Path, tmp_p
     )
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
     assert b"has been deleted" in done.stderr
-    for name in ("a {b}", "what?", "$HOME", "100%"):
+    for name in ("a {b}", "what?", "$HOME", "100%", 'it\'s "it"'):
         with pytest.raises(FolderNameError, match=re.escape(name)):
             check_code(tmp_path / name)
 

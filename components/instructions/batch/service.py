@@ -16,7 +16,7 @@ from openai.types import Batch, FileObject
 
 from components.instructions.batch.file import listed_ids
 from components.instructions.endpoint.endpoint import endpoint_key, is_on_this_machine
-from components.instructions.endpoint.http_client import BoundedClient
+from components.instructions.endpoint.http_client import CONNECTIONS, BoundedClient
 from components.instructions.endpoint.reply_reader import EndpointRefusedError, ReplyReader
 from components.instructions.purchase_errors import EndpointFailsError, PurchaseStoppedError
 from components.instructions.reply import SendFailure
@@ -142,7 +142,7 @@ def open_batch_service(parameters: PurchaseParameters, *, folder: Path) -> Itera
         base_url=parameters.base_url,
         timeout=parameters.timeout_seconds,
         max_retries=0,
-        http_client=BoundedClient(trust_env=not is_on_this_machine(parameters.base_url)),
+        http_client=BoundedClient(trust_env=not is_on_this_machine(parameters.base_url), limits=CONNECTIONS),
     ) as client:
         yield EndpointBatches(
             client,

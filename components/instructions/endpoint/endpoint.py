@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import openai
 
-from components.instructions.endpoint.http_client import BoundedAsyncClient
+from components.instructions.endpoint.http_client import CONNECTIONS, BoundedAsyncClient
 from components.instructions.endpoint.reply_reader import EndpointRefusedError, ReplyReader
 from components.instructions.reply import Reply, SendFailure
 from components.parameters.instructions import PurchaseParameters
@@ -92,7 +92,7 @@ async def open_endpoint(parameters: PurchaseParameters) -> AsyncIterator[Endpoin
         base_url=parameters.base_url,
         timeout=parameters.timeout_seconds,
         max_retries=0,  # every send is in the ledger, so none may happen without it
-        http_client=BoundedAsyncClient(trust_env=not is_on_this_machine(parameters.base_url)),
+        http_client=BoundedAsyncClient(trust_env=not is_on_this_machine(parameters.base_url), limits=CONNECTIONS),
     ) as client:
         reader = ReplyReader(parameters.base_url, key)
         yield Endpoint(client, reader, timeout_seconds=parameters.timeout_seconds)

@@ -2,35 +2,35 @@
 
 from typing import Any
 
-import httpx
-import openai
+import httpx2
 
 # A chat completion has kilobytes, with a probability for every token megabytes.
 LONGEST_REPLY_BYTES = 16 * 1024 * 1024
 # The results of a batch: of 10,000 requests a hundred kilobytes each.
 LONGEST_FILE_BYTES = 1024**3
-_REDIRECTS = 20  # as httpx
+_REDIRECTS = 20  # as httpx2 allows
+# As many as `purchase.concurrency` may ask for.
+CONNECTIONS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
 # Of the body as it was sent, which is not as it is kept.
 _OF_THE_TRANSFER = ("content-encoding", "content-length", "transfer-encoding")
 
 
-class BoundedAsyncClient(openai.DefaultAsyncHttpxClient):
+class BoundedAsyncClient(httpx2.AsyncClient):
     """Reads replies of at most `LONGEST_REPLY_BYTES`, and none of one that redirects."""
 
-    async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send a request and read its reply.
 
         Raises:
-            httpx.DecodingError: the reply is longer, or compressed more than once.
+            httpx2.DecodingError: the reply is longer, or compressed more than once.
         """
-        del stream  # nothing here is read in pieces
-        options["follow_redirects"] = False
-        response = await super().send(request, stream=True, **options)
+        options |= {"stream": True, "follow_redirects": False}
+        response = await super().send(request, **options)
         for _ in range(_REDIRECTS):
             if response.next_request is None:
                 break
             await response.aclose()
-            response = await super().send(response.next_request, stream=True, **options)
+            response = await super().send(response.next_request, **options)
         try:
             parts = _Parts(response, LONGEST_REPLY_BYTES)
             async for part in response.aiter_bytes():
@@ -40,19 +40,18 @@ class BoundedAsyncClient(openai.DefaultAsyncHttpxClient):
         return parts.whole()
 
 
-class BoundedClient(openai.DefaultHttpxClient):
+class BoundedClient(httpx2.Client):
     """The same, of `LONGEST_FILE_BYTES`."""
 
-    def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send a request and read its reply; see `BoundedAsyncClient.send`."""
-        del stream
-        options["follow_redirects"] = False
-        response = super().send(request, stream=True, **options)
+        options |= {"stream": True, "follow_redirects": False}
+        response = super().send(request, **options)
         for _ in range(_REDIRECTS):
             if response.next_request is None:
                 break
             response.close()
-            response = super().send(response.next_request, stream=True, **options)
+            response = super().send(response.next_request, **options)
         try:
             parts = _Parts(response, LONGEST_FILE_BYTES)
             for part in response.iter_bytes():
@@ -65,27 +64,27 @@ class BoundedClient(openai.DefaultHttpxClient):
 class _Parts:
     """A body that is put together until it is too long."""
 
-    def __init__(self, response: httpx.Response, limit: int) -> None:
+    def __init__(self, response: httpx2.Response, limit: int) -> None:
         self._response = response
         self._left = limit
         self._limit = limit
         self._parts: list[bytes] = []
         if "," in response.headers.get("content-encoding", ""):  # each may make a thousand bytes of one
-            raise httpx.DecodingError("the reply is compressed more than once", request=response.request)
+            raise httpx2.DecodingError("the reply is compressed more than once", request=response.request)
 
     def add(self, part: bytes) -> None:
         self._left -= len(part)
         if self._left < 0:
-            raise httpx.DecodingError(
+            raise httpx2.DecodingError(
                 f"the reply has more than {self._limit:,} bytes when decompressed", request=self._response.request
             )
         self._parts.append(part)
 
-    def whole(self) -> httpx.Response:
-        headers = httpx.Headers(self._response.headers)
+    def whole(self) -> httpx2.Response:
+        headers = httpx2.Headers(self._response.headers)
         for name in _OF_THE_TRANSFER:
             headers.pop(name, None)
-        return httpx.Response(
+        return httpx2.Response(
             self._response.status_code,
             headers=headers,
             content=b"".join(self._parts),

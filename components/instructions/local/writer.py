@@ -3,17 +3,16 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from PIL import Image
 
 from components.instructions.chat import prompt_of, repair_text
-from components.instructions.provider import UnusableReply
+from components.instructions.local.prompt import LocalPrompt
 from components.instructions.purchase_errors import PurchaseStoppedError
 from components.instructions.replies.judge import repair_of
 from components.instructions.reply import Reply
-from components.instructions.request import IdentifiedRequest
 from components.models.vlm.conversation import TemplateError
 from components.models.vlm.image_inputs import ProcessorError
 from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
@@ -37,21 +36,6 @@ class LocalModelError(PurchaseStoppedError):
 
 class MemoryShortError(RuntimeError):
     """There is not enough memory for what is written together; the message says what to change."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalPrompt:
-    """What the model is asked.
-
-    Attributes:
-        identified: the request.
-        image: RGB, as large as it is shown to the model.
-        replies: unusable ones it has brought; the last of them is sent back with it.
-    """
-
-    identified: IdentifiedRequest
-    image: Image.Image
-    replies: tuple[UnusableReply, ...]
 
 
 class LocalWriter:

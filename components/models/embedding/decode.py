@@ -1,14 +1,12 @@
-"""Images decoded in batches, in worker processes, ahead of the model that waits for them."""
+"""Lists of images decoded for an encoder."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers import BaseImageProcessor
 
-from components.compute.ahead import ahead
 from components.models.embedding.encoder import preprocess
 from components.models.extreme_shapes import ExtremeShapeError
 from components.pool.images import ImageError, load_image
@@ -55,42 +53,20 @@ class DecodedImages:
     dropped: tuple[Dropped, ...]
 
 
-def decode_batches(
-    batches: Sequence[Sequence[ImageToDecode]],
-    processor: BaseImageProcessor,
-    *,
-    pixel_limit: int,
-    processes: int,
-) -> Iterator[DecodedImages]:
-    """Decode lists of images, in order.
+def decode_images(images: Sequence[ImageToDecode], processor: BaseImageProcessor, *, pixel_limit: int) -> DecodedImages:
+    """Decode a list of images.
 
     Args:
-        batches: the images of each batch.
+        images: of one batch.
         processor: the encoder's image processor.
         pixel_limit: pixels (width x height) above which an image is refused.
-        processes: that decode ahead of the consumer; 0 decodes in this one.
 
     Returns:
-        One result per batch, as they are taken.
-
-    Raises:
-        WorkerDiedError: a worker process died.
+        Their pixels, and what could not be read.
     """
-    decode: Callable[[Sequence[ImageToDecode]], DecodedImages]
-    decode = partial(_decode, processor=processor, pixel_limit=pixel_limit)
-    return ahead(
-        batches,
-        decode,
-        processes=processes,
-        describe=lambda batch: batch[0].uri,
-        advice="lower encoder.batch_size or let this process use fewer cores",
-    )
-
-
-def _decode(batch: Sequence[ImageToDecode], processor: BaseImageProcessor, pixel_limit: int) -> DecodedImages:
     by_size: dict[tuple[int, ...], tuple[list[str], list[NDArray[np.uint8]]]] = {}
     dropped: list[Dropped] = []
-    for item in batch:
+    for item in images:
         try:
             image = load_image(item.uri, image_sha=item.image_sha, pixel_limit=pixel_limit)
             pixels = preprocess(processor, image)

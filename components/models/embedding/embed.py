@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.compute.engine import Engine
 from components.compute.processes import decoding_processes
 from components.compute.progress import Progress
 from components.models.commits import Batch, gather_commits
 from components.models.embedding.vector_store import encoder_fingerprint, image_vectors
 from components.parameters.parameters import EncoderParameters
+from components.pool.reasons import QuarantineReason
 from components.pool.samples import Dropped
 
-NOT_FINITE = "not finite"
 _BYTES_PER_NUMBER = 4  # float32
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def embed_images(
     encoder: EncoderParameters,
     pixel_limit: int,
     progress: Progress,
+    engine: Engine,
     processes: int | None = None,
 ) -> EmbedResult:
     """Give every image a vector of this encoder; images that have one are left alone.
@@ -59,10 +60,11 @@ def embed_images(
         encoder: model and how to run it.
         pixel_limit: pixels (width x height) above which an image is refused.
         progress: told how many of the missing images are done.
-        processes: that decode ahead; 0 decodes in line, None is as many as it is worth.
+        engine: where it is computed.
+        processes: of this machine that decode ahead; 0 decodes in line, None is as many as it is worth.
 
     Returns:
-        Counts, and the images dropped: unreadable, changed, too large, or with a vector that is not finite.
+        Counts, and the images dropped, by their sha256: unreadable, changed, too large, of a vector that is not finite.
 
     Raises:
         ValueError: not one image could be embedded.
@@ -77,7 +79,7 @@ def embed_images(
         missing = _missing(uri_of, store.names())
         logger.info("%d of %d images lack a vector of %s", len(missing), len(uri_of), fingerprint)
         if missing:
-            encoded = _encode_missing(missing, encoder, pixel_limit, dropped, progress, processes)
+            encoded = _encode_missing(missing, encoder, pixel_limit, dropped, progress, engine, processes)
             for shas, (vectors,) in gather_commits(encoded):
                 store.append(shas, vectors)
                 embedded += len(shas)
@@ -91,6 +93,7 @@ def embed_images(
             f"not one of the {len(uri_of)} images could be embedded; the first, {first.sample_id}: "
             f"{first.reason} ({first.detail})"
         )
+    dropped.sort(key=lambda item: item.sample_id)  # they come in any order
     return EmbedResult(embedded=embedded, reused=len(uri_of) - len(missing), dropped=tuple(dropped))
 
 
@@ -127,13 +130,14 @@ def _encode_missing(
     pixel_limit: int,
     dropped: list[Dropped],
     progress: Progress,
+    engine: Engine,
     processes: int | None,
 ) -> Iterator[Batch]:
     """Yield vectors batch by batch; images that get none are added to `dropped`."""
     # torch and transformers only where there is something to compute
     from components.models.device import resolve_device
-    from components.models.embedding.decode import ImageToDecode, decode_batches
-    from components.models.embedding.encoder import LoadedEncoder, encode, load_encoder, load_image_processor
+    from components.models.embedding.decode import ImageToDecode
+    from components.models.embedding.encode_images import encoding
 
     if processes is None:
         # On a CPU the encoder uses every core itself.
@@ -142,26 +146,14 @@ def _encode_missing(
     images = [ImageToDecode(image_sha=image_sha, uri=uri) for uri, image_sha in missing]
     size = parameters.batch_size
     lists = [images[start : start + size] for start in range(0, len(images), size)]
-    decoded = decode_batches(
-        lists,
-        load_image_processor(parameters.model, parameters.revision),
-        pixel_limit=pixel_limit,
-        processes=processes,
-    )
-    encoder: LoadedEncoder | None = None
     done = 0
-    for result in decoded:
-        dropped.extend(result.dropped)
-        done += len(result.dropped)
-        for batch in result.batches:
-            encoder = encoder or load_encoder(parameters)  # while the decoding processes work ahead
-            vectors = encode(encoder, batch.pixels)  # (batch, d)
-            finite = np.asarray(np.isfinite(vectors).all(axis=1))  # (batch,)
-            for image_sha, usable in zip(batch.image_shas, finite, strict=True):
-                if not usable:
-                    detail = "the encoder gave a vector with NaN or infinite values"
-                    dropped.append(Dropped(image_sha, NOT_FINITE, detail))
-            shas = [sha for sha, usable in zip(batch.image_shas, finite, strict=True) if usable]
-            yield shas, (vectors[finite],)
-            done += len(batch.image_shas)
+    for answer in engine.compute(lists, encoding(parameters, pixel_limit=pixel_limit, processes=processes)):
+        dropped.extend(answer.result.dropped)
+        dropped.extend(
+            Dropped(image.image_sha, str(QuarantineReason.DECODER_DIED), f"{image.uri}: {why}")
+            for image, why in answer.lost
+        )
+        if answer.result.image_shas:
+            yield answer.result.image_shas, (answer.result.vectors,)
+        done += len(answer.items) + len(answer.lost)
         progress(done, len(missing))

@@ -1,23 +1,26 @@
 """Projected LoRA gradients of a whole annotated pool (TIVE)."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from components.compute.engine import Engine
 from components.compute.progress import Progress
-from components.models.features.extraction import FeatureResult, extract_features
+from components.models.features.extraction import Compute, FeatureResult, extract_features
 from components.models.features.per_sample_gradients import attention_lora_matrices, per_sample_gradients
 from components.models.features.random_projection import RandomProjection
 from components.models.vlm.labels import EncodedSample
 from components.models.vlm.load import LoadedVlm
+from components.models.vlm.source import VlmSource
 from components.pool.samples import InstructedImage
 
 
 def extract_gradients(
-    vlm: LoadedVlm,
+    vlm: VlmSource,
     samples: Sequence[InstructedImage],
     directory: Path,
     *,
@@ -26,6 +29,7 @@ def extract_gradients(
     batch_size: int,
     pixel_limit: int,
     progress: Progress,
+    engine: Engine,
 ) -> FeatureResult:
     """Store every sample's projected gradient, and its norm before the projection.
 
@@ -38,6 +42,7 @@ def extract_gradients(
         batch_size: samples per backward pass.
         pixel_limit: images with more pixels are not opened.
         progress: told how many samples are done.
+        engine: where they are computed.
 
     Returns:
         Counts, and the samples left out.
@@ -46,17 +51,24 @@ def extract_gradients(
         NoLoraError: the adapter does not touch the attention of the language model.
         ValueError: not one sample has a gradient.
     """
-    attention_lora_matrices(vlm)  # raises before anything is computed
-    projection = RandomProjection(dimension, seed=seed, device=vlm.device)
     return extract_features(
         vlm,
         samples,
         directory,
-        lambda encoded: project_gradients(vlm, encoded, projection),
+        partial(_projecting, dimension=dimension, seed=seed),
+        name="gradients",
         batch_size=batch_size,
         pixel_limit=pixel_limit,
         progress=progress,
+        engine=engine,
+        advice="lower tive.batch_size or vlm.max_pixels",
     )
+
+
+def _projecting(vlm: LoadedVlm, *, dimension: int, seed: int) -> Compute:
+    attention_lora_matrices(vlm)  # raises where there are none
+    projection = RandomProjection(dimension, seed=seed, device=vlm.device)
+    return lambda encoded: project_gradients(vlm, encoded, projection)
 
 
 def project_gradients(

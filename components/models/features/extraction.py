@@ -3,19 +3,22 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.compute.ahead import ahead
+from components.compute.engine import Answer, Engine, Work
 from components.compute.progress import Progress
 from components.models.commits import Batch, gather_commits
 from components.models.features.feature_store import NORM, sample_features
 from components.models.vlm.labels import EncodedSample, SampleError, encode
 from components.models.vlm.load import LoadedVlm
+from components.models.vlm.source import VlmSource
 from components.pool.images import ImageError, load_image
+from components.pool.reasons import QuarantineReason
 from components.pool.samples import Dropped, InstructedImage
 
 IMAGE_UNREADABLE = "image_unreadable"
@@ -25,6 +28,8 @@ _LOG = logging.getLogger(__name__)
 
 # Encoded samples to vectors (n, d) and norms (n,); a row that is zero or not finite is left out.
 Compute = Callable[[Sequence[EncodedSample]], tuple[NDArray[np.float32], NDArray[np.float64]]]
+# A loaded model to that; an error that it raises is raised before anything is computed.
+MakeCompute = Callable[[LoadedVlm], Compute]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +48,38 @@ class FeatureResult:
 
 
 @dataclass(frozen=True, slots=True)
+class _Model:
+    vlm: LoadedVlm
+    compute: Compute | None  # None where samples are only encoded
+
+
+@dataclass(frozen=True, slots=True)
 class _EncodedBatch:
-    size: int
     ids: tuple[str, ...]
     encoded: tuple[EncodedSample, ...]
     dropped: tuple[Dropped, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _ComputedBatch:
+    ids: list[str]
+    vectors: NDArray[np.float32]  # (n, d)
+    norms: NDArray[np.float64]  # (n,)
+    dropped: tuple[Dropped, ...]
+
+
 def extract_features(
-    vlm: LoadedVlm,
+    vlm: VlmSource,
     samples: Sequence[InstructedImage],
     directory: Path,
-    compute: Compute,
+    make_compute: MakeCompute,
     *,
+    name: str,
     batch_size: int,
     pixel_limit: int,
     progress: Progress,
+    engine: Engine,
+    advice: str,
 ) -> FeatureResult:
     """Give every sample its features; those that have them are left alone.
 
@@ -66,10 +87,13 @@ def extract_features(
         vlm: the model the samples are encoded for.
         samples: with their instructions.
         directory: LanceDB database that belongs to exactly this computation.
-        compute: of one batch.
+        make_compute: importable by name, or `partial` of such.
+        name: what is computed.
         batch_size: samples per batch; batches hold samples of similar length.
         pixel_limit: images with more pixels are not opened.
         progress: told how many samples are done.
+        engine: where it is computed.
+        advice: what a message about a process that died says to do.
 
     Returns:
         Counts, and the samples left out: unreadable images, conversations that cannot be encoded or that the context
@@ -88,8 +112,16 @@ def extract_features(
         reused = len(samples) - len(missing)
         _LOG.info("%d of %d samples lack features", len(missing), len(samples))
         lists = [missing[start : start + batch_size] for start in range(0, len(missing), batch_size)]
-        batches = ahead(lists, lambda part: _encode(vlm, part, pixel_limit))
-        found = _computed(batches, compute, dropped, progress, reused, len(samples))
+        extracting = Work(
+            name=name,
+            open=partial(_open, vlm),
+            load=partial(_load, vlm, make_compute),
+            prepare=partial(_encode, pixel_limit=pixel_limit),
+            compute=_compute,
+            describe=_uri,
+            advice=advice,
+        )
+        found = _taken(engine.compute(lists, extracting), dropped, progress, reused, len(samples))
         for ids, (vectors, norms) in gather_commits(found):
             store.append(ids, vectors.astype(np.float32), {NORM: pa.array(norms.astype(np.float64))})
             computed += len(ids)
@@ -99,29 +131,60 @@ def extract_features(
     return FeatureResult(computed, reused, tuple(sorted(dropped, key=lambda item: item.sample_id)))
 
 
-def _computed(
-    batches: Iterator[_EncodedBatch],
-    compute: Compute,
+def _taken(
+    answers: Iterator[Answer[InstructedImage, _ComputedBatch]],
     dropped: list[Dropped],
     progress: Progress,
     done: int,
     total: int,
 ) -> Iterator[Batch]:
-    for batch in batches:
-        dropped.extend(batch.dropped)
-        done += batch.size
-        if batch.encoded:
-            vectors, norms = compute(batch.encoded)  # (n, d), (n,)
-            usable = np.isfinite(vectors).all(axis=1) & np.isfinite(norms) & (norms > 0) & vectors.any(axis=1)
-            for sample_id, fine in zip(batch.ids, usable, strict=True):
-                if not fine:
-                    dropped.append(Dropped(sample_id, NO_DIRECTION, "its features are zero or not finite"))
-            kept = [sample_id for sample_id, fine in zip(batch.ids, usable, strict=True) if fine]
-            yield kept, (vectors[usable], norms[usable])
+    for answer in answers:
+        batch = answer.result
+        dropped += batch.dropped
+        dropped += [
+            Dropped(sample.sample_id, str(QuarantineReason.DECODER_DIED), f"{sample.uri}: {why}")
+            for sample, why in answer.lost
+        ]
+        done += len(answer.items) + len(answer.lost)
+        if batch.ids:
+            yield batch.ids, (batch.vectors, batch.norms)
         progress(done, total)
 
 
-def _encode(vlm: LoadedVlm, samples: Sequence[InstructedImage], pixel_limit: int) -> _EncodedBatch:
+def _open(source: VlmSource) -> _Model:
+    return _Model(source.open(), None)
+
+
+def _load(source: VlmSource, make_compute: MakeCompute) -> _Model:
+    vlm = source.load()
+    return _Model(vlm, make_compute(vlm))
+
+
+def _uri(sample: InstructedImage) -> str:
+    return sample.uri
+
+
+def _compute(model: _Model, batch: _EncodedBatch) -> _ComputedBatch:
+    assert model.compute is not None
+    if not batch.encoded:
+        return _ComputedBatch([], np.empty((0, 0), np.float32), np.empty(0), batch.dropped)
+    vectors, norms = model.compute(batch.encoded)  # (n, d), (n,)
+    usable = np.isfinite(vectors).all(axis=1) & np.isfinite(norms) & (norms > 0) & vectors.any(axis=1)
+    return _ComputedBatch(
+        ids=[sample_id for sample_id, fine in zip(batch.ids, usable, strict=True) if fine],
+        vectors=vectors[usable],
+        norms=norms[usable],
+        dropped=batch.dropped
+        + tuple(
+            Dropped(sample_id, NO_DIRECTION, "its features are zero or not finite")
+            for sample_id, fine in zip(batch.ids, usable, strict=True)
+            if not fine
+        ),
+    )
+
+
+def _encode(model: _Model, samples: Sequence[InstructedImage], *, pixel_limit: int) -> _EncodedBatch:
+    vlm = model.vlm
     ids: list[str] = []
     encoded: list[EncodedSample] = []
     dropped: list[Dropped] = []
@@ -140,7 +203,7 @@ def _encode(vlm: LoadedVlm, samples: Sequence[InstructedImage], pixel_limit: int
                 continue
             ids.append(sample.sample_id)
             encoded.append(one)
-    return _EncodedBatch(len(samples), tuple(ids), tuple(encoded), tuple(dropped))
+    return _EncodedBatch(tuple(ids), tuple(encoded), tuple(dropped))
 
 
 def _length(sample: InstructedImage) -> tuple[int, str]:

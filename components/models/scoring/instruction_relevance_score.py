@@ -4,15 +4,18 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 
-from components.compute.ahead import ahead
+from components.compute.engine import Engine, Work
 from components.compute.progress import Progress
 from components.models.vlm.labels import SampleError, encode, encode_image, encode_without_question
 from components.models.vlm.load import LoadedVlm
 from components.models.vlm.shared_prefix import PairLoss, QuestionPair, pair_losses
+from components.models.vlm.source import VlmSource
 from components.pool.images import ImageError, load_image
+from components.pool.reasons import QuarantineReason
 from components.pool.samples import Dropped, InstructedImage
 from components.schemas import SCORES
 
@@ -39,9 +42,14 @@ class ScoreResult:
 
 @dataclass(frozen=True, slots=True)
 class _PreparedBatch:
-    size: int
     samples: tuple[InstructedImage, ...]
     pairs: tuple[QuestionPair, ...]
+    dropped: tuple[Dropped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoredBatch:
+    rows: tuple[dict[str, object], ...]  # of SCORES
     dropped: tuple[Dropped, ...]
 
 
@@ -60,7 +68,13 @@ def instruction_relevance_score(loss_with_question: float, loss_without_question
 
 
 def score_samples(
-    vlm: LoadedVlm, samples: Sequence[InstructedImage], *, batch_size: int, pixel_limit: int, progress: Progress
+    vlm: VlmSource,
+    samples: Sequence[InstructedImage],
+    *,
+    batch_size: int,
+    pixel_limit: int,
+    progress: Progress,
+    engine: Engine,
 ) -> ScoreResult:
     """Score instructed images with the reference model.
 
@@ -73,26 +87,34 @@ def score_samples(
         batch_size: samples per forward pass; batches hold samples of similar length.
         pixel_limit: images with more pixels are not opened.
         progress: told how many samples are done.
+        engine: where they are scored.
 
     Returns:
         Scores and the samples left out: unreadable images, empty responses, samples that the context cuts off,
         losses that are not finite.
     """
+    scoring = Work(
+        name="score",
+        open=vlm.open,
+        load=vlm.load,
+        prepare=partial(_prepare, pixel_limit=pixel_limit),
+        compute=_score,
+        describe=_uri,
+        advice="lower score.batch_size or vlm.max_pixels",
+    )
     by_length = sorted(samples, key=lambda sample: (_characters(sample), sample.sample_id))
     batches = [by_length[start : start + batch_size] for start in range(0, len(by_length), batch_size)]
     rows: list[dict[str, object]] = []
     dropped: list[Dropped] = []
     done = 0
-    for batch in ahead(batches, lambda part: _prepare(vlm, part, pixel_limit)):
-        dropped.extend(batch.dropped)
-        losses = pair_losses(vlm, batch.pairs) if batch.pairs else []
-        for sample, loss in zip(batch.samples, losses, strict=True):
-            row = _row(sample, loss)
-            if isinstance(row, Dropped):
-                dropped.append(row)
-            else:
-                rows.append(row)
-        done += batch.size
+    for answer in engine.compute(batches, scoring):
+        rows += answer.result.rows
+        dropped += answer.result.dropped
+        dropped += [
+            Dropped(sample.sample_id, str(QuarantineReason.DECODER_DIED), f"{sample.uri}: {why}")
+            for sample, why in answer.lost
+        ]
+        done += len(answer.items) + len(answer.lost)
         progress(done, len(samples))
     _LOG.info("scored %d samples, left out %d", len(rows), len(dropped))
     scores = pa.Table.from_pylist(rows, schema=SCORES).sort_by("sample_id")
@@ -104,7 +126,11 @@ def _characters(sample: InstructedImage) -> int:
     return sum(len(turn.question) + 2 * len(turn.response) for turn in sample.turns)
 
 
-def _prepare(vlm: LoadedVlm, samples: Sequence[InstructedImage], pixel_limit: int) -> _PreparedBatch:
+def _uri(sample: InstructedImage) -> str:
+    return sample.uri
+
+
+def _prepare(vlm: LoadedVlm, samples: Sequence[InstructedImage], *, pixel_limit: int) -> _PreparedBatch:
     kept: list[InstructedImage] = []
     pairs: list[QuestionPair] = []
     dropped: list[Dropped] = []
@@ -118,7 +144,16 @@ def _prepare(vlm: LoadedVlm, samples: Sequence[InstructedImage], pixel_limit: in
         else:
             kept.append(sample)
             pairs.append(pair)
-    return _PreparedBatch(len(samples), tuple(kept), tuple(pairs), tuple(dropped))
+    return _PreparedBatch(tuple(kept), tuple(pairs), tuple(dropped))
+
+
+def _score(vlm: LoadedVlm, batch: _PreparedBatch) -> _ScoredBatch:
+    losses = pair_losses(vlm, batch.pairs) if batch.pairs else []
+    rows = [_row(sample, loss) for sample, loss in zip(batch.samples, losses, strict=True)]
+    return _ScoredBatch(
+        rows=tuple(row for row in rows if not isinstance(row, Dropped)),
+        dropped=(*batch.dropped, *(row for row in rows if isinstance(row, Dropped))),
+    )
 
 
 def _encode_pair(vlm: LoadedVlm, sample: InstructedImage, pixel_limit: int) -> QuestionPair:

@@ -17,7 +17,9 @@ _LOOKING_SECONDS = 0.5  # between two looks at what they have told
 _SETTLING_SECONDS = 2.0  # that the others have to say what happened to them, once one has ended badly
 
 
-def launch_on_ray(job: TuneJob, *, processes: int, gpus: bool, on_log: Callable[[TrainingLogRow], None]) -> TuneResult:
+def launch_on_ray(
+    job: TuneJob, *, processes: int, cpus: float, gpus: bool, on_log: Callable[[TrainingLogRow], None]
+) -> TuneResult:
     """Tune in several processes of the Ray cluster that this process has joined.
 
     All machines have to see the project's folder at the same path, and what the job names: images, model, checkpoints.
@@ -25,7 +27,8 @@ def launch_on_ray(job: TuneJob, *, processes: int, gpus: bool, on_log: Callable[
     Args:
         job: what to tune.
         processes: how many.
-        gpus: each takes one; otherwise one CPU.
+        cpus: that each takes.
+        gpus: each takes one too.
         on_log: called in this process.
 
     Returns:
@@ -39,7 +42,7 @@ def launch_on_ray(job: TuneJob, *, processes: int, gpus: bool, on_log: Callable[
     from ray.util.queue import Queue
 
     messages = Queue(actor_options={"num_cpus": 0})
-    actor = ray.remote(_Process).options(num_cpus=1, num_gpus=int(gpus), max_restarts=0)
+    actor = ray.remote(_Process).options(num_cpus=cpus, num_gpus=int(gpus), max_restarts=0)
     actors = [actor.remote(str(Path.cwd())) for _ in range(processes)]
     try:
         ready = ray.get([one.address.remote() for one in actors], timeout=_STARTING_SECONDS)

@@ -10,6 +10,7 @@ from components.models.training.launch_on_ray import launch_on_ray
 from components.models.training.train import TuneJob, TuneResult, train
 from components.models.training.training_log import TrainingLogRow
 from components.models.training.tuning_processes import cluster_gpus, tuning_processes, visible_gpus
+from components.parameters.compute import ComputeParameters
 from components.parameters.parameters import TuningParameters, VlmParameters
 from components.pool.samples import InstructedImage
 
@@ -25,7 +26,7 @@ def tune(
     pixel_limit: int,
     checkpoint_directory: Path,
     on_log: Callable[[TrainingLogRow], None],
-    on_ray: bool = False,
+    cluster: ComputeParameters | None = None,
 ) -> TuneResult:
     """Tune LoRA layers on a model's language model with the mean loss per response token.
 
@@ -43,7 +44,7 @@ def tune(
         checkpoint_directory: where a killed run is continued from; removed at the end.
         on_log: gets metrics every `tuning.log_every` updates and at the last; a run that continues an earlier
             one first repeats the earlier rows. Called in this process.
-        on_ray: the processes are those of the Ray cluster that this one has joined, not of this machine.
+        cluster: the Ray cluster whose processes it is shared out over; None: those of this machine.
 
     Returns:
         Counts, time and log.
@@ -54,7 +55,7 @@ def tune(
         WorkerDiedError: one of several processes was killed.
     """
     began = time.monotonic()
-    gpus = cluster_gpus(vlm) if on_ray else visible_gpus(vlm)
+    gpus = visible_gpus(vlm) if cluster is None else cluster_gpus(vlm, cluster)
     processes = tuning_processes(tuning, gpus=gpus)
     job = TuneJob(
         samples=tuple(samples),
@@ -66,8 +67,8 @@ def tune(
         pixel_limit=pixel_limit,
         checkpoint_directory=checkpoint_directory,
     )
-    if on_ray and (gpus or processes > 1):
-        result = launch_on_ray(job, processes=processes, gpus=gpus > 0, on_log=on_log)
+    if cluster is not None and (gpus or processes > 1):
+        result = launch_on_ray(job, processes=processes, cpus=cluster.model.cpus, gpus=gpus > 0, on_log=on_log)
     elif processes > 1:
         result = launch(job, processes=processes, on_log=on_log)
     else:

@@ -2,8 +2,10 @@
 
 import torch
 
+from components.compute.ray_cluster import join
 from components.errors import UserError
 from components.models.device import resolve_device
+from components.parameters.compute import ComputeParameters
 from components.parameters.parameters import TuningParameters, VlmParameters
 
 
@@ -21,15 +23,15 @@ def visible_gpus(vlm: VlmParameters) -> int:
     return torch.cuda.device_count() if on_gpu else 0
 
 
-def cluster_gpus(vlm: VlmParameters) -> int:
-    """Count the GPUs that a tune may use of the Ray cluster which this process has joined.
+def cluster_gpus(vlm: VlmParameters, cluster: ComputeParameters) -> int:
+    """Count the GPUs that a tune may use of a Ray cluster, which is joined for it.
 
     Args:
         vlm: section `vlm`, for the device.
+        cluster: which it is.
     """
-    import ray
-
-    return 0 if vlm.device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
+    total = join(cluster).cluster_resources()
+    return 0 if vlm.device == "cpu" else int(total.get("GPU", 0))
 
 
 def tuning_processes(tuning: TuningParameters, *, gpus: int) -> int:

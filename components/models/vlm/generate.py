@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 
 import torch
 
-from components.compute.ahead import ahead
+from components.compute.engine import Engine, Work
 from components.compute.progress import Progress
 from components.models.vlm.collate import collate
 from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
 from components.models.vlm.load import LoadedVlm
 from components.models.vlm.response_loss import to_model
+from components.models.vlm.source import VlmSource
 from components.pool.images import load_image
+from components.pool.reasons import QuarantineReason
 from components.pool.samples import Turn
 
 
@@ -33,14 +36,18 @@ class Prompt:
     question: str
 
 
+_Numbered = tuple[int, Prompt]  # with its place among the prompts
+
+
 def generate_answers(
-    vlm: LoadedVlm,
+    vlm: VlmSource,
     prompts: Sequence[Prompt],
     *,
     batch_size: int,
     max_new_tokens: int,
     pixel_limit: int,
     progress: Progress,
+    engine: Engine,
 ) -> list[str | SampleError]:
     """Answer prompts greedily; the answers do not depend on the batches.
 
@@ -51,29 +58,52 @@ def generate_answers(
         max_new_tokens: tokens of an answer at most; it ends earlier at an end-of-turn token.
         pixel_limit: images with more pixels are not opened.
         progress: told how many prompts are done.
+        engine: where they are answered.
 
     Returns:
         The new text of every prompt, stripped, in the order of `prompts`; for one that cannot be asked, because it does
-        not fit the context or its image is refused, the error that says so.
+        not fit the context or its image is refused or ends the process that decodes it, the error that says so.
 
     Raises:
         ImageError: an image cannot be opened.
     """
     by_length = sorted(range(len(prompts)), key=lambda index: (_characters(prompts[index]), index))
-    batches = [by_length[start : start + batch_size] for start in range(0, len(by_length), batch_size)]
+    numbered = [(index, prompts[index]) for index in by_length]
+    batches = [numbered[start : start + batch_size] for start in range(0, len(numbered), batch_size)]
+    answering = Work(
+        name="answer",
+        open=vlm.open,
+        load=vlm.load,
+        prepare=partial(_prepare, pixel_limit=pixel_limit),
+        compute=partial(_answer, max_new_tokens=max_new_tokens),
+        describe=_uri,
+        advice="lower the number of prompts that are answered at a time (benchmark.batch_size) or vlm.max_pixels",
+    )
     answers: list[str | SampleError] = [""] * len(prompts)
     done = 0
-
-    def prepare(indices: Sequence[int]) -> list[EncodedSample | SampleError]:
-        return [_encode(vlm, prompts[index], pixel_limit) for index in indices]
-
-    for indices, encoded in zip(batches, ahead(batches, prepare), strict=True):
-        written = iter(_generate(vlm, [one for one in encoded if isinstance(one, EncodedSample)], max_new_tokens))
-        for index, one in zip(indices, encoded, strict=True):
-            answers[index] = next(written) if isinstance(one, EncodedSample) else one
-        done += len(indices)
+    for came in engine.compute(batches, answering):
+        for (index, _), answer in zip(came.items, came.result, strict=True):
+            answers[index] = answer
+        for (index, prompt), why in came.lost:
+            answers[index] = SampleError(str(QuarantineReason.DECODER_DIED), f"{prompt.uri}: {why}")
+        done += len(came.items) + len(came.lost)
         progress(done, len(prompts))
     return answers
+
+
+def _uri(numbered: _Numbered) -> str:
+    return numbered[1].uri
+
+
+def _prepare(vlm: LoadedVlm, prompts: Sequence[_Numbered], *, pixel_limit: int) -> list[EncodedSample | SampleError]:
+    return [_encode(vlm, prompt, pixel_limit) for _, prompt in prompts]
+
+
+def _answer(
+    vlm: LoadedVlm, encoded: Sequence[EncodedSample | SampleError], *, max_new_tokens: int
+) -> list[str | SampleError]:
+    written = iter(_generate(vlm, [one for one in encoded if isinstance(one, EncodedSample)], max_new_tokens))
+    return [next(written) if isinstance(one, EncodedSample) else one for one in encoded]
 
 
 def _characters(prompt: Prompt) -> int:

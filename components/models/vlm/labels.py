@@ -24,14 +24,17 @@ class SampleError(ValueError):
 
     Attributes:
         reason: `no_turns`, `empty_response`, `image_refused`, `image_exceeds_context`, `no_response_in_context`,
-            `response_joined_to_prompt` or, of a prompt, `prompt_exceeds_context`; for counting.
+            `response_joined_to_prompt` or, of a prompt, `prompt_exceeds_context` or `decoder_died`; for counting.
         detail: what exactly, for a person.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(reason, detail)  # what it is made of, so that it can be pickled
         self.reason = reason
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)

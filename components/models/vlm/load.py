@@ -32,7 +32,7 @@ class ModelError(UserError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LoadedVlm:
-    """A vision-language model ready to train, score or generate.
+    """A vision-language model ready to train, score or generate; its own `components.models.vlm.source.VlmSource`.
 
     Attributes:
         model: in evaluation mode; with an adapter a `PeftModel`.
@@ -60,6 +60,14 @@ class LoadedVlm:
         from peft import PeftModel  # it takes seconds to import, and who only opens a model needs none
 
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+
+    def open(self) -> "LoadedVlm":
+        """Itself."""
+        return self
+
+    def load(self) -> "LoadedVlm":
+        """Itself."""
+        return self
 
     @property
     def pad_token_id(self) -> int:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.compute.engine import Engine
 from components.schemas import CHOSEN, CONCEPT_CENTROIDS, CONCEPT_SHARES, CONCEPTS, SELECTION, TYPICALITY
 from components.selection.vectors import normalise
 from components.strategies.coincide.concept_shares import (
@@ -47,7 +49,7 @@ class ConceptShares:
 
 
 def cluster_concepts(
-    samples: pa.Table, features: NDArray[np.float32], *, clusters: int, iterations: int, seed: int
+    samples: pa.Table, features: NDArray[np.float32], *, clusters: int, iterations: int, seed: int, engine: Engine
 ) -> ConceptTables:
     """Cluster the pool by what the small model makes of it, tasks mixed.
 
@@ -57,8 +59,10 @@ def cluster_concepts(
         clusters: K.
         iterations: of k-means.
         seed: of k-means.
+        engine: where they are clustered.
     """
-    found = spherical_k_means(features, clusters, iterations=iterations, seed=seed)
+    k_means = partial(spherical_k_means, clusters=clusters, iterations=iterations, seed=seed)
+    [found] = engine.each([features], k_means, name="concepts")
     columns = [*(samples[name] for name in CHOSEN.names), pa.array(found.labels), pa.array(found.similarity)]
     count = len(found.centroids)
     centroids = [np.arange(count), np.bincount(found.labels, minlength=count), found.centroids.tolist()]

@@ -45,18 +45,19 @@ def activations(context: StageContext) -> StageSummary:
     """Pooled attention outputs of the chosen layers."""
     # These import torch, which a cached run does without.
     from components.models.features.extract_activations import extract_activations
-    from components.models.vlm.load import load_vlm
+    from components.models.vlm.source import VlmFiles
 
     parameters, own = context.parameters, context.parameters.section(CoincideParameters)
     return save_features(
         context,
         lambda directory: extract_activations(
-            load_vlm(_small_model(parameters)),
+            VlmFiles(_small_model(parameters)),
             pool_samples(context),
             directory,
             layers=own.layers,
             batch_size=own.batch_size,
             pixel_limit=parameters.ingest.pixel_limit,
             progress=context.progress("activations of samples:"),
+            engine=context.engine,
         ),
     )

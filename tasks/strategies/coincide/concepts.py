@@ -30,6 +30,7 @@ def concepts(context: StageContext) -> StageSummary:
         clusters=concept_count(samples.num_rows, parameters.clusters),
         iterations=ITERATIONS,
         seed=context.parameters.seed,
+        engine=context.engine,
     )
     with fresh_directory(context.output) as directory:
         write_table(directory / "concepts.parquet", result.concepts)

@@ -12,7 +12,13 @@ from components.strategies.presel.reference_model import (
     tuned_model,
     write_tuned_model,
 )
-from tasks.bodies.tuning import TUNING_MEMORY, TUNING_PARAMETERS, instructed_samples, tune_samples
+from tasks.bodies.tuning import (
+    TUNING_MEMORY,
+    TUNING_PARAMETERS,
+    adapter_disk,
+    instructed_samples,
+    tune_samples,
+)
 from tasks.platform.stage import stage
 from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import training_tables
@@ -30,6 +36,7 @@ def _nothing(directory: Path) -> None:
     writes="reference_model",
     uses="gpu",
     memory=TUNING_MEMORY,
+    disk=adapter_disk,
     nothing=_nothing,
     tables=training_tables,
 )

@@ -84,7 +84,7 @@ def _kept_scores(context: StageContext, instructions: pa.Table) -> pa.Table:
 def _score_others(context: StageContext, instructions: pa.Table, kept: pa.Table) -> "ScoreResult":
     # These import torch, which a cached run does without.
     from components.models.scoring.instruction_relevance_score import ScoreResult, score_samples
-    from components.models.vlm.load import load_vlm
+    from components.models.vlm.source import VlmFiles
 
     left = instructions.filter(
         pc.invert(pc.is_in(instructions["sample_id"], value_set=kept["sample_id"].combine_chunks()))
@@ -93,9 +93,10 @@ def _score_others(context: StageContext, instructions: pa.Table, kept: pa.Table)
         return ScoreResult(SCORES.empty_table(), ())
     parameters, pool = context.parameters, read_samples(context.input("manifest"))
     return score_samples(
-        load_vlm(parameters.vlm, adapter=context.input("reference_model") / "adapter"),
+        VlmFiles(parameters.vlm, context.input("reference_model") / "adapter"),
         training_samples(assemble_training_set(pool, (("reference", left),))),
         batch_size=parameters.score.batch_size,
         pixel_limit=parameters.ingest.pixel_limit,
         progress=context.progress("scored samples:"),
+        engine=context.engine,
     )

@@ -30,13 +30,13 @@ def gradients(context: StageContext) -> StageSummary:
     """Gradients of the response loss at the warm-up model."""
     # These import torch, which a cached run does without.
     from components.models.features.extract_gradients import extract_gradients
-    from components.models.vlm.load import load_vlm
+    from components.models.vlm.source import VlmFiles
 
     parameters = context.parameters
     return save_features(
         context,
         lambda directory: extract_gradients(
-            load_vlm(parameters.vlm, adapter=context.input("warm_up_model") / "adapter"),
+            VlmFiles(parameters.vlm, context.input("warm_up_model") / "adapter"),
             pool_samples(context),
             directory,
             dimension=parameters.section(TiveParameters).projection,
@@ -44,5 +44,6 @@ def gradients(context: StageContext) -> StageSummary:
             batch_size=parameters.section(TiveParameters).batch_size,
             pixel_limit=parameters.ingest.pixel_limit,
             progress=context.progress("gradients of samples:"),
+            engine=context.engine,
         ),
     )

@@ -49,7 +49,7 @@ def influence(context: StageContext) -> StageSummary:
     tables = influence_tables(
         samples,
         read_norms(store, ids.to_pylist()),
-        instance_influence(load_blocks, task_of_row),
+        instance_influence(load_blocks, task_of_row, engine=context.engine),
         budget=budget_of(context),
         q=parameters.sampling_q,
         self_influence=parameters.self_influence,

@@ -2,7 +2,7 @@
 
 from components.schemas import CHOSEN
 from components.storage import read_table
-from tasks.bodies.tuning import TUNING_MEMORY, TUNING_PARAMETERS, instructed_samples, tune_samples
+from tasks.bodies.tuning import TUNING_MEMORY, TUNING_PARAMETERS, adapter_disk, instructed_samples, tune_samples
 from tasks.platform.stage import stage
 from tasks.platform.stage_context import StageContext, StageSummary
 from tasks.platform.stage_tables import training_tables
@@ -15,6 +15,7 @@ from tasks.platform.stage_tables import training_tables
     writes="warm_up_model",
     uses="gpu",
     memory=TUNING_MEMORY,
+    disk=adapter_disk,
     tables=training_tables,
 )
 def warm_up_tune(context: StageContext) -> StageSummary:

@@ -7,6 +7,7 @@ import pytest
 
 from components.benchmark.evaluate import evaluate, judge_set
 from components.benchmark.sets import load_benchmark_set
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models.vlm.load import load_vlm
 from components.parameters.parameters import VlmParameters
@@ -39,6 +40,7 @@ def run(vlm, *sets, training=frozenset(), progress=no_progress):
         max_new_tokens=3,
         pixel_limit=1000,
         progress=progress,
+        engine=LocalEngine(),
     )
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from components.compute.local import LocalEngine
 from components.instructions.buy import buy_instructions
 from components.instructions.ledger.ledger import Ledger, open_ledger
-from components.instructions.open_provider import PROVIDERS, PoolReading, ProviderKind, open_provider
+from components.instructions.open_provider import PROVIDERS, ProviderKind, Surroundings, open_provider
 from components.instructions.provider import Answer, InstructionProvider, PurchaseBook, Send
 from components.instructions.reply import Reply, SendFailure
 from components.instructions.request import IdentifiedRequest, InstructionRequest, RequestSpecification
@@ -44,7 +45,7 @@ class FileNames:
 
 
 def open_toy_model(
-    parameters: InstructionParameters, _purchase: PurchaseParameters, _pool: PoolReading
+    parameters: InstructionParameters, _purchase: PurchaseParameters, _pool: Surroundings
 ) -> InstructionProvider:
     """A toy provider that is paid by the token: every first reply breaks a rule."""
     sent: set[str] = set()
@@ -73,7 +74,7 @@ def test_a_toy_provider_is_named_in_one_place_and_bought_from(
     assert provider_price(parameters, purchase) is None
     requests = draw_requests(tmp_path / "images", 4)
     for asked in (4, 0):
-        provider = open_provider(parameters, purchase, pixel_limit=100)
+        provider = open_provider(parameters, purchase, pixel_limit=100, engine=LocalEngine())
         bought = buy_instructions(requests, provider=provider, ledger=ledger)
         assert (bought.asked, bought.instructions.num_rows) == (asked, 4)
     assert {row["turns"][0]["response"] for row in bought.instructions.to_pylist()} == {f"{n}.png" for n in range(4)}
@@ -87,7 +88,7 @@ def test_a_toy_provider_that_is_paid_has_the_rules_of_a_purchase_for_nothing(
     parameters = instruction_parameters(provider="toy_model", model="test-model", prompts=prompts)
     purchase = purchase_parameters(prices=[PRICE])
     assert provider_price(parameters, purchase) == purchase.prices[0]
-    provider = open_provider(parameters, purchase, pixel_limit=100)
+    provider = open_provider(parameters, purchase, pixel_limit=100, engine=LocalEngine())
     bought = buy_instructions(draw_requests(tmp_path / "images", 4), provider=provider, ledger=ledger)
     assert bought.instructions.num_rows == 4
     assert sorted(bought.attempts["outcome"].to_pylist()) == ["answered"] * 4 + ["unusable"] * 4

@@ -50,17 +50,17 @@ def test_a_file_that_lacks_what_came_later_is_told_how_to_stay_as_it_was(tmp_pat
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     older = tmp_path / "params.yaml"
     for key in ADDED:
-        section, name = key.split(".")
-        del values[section][name]
+        section, _, name = key.rpartition(".")
+        del (values[section] if section else values)[name]
     older.write_text(yaml.safe_dump(values), encoding="utf-8")
     with pytest.raises(ParameterError) as refused:
         load_parameters(older)
     for key, value in ADDED.items():
-        section, name = key.split(".")
+        section, _, name = key.rpartition(".")
         assert f"{key}: is missing; every key must be there; earlier versions did what {name}: {value} says" in str(
             refused.value
         )
-        values[section][name] = yaml.safe_load(value)
+        (values[section] if section else values)[name] = yaml.safe_load(value)
     older.write_text(yaml.safe_dump(values), encoding="utf-8")
     load_parameters(older)
 

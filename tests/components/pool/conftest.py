@@ -6,6 +6,7 @@ import pickle
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import fsspec
@@ -54,16 +55,16 @@ def source(kind: str, path: object, image_root: object, **rule: object) -> Sourc
     )
 
 
+def write_records(folder: Path, records: object, name: str = "pool.json", **rule: object) -> SourceParameters:
+    """Write records to a LLaVA JSON beside a folder `images`."""
+    (folder / "images").mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(records), encoding="utf-8")
+    return source("llava_json", folder / name, folder / "images", **rule)
+
+
 @pytest.fixture
 def write_pool(tmp_path: Path) -> Callable[..., SourceParameters]:
-    """Write records to a LLaVA JSON beside a folder `images`."""
-
-    def write(records: object, name: str = "pool.json", **rule: object) -> SourceParameters:
-        (tmp_path / "images").mkdir(exist_ok=True)
-        (tmp_path / name).write_text(json.dumps(records), encoding="utf-8")
-        return source("llava_json", tmp_path / name, tmp_path / "images", **rule)
-
-    return write
+    return partial(write_records, tmp_path)
 
 
 GOOD = (
@@ -118,18 +119,22 @@ ODD_RECORDS: list[tuple[object, str]] = [
 
 
 @pytest.fixture
-def dirty_pool(tmp_path: Path, write_pool: Callable[..., SourceParameters]) -> SourceParameters:
+def dirty_pool(tmp_path: Path) -> SourceParameters:
+    return write_dirty_pool(tmp_path)
+
+
+def write_dirty_pool(folder: Path) -> SourceParameters:
     """Everything that goes wrong: the good files, then the bad ones, a record without id, the odd records."""
-    images = tmp_path / "images"
+    images = folder / "images"
     images.mkdir()
     _draw_good(images)
-    _draw_bad(images, tmp_path / "images_beside")
+    _draw_bad(images, folder / "images_beside")
     records: list[object] = [
         {"id": f"d{number}", "image": name, "task": "photos"} for number, name in enumerate([*GOOD, *BAD])
     ]
     records.append({"image": "plain.jpg", "task": "photos"})
     records.extend(record for record, _ in ODD_RECORDS)
-    return write_pool(records)
+    return write_records(folder, records)
 
 
 def _draw_good(images: Path) -> None:

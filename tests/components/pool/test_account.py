@@ -6,6 +6,7 @@ import math
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.pool.account import account_sentences, reason_examples
 from components.pool.ingest import ingest
@@ -13,7 +14,14 @@ from tests.components.pool.conftest import options, source, textured
 
 
 def run(tmp_path, *sources, **given):
-    return ingest(sources, options(**given), known_images=tmp_path / "known", progress=no_progress, processes=0)
+    return ingest(
+        sources,
+        options(**given),
+        known_images=tmp_path / "known",
+        progress=no_progress,
+        engine=LocalEngine(),
+        processes=0,
+    )
 
 
 def draw(tmp_path, count):

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import pytest
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.parameters.parameters import SourceParameters
 from components.pool import sources
@@ -44,7 +45,7 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_toy_format_is_ingested(pool: Path) -> None:
     toy = source("csv", pool / "pool.csv", pool / "images")
-    result = ingest([toy], options(), known_images=pool / "known.parquet", progress=no_progress)
+    result = ingest([toy], options(), known_images=pool / "known.parquet", progress=no_progress, engine=LocalEngine())
     rows = sorted((row["task"], row["record_ids"]) for row in result.samples.to_pylist())
     assert rows == [("colour", ["#1"]), ("shape", ["#2"]), ("shape", ["#3"])]
     reasons = [(row["record_id"], row["reason"]) for row in result.quarantine.to_pylist()]

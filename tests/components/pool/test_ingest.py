@@ -7,6 +7,7 @@ import fsspec
 import pytest
 from PIL import Image
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.parameters.parameters import IngestParameters, SourceParameters
 from components.pool.ingest import ingest
@@ -31,6 +32,7 @@ def run(
         given or options(),
         known_images=tmp_path / f"{known}.parquet",
         progress=no_progress,
+        engine=LocalEngine(),
         processes=processes,
     )
 
@@ -88,6 +90,7 @@ def test_images_of_a_size_that_is_out_of_place_are_left_out_with_the_reason(tmp_
         options(),
         known_images=tmp_path / "known.parquet",
         progress=no_progress,
+        engine=LocalEngine(),
         processes=0,
         out_of_place=out_of_place,
     )
@@ -206,6 +209,7 @@ def test_progress_counts_images_not_records(tmp_path, write_pool: WritePool):
         options(),
         known_images=tmp_path / "known",
         progress=lambda done, total: calls.append((done, total)),
+        engine=LocalEngine(),
     )
     assert calls == [(0, 40), (16, 40), (32, 40), (40, 40)]
 

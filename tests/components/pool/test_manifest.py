@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.pool.ingest import ingest
 from components.pool.manifest import IngestResult, read_images, read_quarantine, read_samples, write_manifest
@@ -13,7 +14,13 @@ def grown(tmp_path: Path, write_pool, count: int, bits: int = 4) -> IngestResult
         file = tmp_path / "images" / f"{number}.png"
         if not file.exists():
             textured(number).save(file)
-    return ingest([pool], options(near_duplicate_bits=bits), known_images=tmp_path / "known", progress=no_progress)
+    return ingest(
+        [pool],
+        options(near_duplicate_bits=bits),
+        known_images=tmp_path / "known",
+        progress=no_progress,
+        engine=LocalEngine(),
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,10 +1,13 @@
+import weakref
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from components.compute.local import LocalEngine
 from components.parameters.parameters import RecurateParameters
 from components.recuration.grown_clusters import (
     AGAIN,
@@ -18,8 +21,9 @@ from components.recuration.grown_clusters import (
 )
 from components.schemas import SAMPLES
 from components.selection.by_task import tasks_of
-from components.selection.cluster_tasks import cluster_task, join_clusters
+from components.selection.cluster_tasks import TaskVectors, cluster_task, join_clusters
 from components.selection.clustering import assign_to_centroids
+from tests.shuffled_engine import ShuffledEngine
 
 LIMITS = RecurateParameters(retune_share=0.2, drift_ratio=1.1, recluster_growth=1.5)
 OPTIONS = ClusterOptions(images_per_cluster=20, seed=3, encoder="sha256:a")
@@ -56,9 +60,16 @@ class Pool:
         self.read += len(shas)
         return np.stack([self.vectors[sha] for sha in shas])
 
-    def cluster(self, earlier=None, options=OPTIONS, limits=LIMITS):
+    def cluster(self, earlier=None, options=OPTIONS, limits=LIMITS, load=None, engine=None):
         self.read = 0
-        return cluster_grown_pool(self.samples, self.load, earlier or no_clusters(), options=options, limits=limits)
+        return cluster_grown_pool(
+            self.samples,
+            load or self.load,
+            earlier or no_clusters(),
+            options=options,
+            limits=limits,
+            engine=engine or LocalEngine(),
+        )
 
 
 @pytest.fixture
@@ -77,13 +88,38 @@ def reason(result, task):
 def test_from_nothing_it_is_the_clustering_of_every_task(pool):
     result = pool.cluster()
     plain = join_clusters(
-        cluster_task(task, members, pool.load, images_per_cluster=20, seed=3)
+        cluster_task(
+            TaskVectors(task, members, pool.load(members["image_sha"].to_pylist())), images_per_cluster=20, seed=3
+        )
         for task, members in tasks_of(pool.samples)
     )
     assert result.pool.clusters.equals(plain.clusters)
     assert result.pool.centroids.equals(plain.centroids)
     assert verdicts(result) == {"cat": NEW, "horse": NEW}
     assert result.assigned.num_rows == 0
+
+
+def test_elsewhere_the_clusters_are_the_same(pool):
+    first = pool.cluster(engine=ShuffledEngine())
+    pool.add("cat", 60, shift=3.0).add("horse", 5).add("mouse", 30)
+    here, there = pool.cluster(first), pool.cluster(first, engine=ShuffledEngine())
+    assert verdicts(here) == {"cat": AGAIN, "horse": KEPT, "mouse": NEW}
+    assert (there.pool.clusters, there.pool.centroids) == (here.pool.clusters, here.pool.centroids)
+    assert there.assigned == here.assigned
+    assert repr(there.tasks.to_pylist()) == repr(here.tasks.to_pylist())  # NaN among the numbers
+
+
+def test_on_this_machine_one_tasks_vectors_are_in_memory_at_a_time(pool):
+    read: list[weakref.ref[Any]] = []
+
+    def load(shas):
+        assert all(one() is None for one in read)
+        vectors = pool.load(shas)
+        read.append(weakref.ref(vectors))
+        return vectors
+
+    pool.cluster(load=load)
+    assert len(read) == 2
 
 
 def test_an_unchanged_pool_keeps_everything_and_reads_no_vector(pool):

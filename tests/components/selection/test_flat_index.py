@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import faiss
@@ -30,6 +31,24 @@ def test_nearest_is_exact_in_either_metric() -> None:
     values, rows = nearest(queries, vectors, 3, metric="squared distance")
     assert (rows == np.argsort(-products, axis=1)[:, :3]).all()  # unit vectors have the same order
     assert values == pytest.approx(2 - 2 * -np.sort(-products, axis=1)[:, :3], abs=1e-5)
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    before = faiss.omp_get_max_threads()
+    yield faiss.omp_set_num_threads
+    faiss.omp_set_num_threads(before)
+
+
+def test_any_number_of_threads_gives_the_same(threads: Callable[[int], None]) -> None:
+    points = vectors_of(9_000, 256, seed=3)
+    found = []
+    for count in (1, 3):
+        threads(count)
+        values, rows = nearest(points, points[:200], 2, metric="squared distance")
+        clusters = k_means(points, 110, seed=4)
+        found.append([array.tobytes() for array in (values, rows, clusters.labels, clusters.centroids)])
+    assert found[0] == found[1]
 
 
 def test_lloyd_begins_where_it_is_told_and_ends_at_the_means() -> None:

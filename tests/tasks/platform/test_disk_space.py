@@ -6,10 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from components.models.training.adapter_size import adapter_bytes
 from components.parameters.reading import merge_overlays, parse_parameters
 from components.plan.disk_space import FileSystem
 from tasks.platform.disk_space import disk_shortage, file_system
 from tasks.platform.workspace import Workspace
+from tests.imports_of import ROOT
 
 SAMPLES, WIDTH = 1000, 250
 WRITTEN = SAMPLES * WIDTH * 4  # 1 MB
@@ -91,6 +93,28 @@ def test_a_folder_that_is_not_there_yet_lies_where_it_will(tmp_path):
     assert found.number == tmp_path.stat().st_dev
     assert found.free is not None
     assert 0 < found.free <= status.f_blocks * status.f_frsize
+
+
+def test_adapters_and_checkpoints_count(two_stages):
+    link("hardlink")
+    settings = ["budget=50%", "tuning.batch_size=8", "tuning.gradient_accumulation=1", "final_tune.epochs=1"]
+    settings.append(f"vlm.model={ROOT / 'demo' / 'models' / 'tiny-llava'}")
+    values = merge_overlays(Path("params.yaml"), settings=[*settings, "tuning.checkpoint_every=10"])
+    parameters = parse_parameters(values, origin="test")
+    samples = pa.table({"sample_id": [str(number) for number in range(SAMPLES)]})
+    adapter = adapter_bytes(parameters.vlm, parameters.tuning)
+
+    def say(free, *outdated, parameters=parameters):
+        return disk_shortage(PLACE, parameters, samples, outdated, locate=lambda _: FileSystem(0, free))
+
+    def fits(free, *outdated, parameters=parameters):
+        return [bool(say(int(0.9 * free) + change, *outdated, parameters=parameters)) for change in (-2, 2)]
+
+    assert fits(adapter, "reference_tune") == [True, False]
+    assert fits(2 * adapter + 2 * 3 * adapter, "reference_tune", "tune") == [True, False]
+    values = merge_overlays(Path("params.yaml"), settings=[*settings, "tuning.checkpoint_every=63"])
+    rarely = parse_parameters(values, origin="test")  # of 62 updates: no checkpoint is written
+    assert fits(adapter, "tune", parameters=rarely) == [True, False]
 
 
 def test_nothing_is_left_behind(shortage):

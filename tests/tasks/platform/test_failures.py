@@ -3,6 +3,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from components.instructions.endpoint.provider import LongWaitError
@@ -46,6 +47,7 @@ MEMORY = [
     ("benchmark_tuned", OutOfMemoryError("CUDA out of memory"), "benchmark.batch_size (now 64)"),
     ("instruct_selection", OutOfMemoryError("CUDA out of memory"), "purchase.local.batch_size (now 8)"),
     ("cluster", MemoryError(), "a machine with more memory"),
+    ("cluster", RuntimeError("alloc fail (cudaMalloc error out of memory [2])"), "or end what else uses the GPU"),
 ]
 
 
@@ -59,6 +61,20 @@ def test_out_of_memory_names_what_to_lower(stage, error, advice, parameters):
     assert advice in found.message
     assert "press Retry" in found.message
     assert not may_pass(error)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_real_gpu_that_is_full_names_what_to_lower(parameters):
+    free, _ = torch.cuda.mem_get_info()
+    with pytest.raises(torch.cuda.OutOfMemoryError) as caught:
+        torch.empty(2 * free, dtype=torch.uint8, device="cuda")
+    memory = find_stage("presel", "embed").declaration.memory
+    found = advise(caught.value, during="embed", parameters=parameters, memory=memory)
+    assert found is not None
+    assert found.cause == "gpu_memory"
+    assert "encoder.batch_size (now 64)" in found.message
+    assert "end what else uses the GPU" in found.message
 
 
 @pytest.mark.parametrize(

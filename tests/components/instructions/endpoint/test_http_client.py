@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import tracemalloc
 
-import httpx
+import httpx2
 import pytest
 
 from components.instructions.endpoint.endpoint import open_endpoint
@@ -58,7 +58,7 @@ def test_the_results_of_a_batch_are_bounded_too(monkeypatch):
     with (
         scripted_server(lambda *_: ScriptedReply(200, b" " * 1001)) as server,
         BoundedClient() as client,
-        pytest.raises(httpx.DecodingError, match="more than 1,000 bytes"),
+        pytest.raises(httpx2.DecodingError, match="more than 1,000 bytes"),
     ):
         client.post(server.url, json={})
 

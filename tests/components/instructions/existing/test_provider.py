@@ -6,6 +6,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from components.compute.local import LocalEngine
 from components.instructions.existing.annotation_index import AnnotationFileError
 from components.instructions.existing.provider import ExistingInstructions
 from components.instructions.open_provider import open_provider
@@ -357,6 +358,6 @@ def test_the_index_holds_no_conversation(write_annotations, image_root):
 def test_the_parameters_name_the_provider(write_annotations, request_for):
     file = write_annotations([{"id": "a", "image": "a.png", "conversations": conversation("q", "r")}])
     parameters = instruction_parameters(annotations=(file,), price_per_instruction_usd=0.25)
-    provider = open_provider(parameters, purchase_parameters(), pixel_limit=10**6)
+    provider = open_provider(parameters, purchase_parameters(), pixel_limit=10**6, engine=LocalEngine())
     (answer,) = ask(provider, request_for("a.png"))
     assert (provider.name, answer.price_usd) == ("existing", 0.25)

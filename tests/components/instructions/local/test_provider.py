@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import pytest
 import yaml
 from sqlalchemy import select
 
+from components.compute.ahead import WorkerDiedError
+from components.compute.engine import Engine, Pool
+from components.compute.local import LocalEngine
 from components.instructions import purchase_loop
 from components.instructions.buy import BuyResult, buy_instructions
 from components.instructions.ledger.ledger import Ledger, open_ledger
@@ -24,7 +28,9 @@ from components.instructions.purchase_errors import NothingUsableError
 from components.instructions.request import InstructionRequest, identify_request
 from components.instructions.spending.prices import UnknownPriceError
 from components.models.vlm.labels import SampleError, encode_prompt
+from components.models.vlm.load import LoadedVlm, load_vlm
 from components.models.vlm.write import write_responses
+from components.parameters.parameters import VlmParameters
 from components.parameters.reading import load_parameters
 from components.pool.images import load_image
 from components.pool.samples import sample_identity
@@ -35,6 +41,7 @@ from tests.components.instructions.conftest import RecordingBook, instruction_pa
 from tests.components.models.vlm.samples import load_toy
 from tests.components.models.vlm.toy_architectures import save_toy_vlm
 from tests.imports_of import ROOT, imported_names
+from tests.shuffled_engine import ShuffledEngine
 
 MODEL = "demo/models/tiny-llava"
 PIXEL_LIMIT = 1_000_000
@@ -96,6 +103,7 @@ def make_provider(tmp_path: Path) -> Callable[..., LocalProvider]:
         batch_size: int = 3,
         price: tuple[float, float] = (0.0, 0.0),
         purchase: dict[str, object] | None = None,
+        engine: Engine | None = None,
         **changes: object,
     ) -> LocalProvider:
         prompts = tmp_path / "prompts"
@@ -116,9 +124,23 @@ def make_provider(tmp_path: Path) -> Callable[..., LocalProvider]:
                 **{"prices": [price_row(*price)], **(purchase or {})},
             ),
             pixel_limit=PIXEL_LIMIT,
+            engine=engine or LocalEngine(),
         )
 
     return make
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that are loaded from here on."""
+    found: list[str] = []
+
+    def look(parameters: VlmParameters) -> LoadedVlm:
+        found.append(parameters.model)
+        return load_vlm(parameters)
+
+    monkeypatch.setattr("components.instructions.local.writer.load_vlm", look)
+    return found
 
 
 def price_row(input_usd: float, output_usd: float) -> dict[str, object]:
@@ -174,6 +196,7 @@ def test_a_run_that_writes_nothing_does_without_torch_and_an_http_client(
     script = f"""
 import sys
 from pathlib import Path
+from components.compute.local import LocalEngine
 from components.instructions.buy import buy_instructions
 from components.instructions.ledger.ledger import open_ledger
 from components.instructions.local.provider import LocalProvider
@@ -182,7 +205,7 @@ from tests.components.instructions.conftest import instruction_parameters, purch
 provider = LocalProvider(
     instruction_parameters(provider="local", model={MODEL!r}, prompts={str(tmp_path / "prompts")!r}, temperature=0.0,
                            max_output_tokens=100, image_limit=64),
-    purchase_parameters(), pixel_limit=1)
+    purchase_parameters(), pixel_limit=1, engine=LocalEngine())
 with open_ledger({url!r}) as ledger:
     bought = buy_instructions({requests!r}, provider=provider, ledger=ledger)
 assert (bought.asked, bought.reused) == (0, {len(requests)}), bought
@@ -211,6 +234,45 @@ def test_answers_do_not_depend_on_the_group(
     assert written(5, requests[::-1]) == alone
     some = written(2, requests[1:4])
     assert some == {request.sample_id: alone[request.sample_id] for request in requests[1:4]}
+
+
+def test_several_workers_write_the_same(
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], tmp_path: Path, loaded: list[str]
+) -> None:
+    def bought(engine: Engine) -> BuyResult:
+        with open_ledger(f"sqlite:///{tmp_path}/{type(engine).__name__}.sqlite") as ledger:
+            # An unusable reply is sent back, also by a worker that has not written it.
+            options: dict[str, Any] = {"temperature": 1.0, "engine": engine}
+            provider = make_provider(CONVERSE, batch_size=1, repairs=1, max_output_tokens=20, **options)
+            with pytest.raises(NothingUsableError, match="the replies to 5 of 5 requests break a rule"):
+                buy_instructions(requests, provider=provider, ledger=ledger)
+            provider = make_provider(batch_size=2, **options)
+            return buy_instructions(requests, provider=provider, ledger=ledger)
+
+    here = bought(LocalEngine())
+    assert loaded == [MODEL] * 2
+    assert texts(bought(ShuffledEngine())) == texts(here)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_one_that_ends_its_workers_does_not_stop_the_others(
+    ledger: Ledger, requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], batch_size: int
+) -> None:
+    class Ends(LocalEngine):
+        @contextmanager
+        def pool(self, load: Any, work: Any, *, name: str) -> Iterator[Pool[Any, Any]]:
+            with super().pool(load, work, name=name) as workers:
+
+                def submit(prompts: Any) -> Any:
+                    if any(one.identified.request.sample_id == requests[1].sample_id for one in prompts):
+                        raise WorkerDiedError("killed")
+                    return workers.submit(prompts)
+
+                yield replace(workers, submit=submit)
+
+    bought = buy_instructions(requests, provider=make_provider(batch_size=batch_size, engine=Ends()), ledger=ledger)
+    assert [(one.sample_id, one.reason) for one in bought.dropped] == [(requests[1].sample_id, "out_of_memory")]
+    assert bought.instructions.num_rows == 4
 
 
 def test_sampling_is_not_the_likeliest_and_the_same_each_time(
@@ -280,7 +342,7 @@ def test_another_architecture_its_system_message_and_the_size_of_the_image(
 
 
 def test_images_alone_that_fail_load_no_model(
-    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], loaded: list[str]
 ) -> None:
     provider, book = make_provider(model=MODEL), RecordingBook()
     Path(requests[0].uri).unlink()
@@ -291,11 +353,11 @@ def test_images_alone_that_fail_load_no_model(
     provider.ask(asked, book=book)
     assert book.left_out == {asked[0].request_id: "missing"}
     assert [(type(outcome), outcome.request_id) for outcome in book.outcomes] == [(Failure, asked[1].request_id)]
-    assert "_writer" not in vars(provider)
+    assert not loaded
 
 
 def test_only_what_is_granted_is_written(
-    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider]
+    requests: list[InstructionRequest], make_provider: Callable[..., LocalProvider], loaded: list[str]
 ) -> None:
     class Grants(RecordingBook):
         def __init__(self, *granted: str) -> None:
@@ -311,10 +373,11 @@ def test_only_what_is_granted_is_written(
     nothing = Grants()
     provider.ask(identified, book=nothing)
     assert (len(nothing.sends), nothing.outcomes) == (3, [])
-    assert "_writer" not in vars(provider)
+    assert not loaded
     one = Grants(identified[1].request_id)
     provider.ask(identified, book=one)
     assert [outcome.request_id for outcome in one.outcomes] == [identified[1].request_id]
+    assert loaded == [MODEL]
 
 
 def test_the_price_is_that_of_the_tokens_the_model_read_and_wrote(

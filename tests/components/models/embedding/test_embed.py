@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models import commits
 from components.models.embedding.embed import bytes_to_embed, embed_images
@@ -55,7 +56,14 @@ def parameters(folder: Path, *, batch_size: int = 4) -> EncoderParameters:
 
 def run(shas, uris, directory: Path, encoder: EncoderParameters, progress=no_progress, processes=None):
     return embed_images(
-        shas, uris, directory, encoder=encoder, pixel_limit=PIXEL_LIMIT, progress=progress, processes=processes
+        shas,
+        uris,
+        directory,
+        encoder=encoder,
+        pixel_limit=PIXEL_LIMIT,
+        progress=progress,
+        engine=LocalEngine(),
+        processes=processes,
     )
 
 
@@ -133,10 +141,11 @@ def test_nothing_missing_touches_nothing_and_loads_no_model(plain_encoder_folder
         "from pathlib import Path\n"
         "from components.models.embedding.embed import embed_images\n"
         "from components.parameters.parameters import EncoderParameters\n"
+        "from components.compute.local import LocalEngine\n"
         "from components.compute.progress import no_progress\n"
         "shas, uris, directory, encoder = json.loads(sys.argv[1])\n"
         "result = embed_images(shas, uris, Path(directory), encoder=EncoderParameters(**encoder),\n"
-        "    pixel_limit=10**6, progress=no_progress)\n"
+        "    pixel_limit=10**6, progress=no_progress, engine=LocalEngine())\n"
         "print(json.dumps([result.embedded, result.reused, 'torch' in sys.modules]))\n"
     )
     argument = [shas, uris, str(tmp_path / "vectors"), parameters(plain_encoder_folder).model_dump()]
@@ -219,7 +228,7 @@ def test_only_the_vectors_that_are_not_finite_are_left_out(plain_encoder_folder,
         loaded.model.register_forward_hook(poison_second_image)
         return loaded
 
-    monkeypatch.setattr("components.models.embedding.encoder.load_encoder", load_with_poison)
+    monkeypatch.setattr("components.models.embedding.encode_images.load_encoder", load_with_poison)
     result = run(shas, uris, tmp_path / "vectors", encoder)
     assert {(item.sample_id, item.reason) for item in result.dropped} == {
         (shas[1], "not finite"),
@@ -249,6 +258,7 @@ KILLED_RUN = """
 import json, sys
 from pathlib import Path
 
+from components.compute.local import LocalEngine
 from components.models import commits
 from components.models.embedding import embed
 from components.parameters.parameters import EncoderParameters
@@ -264,7 +274,7 @@ if __name__ == "__main__":
             sys.stdin.readline()  # held here until it is killed
 
     embed.embed_images(shas, uris, Path(directory), encoder=EncoderParameters(**encoder), pixel_limit=10**6,
-                       progress=progress, processes=1)
+                       progress=progress, engine=LocalEngine(), processes=1)
 """
 
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -91,10 +92,9 @@ def test_another_kind_of_model_is_refused(tmp_path: Path):
         load_encoder(parameters(tmp_path))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_named(plain_encoder_folder: Path):
-    wanted = parameters(plain_encoder_folder).model_copy(update={"device": "cuda:0"})
-    with pytest.raises(ValueError, match="torch finds no GPU"):
+    wanted = parameters(plain_encoder_folder).model_copy(update={"device": "cuda:99"})
+    with pytest.raises(ValueError, match=r"'cuda:99', but torch finds (no|\d+) GPU here"):
         load_encoder(wanted)
 
 
@@ -107,6 +107,23 @@ def test_auto_means_bfloat16_on_the_gpu(plain_encoder_folder: Path):
     assert encoder.model.dtype == torch.bfloat16
     exact = encode(load_encoder(parameters(plain_encoder_folder)), pixels_of(plain_encoder_folder, 4))
     np.testing.assert_allclose(encode(encoder, pixels_of(plain_encoder_folder, 4)), exact, atol=0.1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_two_streams_at_once_give_what_one_gives(plain_encoder_folder: Path):
+    encoder = load_encoder(parameters(plain_encoder_folder).model_copy(update={"device": "cuda"}))
+    pixels = pixels_of(plain_encoder_folder, 8)
+    expected = encode(encoder, pixels)
+    torch.cuda.synchronize()
+
+    def work(_: int) -> np.ndarray:
+        with torch.cuda.stream(torch.cuda.Stream()):
+            return encode(encoder, pixels)
+
+    with ThreadPoolExecutor(2) as threads:
+        for vectors in threads.map(work, range(20)):
+            np.testing.assert_array_equal(vectors, expected)
 
 
 def test_a_folder_without_a_preprocessor_says_so(plain_encoder_folder: Path, tmp_path: Path):

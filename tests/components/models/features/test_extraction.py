@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models import commits
+from components.models.features.activations import NoSuchLayerError
 from components.models.features.extract_activations import extract_activations
 from components.models.features.extract_gradients import extract_gradients
 from components.models.features.feature_store import (
@@ -18,10 +20,13 @@ from components.models.features.feature_store import (
     scan_features,
     stored_samples,
 )
+from components.models.features.per_sample_gradients import NoLoraError
 from components.models.lance_store import MissingVectorsError
+from components.models.vlm.source import VlmFiles
 from components.pool.samples import Turn
 from tests.components.models.features.conftest import with_lora
-from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples, load_toy
+from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples, load_toy, toy_parameters
+from tests.shuffled_engine import ShuffledEngine
 
 
 @pytest.fixture
@@ -29,9 +34,30 @@ def vlm(toy_folder):
     return with_lora(load_toy(toy_folder("llava")))
 
 
-def gradients(vlm, samples, directory, *, batch_size=3, progress=no_progress):
+def gradients(vlm, samples, directory, *, batch_size=3, progress=no_progress, engine=None):
     return extract_gradients(
-        vlm, samples, directory, dimension=96, seed=4, batch_size=batch_size, pixel_limit=PIXEL_LIMIT, progress=progress
+        vlm,
+        samples,
+        directory,
+        dimension=96,
+        seed=4,
+        batch_size=batch_size,
+        pixel_limit=PIXEL_LIMIT,
+        progress=progress,
+        engine=engine or LocalEngine(),
+    )
+
+
+def activations(vlm, samples, directory, *, layers=(1,), engine=None):
+    return extract_activations(
+        vlm,
+        samples,
+        directory,
+        layers=layers,
+        batch_size=4,
+        pixel_limit=PIXEL_LIMIT,
+        progress=no_progress,
+        engine=engine or LocalEngine(),
     )
 
 
@@ -71,12 +97,7 @@ def test_what_cannot_be_used_is_counted_with_a_reason(vlm, tmp_path):
     empty = replace(empty, turns=(Turn("what?", " "),))
     gone = replace(gone, uri=str(tmp_path / "nowhere.png"))
     long = replace(long, turns=(Turn("what?", "red " * 2000),))
-    for extract in (
-        gradients,
-        lambda vlm, samples, directory: extract_activations(
-            vlm, samples, directory, layers=[1], batch_size=4, pixel_limit=PIXEL_LIMIT, progress=no_progress
-        ),
-    ):
+    for extract in (gradients, activations):
         result = extract(vlm, [good, empty, gone, long], tmp_path / f"store {id(extract)}")
         assert result.computed == 1
         assert {item.sample_id: item.reason for item in result.dropped} == {
@@ -84,6 +105,34 @@ def test_what_cannot_be_used_is_counted_with_a_reason(vlm, tmp_path):
             gone.sample_id: "image_unreadable",
             long.sample_id: "truncated",
         }
+
+
+@pytest.mark.parametrize("extract", [gradients, activations])
+def test_elsewhere_the_features_are_the_same(extract, vlm, toy_folder, tmp_path):
+    vlm.model.save_pretrained(tmp_path / "adapter")
+    samples = draw_samples(tmp_path, 7, seed=2)
+    good = [sample.sample_id for sample in samples[:-1]]
+    samples[-1] = replace(samples[-1], uri=str(tmp_path / "nowhere.png"))
+    model = VlmFiles(toy_parameters(toy_folder("llava")), tmp_path / "adapter")
+    here = extract(model, samples, tmp_path / "here")
+    assert extract(model, samples, tmp_path / "there", engine=ShuffledEngine()) == here
+    for read in (read_features, read_norms):
+        np.testing.assert_array_equal(read(tmp_path / "there", good), read(tmp_path / "here", good))
+    without = extract(model, samples, tmp_path / "lost", engine=ShuffledEngine(lost={samples[0].uri}))
+    assert {one.sample_id: one.reason for one in without.dropped} == {
+        samples[0].sample_id: "decoder_died",
+        samples[-1].sample_id: "image_unreadable",
+    }
+    assert without.computed == 5
+
+
+def test_what_a_model_lacks_is_said_before_anything_is_computed(toy_folder, tmp_path):
+    samples, model = draw_samples(tmp_path, 2, seed=2), VlmFiles(toy_parameters(toy_folder("llava")))
+    for engine in (LocalEngine(), ShuffledEngine()):
+        with pytest.raises(NoLoraError, match="no attention layer"):
+            gradients(model, samples, tmp_path / "gradients", engine=engine)
+        with pytest.raises(NoSuchLayerError, match="layer 99"):
+            activations(model, samples, tmp_path / "activations", layers=(99,), engine=engine)
 
 
 def test_nothing_usable_is_an_error_that_says_why(vlm, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from components.compute.engine import Engine
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models.scoring.instruction_relevance_score import (
     ScoreResult,
@@ -16,15 +18,19 @@ from components.models.scoring.instruction_relevance_score import (
     score_samples,
 )
 from components.models.vlm.load import LoadedVlm
+from components.models.vlm.source import VlmFiles
 from components.pool.samples import InstructedImage, Turn
 from components.schemas import SCORES
-from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples, load_toy
+from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples, load_toy, toy_parameters
+from tests.shuffled_engine import ShuffledEngine
 
 TINY_LLAVA = Path("demo/models/tiny-llava")
 
 
 def score(vlm: LoadedVlm, samples: list[InstructedImage], *, batch_size: int) -> ScoreResult:
-    return score_samples(vlm, samples, batch_size=batch_size, pixel_limit=PIXEL_LIMIT, progress=no_progress)
+    return score_samples(
+        vlm, samples, batch_size=batch_size, pixel_limit=PIXEL_LIMIT, progress=no_progress, engine=LocalEngine()
+    )
 
 
 def loss_of_texts(vlm: LoadedVlm, image: Image.Image, prompts_and_responses: list[tuple[str, str]]) -> float:
@@ -138,8 +144,27 @@ def test_progress_counts_every_sample(vlm: LoadedVlm, tmp_path: Path) -> None:
         batch_size=2,
         pixel_limit=PIXEL_LIMIT,
         progress=lambda done, total: seen.append((done, total)),
+        engine=LocalEngine(),
     )
     assert seen == [(2, 3), (3, 3)]
+
+
+def test_elsewhere_the_scores_are_the_same(llava_folder: Path, tmp_path: Path) -> None:
+    samples = draw_samples(tmp_path, 6, seed=5)
+    samples[4] = replace(samples[4], uri=str(tmp_path / "nowhere.png"))
+
+    def scored(samples: list[InstructedImage], engine: Engine) -> ScoreResult:
+        model = VlmFiles(toy_parameters(llava_folder))
+        return score_samples(model, samples, batch_size=2, pixel_limit=PIXEL_LIMIT, progress=no_progress, engine=engine)
+
+    here = scored(samples, LocalEngine())
+    assert scored(samples, ShuffledEngine()) == here
+    without = scored(samples, ShuffledEngine(lost={samples[1].uri}))
+    assert {one.sample_id: one.reason for one in without.dropped} == {
+        samples[1].sample_id: "decoder_died",
+        samples[4].sample_id: "image_unreadable",
+    }
+    assert without.scores["sample_id"].to_pylist() == [samples[number].sample_id for number in (0, 2, 3, 5)]
 
 
 @pytest.mark.skipif(not TINY_LLAVA.is_dir(), reason="run from a folder without the embedded models")

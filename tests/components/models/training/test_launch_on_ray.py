@@ -10,12 +10,13 @@ import pytest
 
 from components.compute.ahead import WorkerDiedError
 from components.models.training.training_log import TrainingLogRow
+from components.parameters.reading import load_parameters
 from tests.components.models.training.runs import assert_same_adapter, run, vlm_parameters
 from tests.components.models.vlm.samples import draw_samples
 
 pytestmark = pytest.mark.soak
 SETTINGS: dict[str, Any] = {"batch_size": 8, "gradient_accumulation": 2, "checkpoint_every": 2, "epochs": 3}
-SHARED: dict[str, Any] = SETTINGS | {"processes": 2, "on_ray": True}
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,8 @@ def two_machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def test_two_machines_continue_after_a_death_and_give_the_adapter_of_one_process(
     toy_llava: Path, tmp_path: Path, two_machines
 ):
+    cluster = load_parameters(ROOT / "params.yaml").compute
+    shared: dict[str, Any] = SETTINGS | {"processes": 2, "cluster": cluster}
     samples, vlm = draw_samples(tmp_path, 22, seed=3), vlm_parameters(toy_llava)
     run(samples, tmp_path / "one", vlm=vlm, **SETTINGS)
 
@@ -52,13 +55,13 @@ def test_two_machines_continue_after_a_death_and_give_the_adapter_of_one_process
             members[-1].kill()
 
     with pytest.raises(WorkerDiedError, match="one of the 2 processes that share the tune on the Ray cluster died"):
-        run(samples, tmp_path / "two", vlm=vlm, on_log=kill_one, **SHARED)
+        run(samples, tmp_path / "two", vlm=vlm, on_log=kill_one, **shared)
     rows: list[TrainingLogRow] = []
-    result = run(samples, tmp_path / "two", vlm=vlm, on_log=rows.append, **SHARED)
+    result = run(samples, tmp_path / "two", vlm=vlm, on_log=rows.append, **shared)
     assert (result.updates, [row.step for row in rows]) == (6, [1, 2, 3, 4, 5, 6])
     assert result.resumed_at in (2, 4)  # the processes go on while the row is on its way
     assert_same_adapter(tmp_path / "one", tmp_path / "two", tolerance=1e-5)
     assert two_machines.available_resources()["CPU"] == 2.0
 
     with pytest.raises(ValueError, match=r"tuning.target_modules \['nowhere'\]"):
-        run(samples, tmp_path / "wrong", vlm=vlm, target_modules=["nowhere"], **SHARED)
+        run(samples, tmp_path / "wrong", vlm=vlm, target_modules=["nowhere"], **shared)

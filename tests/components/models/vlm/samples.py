@@ -16,7 +16,12 @@ WORDS = ("red", "green", "circle", "square", "left", "of", "two", "three", "What
 
 def load_toy(folder: Path, *, context_length: int = CONTEXT_LENGTH, adapter: Path | None = None) -> LoadedVlm:
     """Load a toy model on the CPU in float32."""
-    parameters = VlmParameters(
+    return load_vlm(toy_parameters(folder, context_length=context_length), adapter=adapter)
+
+
+def toy_parameters(folder: Path, *, context_length: int = CONTEXT_LENGTH) -> VlmParameters:
+    """A toy model on the CPU in float32."""
+    return VlmParameters(
         model=str(folder),
         revision=None,
         context_length=context_length,
@@ -25,7 +30,6 @@ def load_toy(folder: Path, *, context_length: int = CONTEXT_LENGTH, adapter: Pat
         max_pixels=None,
         template_arguments={},
     )
-    return load_vlm(parameters, adapter=adapter)
 
 
 def noise_image(width: int, height: int, *, seed: int) -> Image.Image:

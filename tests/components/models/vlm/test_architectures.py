@@ -9,6 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from PIL import Image
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models.scoring.instruction_relevance_score import score_samples
 from components.models.vlm.collate import collate
@@ -29,7 +30,9 @@ def test_tune_score_and_generate(architecture: str, toy_vlm: Callable[[str], Pat
     trained = {name: parameter for name, parameter in adapted.named_parameters() if parameter.requires_grad}
     assert trained
     assert all("lora_" in name for name in trained)
-    before = score_samples(vlm, samples, batch_size=2, pixel_limit=PIXEL_LIMIT, progress=no_progress)
+    before = score_samples(
+        vlm, samples, batch_size=2, pixel_limit=PIXEL_LIMIT, progress=no_progress, engine=LocalEngine()
+    )
 
     optimiser = torch.optim.AdamW(trained.values(), lr=0.01)
     losses = []
@@ -41,13 +44,21 @@ def test_tune_score_and_generate(architecture: str, toy_vlm: Callable[[str], Pat
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
 
-    after = score_samples(vlm, samples, batch_size=2, pixel_limit=PIXEL_LIMIT, progress=no_progress)
+    after = score_samples(
+        vlm, samples, batch_size=2, pixel_limit=PIXEL_LIMIT, progress=no_progress, engine=LocalEngine()
+    )
     assert after.scores.num_rows == len(samples)
     assert after.dropped == ()
     for old, new in zip(before.scores.to_pylist(), after.scores.to_pylist(), strict=True):
         assert new["loss_with_question"] < old["loss_with_question"]
     prompts = [Prompt(sample.uri, "", (), sample.turns[0].question) for sample in samples]
     answers = generate_answers(
-        vlm, prompts, batch_size=2, max_new_tokens=3, pixel_limit=PIXEL_LIMIT, progress=no_progress
+        vlm,
+        prompts,
+        batch_size=2,
+        max_new_tokens=3,
+        pixel_limit=PIXEL_LIMIT,
+        progress=no_progress,
+        engine=LocalEngine(),
     )
     assert len(answers) == len(samples)

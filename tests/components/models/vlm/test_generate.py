@@ -9,13 +9,18 @@ import pytest
 import torch
 from PIL import Image
 
+from components.compute.engine import Engine
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models.vlm.collate import collate
 from components.models.vlm.generate import Prompt, generate_answers
 from components.models.vlm.labels import EncodedSample, SampleError, encode_prompt
 from components.models.vlm.load import LoadedVlm
+from components.models.vlm.source import VlmFiles
 from components.pool.images import ImageError
-from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples
+from tests.components.models.vlm.samples import PIXEL_LIMIT, draw_samples, toy_parameters
+from tests.components.models.vlm.toy_architectures import CONTEXT_LENGTH
+from tests.shuffled_engine import ShuffledEngine
 
 NEW_TOKENS = 6
 
@@ -36,6 +41,7 @@ def answers(vlm: LoadedVlm, prompts: list[Prompt], *, batch_size: int, new_token
         max_new_tokens=new_tokens,
         pixel_limit=PIXEL_LIMIT,
         progress=no_progress,
+        engine=LocalEngine(),
     )
     return [answer for answer in found if isinstance(answer, str)]
 
@@ -102,6 +108,31 @@ def test_missing_image_is_an_error(loaded: Callable[[str], LoadedVlm], tmp_path:
         answers(loaded("llava"), [Prompt(str(tmp_path / "nowhere.png"), "", (), "What?")], batch_size=4)
 
 
+def test_elsewhere_the_answers_are_the_same(toy_vlm: Callable[[str], Path], prompts: list[Prompt]) -> None:
+    prompts[1] = replace(prompts[1], question="long " * CONTEXT_LENGTH)
+
+    def answered(prompts: list[Prompt], engine: Engine) -> list[str]:
+        found = generate_answers(
+            VlmFiles(toy_parameters(toy_vlm("llava"))),
+            prompts,
+            batch_size=2,
+            max_new_tokens=NEW_TOKENS,
+            pixel_limit=PIXEL_LIMIT,
+            progress=no_progress,
+            engine=engine,
+        )
+        return [str(answer) for answer in found]
+
+    here = answered(prompts, LocalEngine())
+    assert here[1].startswith("prompt_exceeds_context: ")
+    assert answered(prompts, ShuffledEngine()) == here
+    here[3] = f"decoder_died: {prompts[3].uri}: it ended the process"
+    assert answered(prompts, ShuffledEngine(lost={prompts[3].uri})) == here
+    prompts[2] = replace(prompts[2], uri="nowhere.png")
+    with pytest.raises(ImageError, match=r"nowhere\.png"):
+        answered(prompts, ShuffledEngine())
+
+
 def test_progress_reaches_the_total(loaded: Callable[[str], LoadedVlm], prompts: list[Prompt]) -> None:
     seen: list[tuple[int, int]] = []
     generate_answers(
@@ -111,6 +142,7 @@ def test_progress_reaches_the_total(loaded: Callable[[str], LoadedVlm], prompts:
         max_new_tokens=1,
         pixel_limit=PIXEL_LIMIT,
         progress=lambda done, total: seen.append((done, total)),
+        engine=LocalEngine(),
     )
     assert seen == [(2, 5), (4, 5), (5, 5)]
 
@@ -120,7 +152,13 @@ def test_a_prompt_that_does_not_fit_takes_no_other_answer_with_it(vlm: LoadedVlm
     long = replace(prompts[1], question="long " * vlm.context_length)
     asked = [prompts[0], long, *prompts[1:]]
     found = generate_answers(
-        vlm, asked, batch_size=3, max_new_tokens=NEW_TOKENS, pixel_limit=PIXEL_LIMIT, progress=no_progress
+        vlm,
+        asked,
+        batch_size=3,
+        max_new_tokens=NEW_TOKENS,
+        pixel_limit=PIXEL_LIMIT,
+        progress=no_progress,
+        engine=LocalEngine(),
     )
     assert [answer for answer in found if isinstance(answer, str)] == alone
     assert isinstance(found[1], SampleError)

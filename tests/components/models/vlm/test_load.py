@@ -20,7 +20,7 @@ from components.models.vlm.load import LoadedVlm, ModelError, load_vlm
 from components.models.vlm.response_loss import response_losses
 from components.parameters.parameters import VlmParameters
 from components.pool.samples import InstructedImage, Turn
-from tests.components.models.vlm.samples import load_toy, noise_image
+from tests.components.models.vlm.samples import draw_samples, load_toy, noise_image
 
 
 @pytest.fixture
@@ -90,10 +90,22 @@ def test_context_above_the_models_is_refused(llava: Path) -> None:
         load_vlm(parameters(str(llava), context_length=4096))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 def test_missing_gpu_is_named(llava: Path) -> None:
-    with pytest.raises(ModelError, match="'cuda:1'"):
-        load_vlm(parameters(str(llava), device="cuda:1"))
+    with pytest.raises(ModelError, match="'cuda:99'"):
+        load_vlm(parameters(str(llava), device="cuda:99"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_auto_is_bfloat16_on_a_gpu_and_losses_are_near_those_of_full_precision(llava: Path, tmp_path: Path) -> None:
+    (sample,) = draw_samples(tmp_path, 1, seed=3, turns=1)
+    losses = {}
+    for device in ("cpu", "cuda"):
+        vlm = load_vlm(parameters(str(llava), device=device))
+        losses[device] = response_losses(vlm, [encode(vlm, sample, Image.open(sample.uri).convert("RGB"))])[0].mean
+    assert vlm.dtype == torch.bfloat16
+    assert vlm.device.type == "cuda"
+    assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.02)
 
 
 def test_auto_is_full_precision_on_a_cpu(llava: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models.features.activations import chosen_attention, pooled_activations
 from components.models.features.per_sample_gradients import attention_lora_matrices, per_sample_gradients
@@ -97,7 +98,9 @@ def test_losses(tuned: LoadedVlm, samples: list[InstructedImage], images: list[I
 def test_instruction_relevance_score(
     tuned: LoadedVlm, samples: list[InstructedImage], images: list[Image.Image]
 ) -> None:
-    rows = score_samples(tuned, samples, batch_size=2, pixel_limit=PIXEL_LIMIT, progress=no_progress).scores.to_pylist()
+    rows = score_samples(
+        tuned, samples, batch_size=2, pixel_limit=PIXEL_LIMIT, progress=no_progress, engine=LocalEngine()
+    ).scores.to_pylist()
     with torch.no_grad():
         with_question = own_losses(tuned, samples, images)
     for row, expected, sample, image in zip(rows, with_question, samples, images, strict=True):
@@ -153,7 +156,13 @@ def attention_outputs(vlm: LoadedVlm, attention: list[nn.Module], inputs: dict[s
 def test_answers(tuned: LoadedVlm, samples: list[InstructedImage], images: list[Image.Image]) -> None:
     prompts = [Prompt(sample.uri, "", sample.turns[:-1], sample.turns[-1].question) for sample in samples]
     answers = generate_answers(
-        tuned, prompts, batch_size=2, max_new_tokens=NEW_TOKENS, pixel_limit=PIXEL_LIMIT, progress=no_progress
+        tuned,
+        prompts,
+        batch_size=2,
+        max_new_tokens=NEW_TOKENS,
+        pixel_limit=PIXEL_LIMIT,
+        progress=no_progress,
+        engine=LocalEngine(),
     )
     for answer, sample, image in zip(answers, samples, images, strict=True):
         inputs = own_inputs(tuned, sample.turns, image, answered=False)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from components.compute.local import LocalEngine
 from components.compute.progress import no_progress
 from components.models.vlm.collate import collate
 from components.models.vlm.generate import Prompt, generate_answers
@@ -47,7 +48,13 @@ def write(
 def test_the_likeliest_responses_are_those_of_the_benchmark(vlm: LoadedVlm, prompts: list[Prompt]) -> None:
     written = write(vlm, encode_all(vlm, prompts), temperature=0.0, seeds=[0] * 5, batch_size=5)
     answers = generate_answers(
-        vlm, prompts, batch_size=2, max_new_tokens=NEW_TOKENS, pixel_limit=PIXEL_LIMIT, progress=no_progress
+        vlm,
+        prompts,
+        batch_size=2,
+        max_new_tokens=NEW_TOKENS,
+        pixel_limit=PIXEL_LIMIT,
+        progress=no_progress,
+        engine=LocalEngine(),
     )
     assert [response.text.strip() for response in written] == answers
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.compute.local import LocalEngine
 from components.schemas import CHOSEN
 from components.strategies.coincide.concept_shares import (
     allocation_order,
@@ -19,6 +20,7 @@ from components.strategies.coincide.greedy_mmd import greedy_mmd
 from components.strategies.coincide.select import cluster_concepts, concept_share_table, select_by_concept
 from components.strategies.coincide.spherical_k_means import concept_count, spherical_k_means
 from tests.components.selection.golden import GOLDEN
+from tests.shuffled_engine import ShuffledEngine
 
 
 def load(name):
@@ -205,7 +207,9 @@ def make_pool(count=300, seed=4):
 @pytest.mark.parametrize("profile", ["paper", "released"])
 def test_from_features_to_a_selection(profile):
     samples, features = make_pool()
-    found = cluster_concepts(samples, features, clusters=6, iterations=20, seed=3)
+    found = cluster_concepts(samples, features, clusters=6, iterations=20, seed=3, engine=LocalEngine())
+    elsewhere = cluster_concepts(samples, features, clusters=6, iterations=20, seed=3, engine=ShuffledEngine())
+    assert (elsewhere.concepts, elsewhere.centroids) == (found.concepts, found.centroids)
     shares = concept_share_table(
         found.concepts, found.centroids, features, layers=2, budget=60, temperature=0.3, profile=profile
     )
@@ -223,7 +227,7 @@ def test_from_features_to_a_selection(profile):
 
 def test_the_picks_represent_the_cluster_better_than_chance():
     samples, features = make_pool(400)
-    found = cluster_concepts(samples, features, clusters=1, iterations=5, seed=3)
+    found = cluster_concepts(samples, features, clusters=1, iterations=5, seed=3, engine=LocalEngine())
     shares = concept_share_table(
         found.concepts, found.centroids, features, layers=2, budget=30, temperature=0.3, profile="paper"
     )

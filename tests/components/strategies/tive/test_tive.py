@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.compute.local import LocalEngine
 from components.schemas import CHOSEN
 from components.strategies.tive.influence import instance_influence
 from components.strategies.tive.influence_sampling import distance_from_uniform, draw_copies, sampling_probabilities
@@ -18,6 +19,7 @@ from components.strategies.tive.select import influence_tables, select_by_influe
 from components.strategies.tive.task_difficulty import task_difficulty, tive_quotas
 from components.strategies.tive.warm_up_set import choose_warm_up_set
 from tests.components.selection.golden import GOLDEN
+from tests.shuffled_engine import ShuffledEngine
 
 
 def load(name):
@@ -38,7 +40,7 @@ def test_golden_influence_and_probabilities(name):
     file = load(name)
     gradients = np.concatenate([file[f"gradients_{task}"] for task in tasks_in(file)])
     task_of_row = np.repeat(list(tasks_in(file)), [len(file[f"norms_{task}"]) for task in tasks_in(file)])
-    influence = instance_influence(blocks(gradients), task_of_row)
+    influence = instance_influence(blocks(gradients), task_of_row, engine=LocalEngine())
     for task in tasks_in(file):
         own = influence[task_of_row == task]
         np.testing.assert_allclose(own, file[f"influence_{task}"], atol=2e-7)
@@ -64,18 +66,35 @@ def test_influence_against_all_pairs():
     gradients, task_of_row = rng.normal(size=(60, 9)).astype(np.float32), rng.integers(0, 3, 60)
     unit = gradients / np.linalg.norm(gradients, axis=1, keepdims=True)
     slow = [np.mean([unit[i] @ unit[j] for j in range(60) if task_of_row[j] == task_of_row[i]]) for i in range(60)]
-    np.testing.assert_allclose(instance_influence(blocks(gradients, 7), task_of_row), slow, atol=1e-6)
+    np.testing.assert_allclose(
+        instance_influence(blocks(gradients, 7), task_of_row, engine=LocalEngine()), slow, atol=1e-6
+    )
+
+
+def test_influence_elsewhere_is_the_same():
+    rng = np.random.default_rng(3)
+    gradients, task_of_row = rng.normal(size=(60, 9)).astype(np.float32), rng.integers(0, 3, 60)
+    here, there = (
+        instance_influence(blocks(gradients, 7), task_of_row, engine=engine)
+        for engine in (LocalEngine(), ShuffledEngine())
+    )
+    np.testing.assert_array_equal(there, here)
+    gradients[9] = 0
+    with pytest.raises(ValueError, match="row 9 has length 0"):
+        instance_influence(blocks(gradients, 7), task_of_row, engine=ShuffledEngine())
 
 
 def test_a_gradient_without_direction_and_a_missing_one_are_errors():
     with pytest.raises(ValueError, match="row 2 has length 0"):
-        instance_influence(blocks(np.array([[1.0, 0], [0, 1], [0, 0]])), np.zeros(3, dtype=np.int64))
+        instance_influence(
+            blocks(np.array([[1.0, 0], [0, 1], [0, 0]])), np.zeros(3, dtype=np.int64), engine=LocalEngine()
+        )
     late = np.ones((200, 2))
     late[150, 1] = np.inf
     with pytest.raises(ValueError, match="row 150 has length inf"):  # of the pool, not of its block
-        instance_influence(blocks(late), np.zeros(200, dtype=np.int64))
+        instance_influence(blocks(late), np.zeros(200, dtype=np.int64), engine=LocalEngine())
     with pytest.raises(ValueError, match="exactly one gradient"):
-        instance_influence(blocks(np.ones((3, 2))), np.zeros(4, dtype=np.int64))
+        instance_influence(blocks(np.ones((3, 2))), np.zeros(4, dtype=np.int64), engine=LocalEngine())
 
 
 @pytest.mark.parametrize(("self_influence", "expected"), [("norm", [2.0, 4.0]), ("squared_norm", [5.0, 16.0])])

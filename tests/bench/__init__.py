@@ -1,0 +1,1 @@
+"""Tests of what the benches compute; what they measure is not tested."""
