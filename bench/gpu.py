@@ -143,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _prepare(size: Size, folder: Path, device: torch.device) -> Bench:
     overlay = Path("conf/llava-1.5-7b.yaml")
     settings = [
+        "tuning.processes=1",
         "tuning.gradient_accumulation=1",
         "tuning.log_every=1",
         "tuning.checkpoint_every=100000",

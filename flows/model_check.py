@@ -42,11 +42,14 @@ def look_at_models(parameters: Parameters) -> None:
     """
     from components.models.check import check_read_model, check_tuned_model  # import torch, as above
     from components.models.embedding.encoder import check_encoder
+    from components.models.training.tuning_processes import tuning_processes, visible_gpus
 
     strategy = load_strategy(parameters.strategy)
     if _ENCODER in strategy.evidence:
         check_encoder(parameters.encoder)
     check_tuned_model(parameters.vlm, parameters.tuning, scored=strategy.has_reference_set)
+    if parameters.compute.engine == "local":
+        tuning_processes(parameters.tuning, gpus=visible_gpus(parameters.vlm))
     for model in strategy.models(parameters).values():
         read = parameters.vlm.model_copy(update={"model": model.model, "revision": model.revision})
         check_read_model(read, model.layers)
@@ -71,7 +74,7 @@ def _key(workspace: Workspace, parameters: Parameters) -> str:
         "vlm": parameters.vlm.model_dump(mode="json"),
         "encoder": parameters.encoder.model_dump(mode="json") if embeds else None,
         "target_modules": parameters.tuning.target_modules,
-        "processes": (parameters.tuning.processes, parameters.tuning.shard),
+        "processes": (parameters.compute.engine, parameters.tuning.processes, parameters.tuning.shard),
         "layers": [model.layers for model in strategy.models(parameters).values()],
         "writer": parameters.instructions.model_dump(mode="json") if local else None,
         "writes": parameters.purchase.local.model_dump(mode="json") if local else None,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from components.errors import UserError
 from components.models.features.activations import NoSuchLayerError, chosen_attention
-from components.models.training.tuning_processes import tuning_processes
 from components.models.vlm.conversation import TemplateError
 from components.models.vlm.image_fit import an_image_encoded
 from components.models.vlm.image_inputs import ProcessorError
@@ -35,7 +34,6 @@ def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, *, scored: b
 
     Raises:
         ModelError: the model cannot be opened, or its architecture is not supported.
-        TuningProcessesError: this machine has not so many GPUs as it is to be tuned on.
         TemplateError: its chat template cannot be used.
         ProcessorError: its processor cannot be used with it.
         LanguageModelError: it has no such layers, or none that the rank can be put on.
@@ -46,7 +44,6 @@ def check_tuned_model(vlm: VlmParameters, tuning: TuningParameters, *, scored: b
     opened.template.frames(2)
     if scored:
         opened.template.frames(1, with_question=False)
-    tuning_processes(tuning, vlm)
     check_rank(opened.model, lora_targets(opened.model, tuning.target_modules), tuning.lora_rank)
     _encode_an_image(opened)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from components.compute.ray_engine import RayEngine
 from components.models.training.adapter_size import adapter_bytes, checkpoint_bytes
 from components.models.training.training_log import TrainingLogRow
 from components.parameters.parameters import EpochParameters, Parameters, TuningParameters
@@ -78,6 +79,7 @@ def tune_samples(
             pixel_limit=parameters.ingest.pixel_limit,
             checkpoint_directory=context.scratch,
             on_log=on_log,
+            cluster=context.engine.parameters if isinstance(context.engine, RayEngine) else None,
         )
         write_table(directory / "training_log.parquet", result.log)
         write_dropped(directory, result.dropped)

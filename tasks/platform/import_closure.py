@@ -13,6 +13,7 @@ NOT_DECIDING = {
     "components/strategies/*/parameters.py": "declares parameters, as the above",
     "components/strategies/names.py": "lists the strategies: another one changes none of the others",
     "components/compute/*": "carries out work that gives the same bytes wherever that is, and tells how far it is",
+    "components/models/training/launch*.py": "starts the processes that share a tune: what they do is another file's",
     "*/__init__.py": "says what a package holds; it has no code",
 }
 # What these import of a strategy by its name, which no import statement shows.

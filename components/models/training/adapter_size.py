@@ -8,7 +8,7 @@ from components.parameters.parameters import TuningParameters, VlmParameters
 _FLOAT_BYTES = 4  # the adapter and its optimiser are float32 always
 # Of AdamW: beside each weight the running averages of its gradient and of that squared.
 _WITH_OPTIMISER = 3
-_KEPT = 2  # checkpoints, as `components.models.training.tune` has it
+_KEPT = 2  # checkpoints, as `components.models.training.train` has it
 
 
 def adapter_bytes(vlm: VlmParameters, tuning: TuningParameters) -> int:

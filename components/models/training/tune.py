@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.models.training.launch import launch
+from components.models.training.launch_on_ray import launch_on_ray
 from components.models.training.train import TuneJob, TuneResult, train
 from components.models.training.training_log import TrainingLogRow
-from components.models.training.tuning_processes import tuning_processes
+from components.models.training.tuning_processes import cluster_gpus, tuning_processes, visible_gpus
+from components.parameters.compute import ComputeParameters
 from components.parameters.parameters import TuningParameters, VlmParameters
 from components.pool.samples import InstructedImage
 
@@ -24,6 +26,7 @@ def tune(
     pixel_limit: int,
     checkpoint_directory: Path,
     on_log: Callable[[TrainingLogRow], None],
+    cluster: ComputeParameters | None = None,
 ) -> TuneResult:
     """Tune LoRA layers on a model's language model with the mean loss per response token.
 
@@ -41,6 +44,7 @@ def tune(
         checkpoint_directory: where a killed run is continued from; removed at the end.
         on_log: gets metrics every `tuning.log_every` updates and at the last; a run that continues an earlier
             one first repeats the earlier rows. Called in this process.
+        cluster: the Ray cluster whose processes it is shared out over; None: those of this machine.
 
     Returns:
         Counts, time and log.
@@ -51,7 +55,8 @@ def tune(
         WorkerDiedError: one of several processes was killed.
     """
     began = time.monotonic()
-    processes = tuning_processes(tuning, vlm)
+    gpus = visible_gpus(vlm) if cluster is None else cluster_gpus(vlm, cluster)
+    processes = tuning_processes(tuning, gpus=gpus)
     job = TuneJob(
         samples=tuple(samples),
         adapter_directory=adapter_directory,
@@ -62,5 +67,10 @@ def tune(
         pixel_limit=pixel_limit,
         checkpoint_directory=checkpoint_directory,
     )
-    result = train(job, on_log=on_log) if processes == 1 else launch(job, processes=processes, on_log=on_log)
+    if cluster is not None and (gpus or processes > 1):
+        result = launch_on_ray(job, processes=processes, cpus=cluster.model.cpus, gpus=gpus > 0, on_log=on_log)
+    elif processes > 1:
+        result = launch(job, processes=processes, on_log=on_log)
+    else:
+        result = train(job, on_log=on_log)
     return replace(result, seconds=time.monotonic() - began)

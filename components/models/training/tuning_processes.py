@@ -2,22 +2,45 @@
 
 import torch
 
+from components.compute.ray_cluster import join
 from components.errors import UserError
 from components.models.device import resolve_device
+from components.parameters.compute import ComputeParameters
 from components.parameters.parameters import TuningParameters, VlmParameters
 
 
 class TuningProcessesError(UserError, ValueError):
-    """This machine cannot tune in so many processes; the message says what to change."""
+    """There are not so many processes to tune in; the message says what to change."""
 
 
-def tuning_processes(tuning: TuningParameters, vlm: VlmParameters) -> int:
-    """Count the processes that a tune is shared out over on this machine.
+def visible_gpus(vlm: VlmParameters) -> int:
+    """Count the GPUs of this machine that a tune may use: 0 where it computes on the CPU.
 
     Args:
-        tuning: section `tuning`; `processes: auto` is one for each visible GPU, but no more than an update has
-            samples, and 1 on a CPU.
         vlm: section `vlm`, for the device.
+    """
+    on_gpu = resolve_device(vlm.device, parameter="vlm.device").type == "cuda"
+    return torch.cuda.device_count() if on_gpu else 0
+
+
+def cluster_gpus(vlm: VlmParameters, cluster: ComputeParameters) -> int:
+    """Count the GPUs that a tune may use of a Ray cluster, which is joined for it.
+
+    Args:
+        vlm: section `vlm`, for the device.
+        cluster: which it is.
+    """
+    total = join(cluster).cluster_resources()
+    return 0 if vlm.device == "cpu" else int(total.get("GPU", 0))
+
+
+def tuning_processes(tuning: TuningParameters, *, gpus: int) -> int:
+    """Count the processes that a tune is shared out over.
+
+    Args:
+        tuning: section `tuning`; `processes: auto` is one for each GPU, but no more than an update has samples, and 1
+            without GPUs.
+        gpus: that there are; 0: it computes on CPUs.
 
     Returns:
         1 or more.
@@ -25,8 +48,6 @@ def tuning_processes(tuning: TuningParameters, vlm: VlmParameters) -> int:
     Raises:
         TuningProcessesError: there are fewer GPUs than processes asked for, or one process to shard the model over.
     """
-    device = resolve_device(vlm.device, parameter="vlm.device")
-    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     wanted = min(max(gpus, 1), tuning.update_size) if tuning.processes == "auto" else tuning.processes
     if gpus and wanted > gpus:
         raise TuningProcessesError(

@@ -56,7 +56,7 @@ def out_of_memory(module: ModuleType) -> None:
 CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "tasks.platform.failures": short_pauses,
     "components.models.lance_store": full_disk,
-    "components.models.training.tune": out_of_memory,
+    "components.models.training.train": out_of_memory,
 }
 
 

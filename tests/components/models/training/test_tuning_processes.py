@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from components.models.training.tuning_processes import TuningProcessesError, tuning_processes
+from components.models.training.tuning_processes import TuningProcessesError, tuning_processes, visible_gpus
 from tests.components.models.training.runs import tuning_parameters, vlm_parameters
 
 
@@ -15,7 +15,8 @@ def three_gpus(monkeypatch):
 
 
 def count(processes: object, device: str = "auto", **changes: object) -> int:
-    return tuning_processes(tuning_parameters(processes=processes, **changes), vlm_parameters(Path(), device=device))
+    gpus = visible_gpus(vlm_parameters(Path(), device=device))
+    return tuning_processes(tuning_parameters(processes=processes, **changes), gpus=gpus)
 
 
 def test_a_cpu_has_one_unless_more_are_asked_for():
