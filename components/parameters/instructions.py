@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from components.parameters.section import Count, Device, Dollars, Section, TemplateArguments, one_of
+from components.parameters.section import Count, Device, Dollars, Seconds, Section, TemplateArguments, one_of
 
 
 def _providers() -> Collection[str]:
@@ -119,6 +119,8 @@ class Price(Section):
     def _quoted(cls, value: object) -> object:
         if isinstance(value, date):  # YAML's own dates are not among the values that DVC takes
             raise ValueError(f'put the date in quotes: as_of: "{value.isoformat()}"')
+        if not isinstance(value, str):  # a number would be taken for seconds since 1970
+            raise ValueError('write the date as "YYYY-MM-DD"')
         return value
 
 
@@ -126,7 +128,7 @@ class BatchParameters(Section):
     """Provider `batch`."""
 
     submit: bool
-    poll_seconds: Annotated[float, Field(gt=0)]
+    poll_seconds: Seconds
 
 
 class LocalParameters(Section):
@@ -147,7 +149,7 @@ class PurchaseParameters(Section):
     concurrency: Annotated[int, Field(ge=1, le=1000)]
     requests_per_minute: Annotated[float, Field(gt=0)]
     tokens_per_minute: Annotated[float, Field(gt=0)]
-    timeout_seconds: Annotated[float, Field(gt=0)]
+    timeout_seconds: Seconds
     output_limit: Literal["max_completion_tokens", "max_tokens"]
     batch: BatchParameters
     local: LocalParameters

@@ -140,7 +140,7 @@ class TuningParameters(Section):
 class EpochParameters(Section):
     """How long one tune lasts."""
 
-    epochs: Annotated[float, Field(gt=0)]
+    epochs: Annotated[float, Field(gt=0, le=10_000)]
 
 
 class ScoreParameters(Section):

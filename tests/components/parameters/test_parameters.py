@@ -300,6 +300,9 @@ def test_a_byte_order_mark_line_ends_of_windows_and_aliases_are_read(tmp_path: P
     assert merge_overlays(PARAMS, [file])["seed"] == 5
 
 
+PRICE_OF_1970 = "{model: m, input_usd: 1, output_usd: 1, batch_factor: 1, image_tokens: {fixed: 1}, as_of: 0}"
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -309,6 +312,14 @@ def test_a_byte_order_mark_line_ends_of_windows_and_aliases_are_read(tmp_path: P
         ("tuning.learning_rate=.inf", "finite"),
         ("final_tune.epochs=.inf", "finite"),
         ("purchase.timeout_seconds=.nan", "finite|greater"),
+        ("coincide.layers=[0, yes]", "a truth value"),
+        ("purchase.requests_per_minute=5e-324", "nearer than 1e-15"),
+        ("purchase.timeout_seconds=1e+300", "604800"),
+        ("purchase.batch.poll_seconds=1e+10", "604800"),
+        ("ingest.pixel_limit=10000000000000000000", "further from zero than"),
+        ("coincide.layers=[0, 10000000000000000000]", "further from zero than"),
+        ("final_tune.epochs=1e+300", "10000"),
+        (f"purchase.prices=[{PRICE_OF_1970}]", "YYYY-MM-DD"),
         ("registry.model_name=team/model", "MLflow takes a name without"),
         ("registry.model_name=a:b", "MLflow takes a name without"),
         ("registry.model_name=' '", "MLflow takes a name without"),

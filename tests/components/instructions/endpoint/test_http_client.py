@@ -25,7 +25,7 @@ def complete(monkeypatch):
 
     def complete(url):
         async def once():
-            async with open_endpoint(purchase_parameters(base_url=url, prices=[PRICE])) as endpoint:
+            async with open_endpoint(purchase_parameters(base_url=url, prices=[PRICE], timeout_seconds=60)) as endpoint:
                 return await endpoint.complete({"model": "test-model"}, send_key="one")
 
         return asyncio.run(once())
