@@ -78,7 +78,9 @@ class Job:
                 text = f"{self.name}: a worker at or after {self._first(waiting)}"
                 raise gave_up(error, text, self.advice) from error
             except ray.exceptions.RayError as error:
-                found = self._without_lost(ray, waiting, lost, window)
+                # A machine or a model that is gone says nothing of the items that were prepared.
+                elsewhere = isinstance(error, ray.exceptions.RayActorError | ray.exceptions.NodeDiedError)
+                found = not elsewhere and self._without_lost(ray, waiting, lost, window)
                 window *= 4  # where there are many such items, few failures are to find them
                 in_a_row = 0 if found or len(waiting) < before else in_a_row + 1
                 if in_a_row == _FAILURES_IN_A_ROW:

@@ -7,6 +7,8 @@ from typing import Any
 from components.compute.ray_room import Takes
 from components.compute.ray_worker import Step, probe
 
+# Lists that Ray Data has begun before the first is answered, at most: what they become waits in its object store.
+_BEGUN_AT_MOST = 1_000
 _TRIES = 2  # of an item by itself: one process may have died for another reason
 
 
@@ -25,7 +27,7 @@ def find_lost(
     Returns:
         By list, the position of each such item and what became of the process; of lists without one, nothing.
     """
-    left = iter(waiting)
+    left = islice(waiting, _BEGUN_AT_MOST)
     while chunk := list(islice(left, window)):
         died = _that_die(ray, [items for _, items in chunk], step, takes)
         if died:

@@ -1,6 +1,7 @@
 """One small Ray instance for all tests of a process."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from components.compute.ray_engine import RayEngine
 from components.parameters.compute import ComputeParameters
 from components.parameters.reading import load_parameters
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -23,6 +25,8 @@ def compute_parameters(**changes: object) -> ComputeParameters:
 def ray_engine() -> Iterator[RayEngine]:
     os.chdir(ROOT)
     engine = RayEngine(compute_parameters())
+    before = [signal.getsignal(number) for number in SIGNALS]
     join(engine.parameters)
+    assert [signal.getsignal(number) for number in SIGNALS] == before, "they are still the program's"
     yield engine
     leave()
