@@ -43,9 +43,9 @@ def launch_on_ray(
 
     messages = Queue(actor_options={"num_cpus": 0})
     actor = ray.remote(_Process).options(num_cpus=cpus, num_gpus=int(gpus), max_restarts=0)
-    actors = [actor.remote(str(Path.cwd())) for _ in range(processes)]
+    actors = [actor.remote() for _ in range(processes)]
     try:
-        ready = ray.get([one.address.remote() for one in actors], timeout=_STARTING_SECONDS)
+        ready = ray.get([one.enter.remote(str(Path.cwd())) for one in actors], timeout=_STARTING_SECONDS)
         members = [Member(rank, processes, 0, f"tcp://{ready[0]}") for rank in range(processes)]
         asked = [one.tune.remote(job, member, messages) for one, member in zip(actors, members, strict=True)]
         return _follow(ray, asked, messages, Told(on_log))
@@ -80,15 +80,13 @@ def _follow(ray: Any, asked: list[Any], messages: Any, told: Told) -> TuneResult
 
 
 class _Process:
-    """A process of the cluster, in the folder of the project."""
+    """A process of the cluster."""
 
-    def __init__(self, root: str) -> None:
-        os.chdir(root)
-
-    def address(self) -> str:
-        """Where the others can meet this one."""
+    def enter(self, root: str) -> str:
+        """Go into the project's folder, and say where the others can meet this process."""
         from ray.util import get_node_ip_address
 
+        os.chdir(root)
         with socket.socket() as free:
             free.bind(("", 0))
             return f"{get_node_ip_address()}:{free.getsockname()[1]}"
