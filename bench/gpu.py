@@ -61,7 +61,6 @@ _TURN = Turn(
 
 
 # Every update is told of, and none is kept.
-_SETTINGS = ("tuning.gradient_accumulation=1", "tuning.log_every=1", "tuning.checkpoint_every=100000")
 
 
 @dataclass(frozen=True, slots=True)

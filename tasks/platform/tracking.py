@@ -143,7 +143,14 @@ def check_answers() -> None:
 
 
 def _check_database(address: str) -> None:
-    """Knock at a database server; a file has none."""
+    """Knock at a database server; a file has none, and MLflow itself says where a driver is missing."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        make_url(address).get_dialect().import_dbapi()
+    except (SQLAlchemyError, ImportError):
+        return
     parts = urlsplit(address)
     port = parts.port or _DATABASE_PORTS.get(parts.scheme.partition("+")[0])
     if not parts.hostname or port is None:

@@ -14,6 +14,7 @@ WALL_CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("dat
 # Who may read the time of day: all of them write it down for a person, or name something with it.
 ALLOWED = {
     "components/instructions/ledger/ledger.py": "when an attempt was made; spending and claims do not look at it",
+    "components/models/training/group_member.py": "which of several failures is shown; they are on several machines",
     "flows/comparison.py": "when the page was written",
     "tasks/platform/promotion.py": "when a decision was made",
     "tasks/report_inputs.py": "when the page was written",

@@ -161,6 +161,6 @@ def test_a_disk_that_is_too_small_for_what_comes_is_said(project: Path) -> None:
     assert large.code == 0, large.output
     said = " ".join(large.stdout.split())
     # Nine tenths of 120 samples x 10^12 numbers x 4 bytes, once or, where DVC's cache has to copy, twice.
-    assert re.search(r"would run write to runs/large/data( and \S+)? takes (432|864),000\.0 GB at least, and", said)
+    assert re.search(r"would run write to runs/large/data( and \S+)* takes (432|864),000\.0 GB at least, and", said)
     assert "are free there. Free space where the project" in said
     assert "are free there" not in plan(project, strategy="tive").stdout

@@ -32,9 +32,8 @@ class _Child:
 def launch(job: TuneJob, *, processes: int, on_log: Callable[[TrainingLogRow], None]) -> TuneResult:
     """Tune in several processes of this machine.
 
-    torchrun does the same, but takes over the signals of the process it is called in, listens on all addresses, and
-    its children outlive it when it is killed. These find each other by a file, talk on the loopback device, and end
-    with this process however it ends.
+    torchrun's launcher would take over the signals of the process it is called in. These processes leave them alone,
+    find each other by a file, talk on the loopback device, and end with this process however it ends.
 
     Args:
         job: what to tune.

@@ -22,7 +22,7 @@ def test_long_names_stay_different_and_short_ones_as_they_are():
     assert metric_name("importance/color v1.0") == "importance/color v1.0"
 
 
-@pytest.mark.parametrize("address", ["http://{}", "postgresql://me:secret@{}/runs", "mysql+pymysql://{}/runs"])
+@pytest.mark.parametrize("address", ["http://{}", "postgresql://me:secret@{}/runs", "postgresql+psycopg://{}/runs"])
 def test_a_server_or_database_that_is_away_is_known_within_seconds(address, monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
