@@ -60,9 +60,6 @@ _TURN = Turn(
 )
 
 
-# Every update is told of, and none is kept.
-
-
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much is measured."""
