@@ -1,7 +1,8 @@
 # make demo: set up and run the pipeline on the demo pool. make test: set up and pass the tests.
 # PYTHON chooses the interpreter (3.11 or 3.12). Everything is written inside this folder.
 # FAISS=cpu|gpu chooses the build of faiss; without it, one for GPUs where nvidia-smi finds any.
-# Modules are compiled on all cores, which pip does on one; a few of them are for other Pythons and cannot be.
+# Modules are compiled on all cores, which pip does on one; a few of them are for other Pythons and cannot be. Those that
+# hardly anybody imports are left to who does.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,6 +10,7 @@ FAISS ?= $(shell nvidia-smi --list-gpus 2> /dev/null | grep -q GPU && echo gpu |
 ifeq ($(filter cpu gpu,$(FAISS)),)
 $(error FAISS is '$(FAISS)'; allowed: cpu, gpu)
 endif
+SELDOM := /tests?/|/testing/|/pip/|/matplotlib/|/fontTools/|/nltk/|transformers/models/|torch/_inductor/|ray/(rllib|serve|tune|llm)/
 STAMP := $(VENV)/.set-up-$(FAISS)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_CACHE_DIR := 1
@@ -39,7 +41,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.set-up*
 	@$(BIN)/python -m pip uninstall --quiet --yes faiss-cpu faiss-gpu 2> /dev/null
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-build-isolation --editable ".[dev,ray,stack,$(FAISS)]"
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
+	@$(BIN)/python -m compileall -q -j 0 -x "$(SELDOM)" $(VENV)/lib > /dev/null || true
 	@touch $@
 
 demo: $(STAMP)

@@ -123,6 +123,7 @@ def forget_in_cache(project: Path, path: str) -> None:
         (objects / md5[:2] / md5[2:]).unlink()
 
 
+@pytest.mark.soak
 def test_a_change_runs_exactly_what_depends_on_it(project: Path, with_control: CurationOutcome) -> None:
     """A parameter, after which much runs, and a module, after whose stage nothing does: its output is equal."""
     source = project / "components/strategies/presel/task_importance.py"

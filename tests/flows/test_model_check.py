@@ -61,7 +61,7 @@ def test_a_run_that_the_disk_has_no_room_for_ends_before_it_buys(root: Path) -> 
     state = curate(place.root, annotate_pool=True, return_state=True)
     assert state.is_failed()
     assert re.search(
-        r"runs/large/data( and \S+)? takes [\d,.]+ GB at least, and [\d,.]+ .B are free", str(state.message)
+        r"runs/large/data( and \S+)* takes [\d,.]+ GB at least, and [\d,.]+ .B are free", str(state.message)
     )
     assert "Free space where the project" in str(state.message)
     assert not place.artifact("instructions").exists()
