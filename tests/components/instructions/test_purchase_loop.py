@@ -27,7 +27,16 @@ Buy = Callable[..., BuyResult]
 WAYS: list[dict[str, int]] = [{}, {"groups_in_flight": 4}, {"group_size": 3}, {"group_size": 3, "groups_in_flight": 4}]
 
 
-@pytest.fixture(params=WAYS, ids=["alone", "alone, in parallel", "in groups", "in groups, in parallel"])
+NAMES = ["alone", "alone, in parallel", "in groups", "in groups, in parallel"]
+BETWEEN = NAMES[1:3]  # what they have is in the last too
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(way, marks=[pytest.mark.soak] if name in BETWEEN else [], id=name)
+        for way, name in zip(WAYS, NAMES, strict=True)
+    ]
+)
 def way(request: pytest.FixtureRequest) -> dict[str, int]:
     """How requests are sent; no rule depends on it."""
     way: dict[str, int] = request.param
@@ -164,7 +173,7 @@ def test_one_that_always_fails_is_given_up_while_others_are_answered(
 
 
 @pytest.mark.parametrize("way", [WAYS[0], WAYS[3]], ids=["alone", "in groups, in parallel"])
-@pytest.mark.parametrize("tries", [1, 2, 3])
+@pytest.mark.parametrize("tries", [1, pytest.param(2, marks=pytest.mark.soak), 3])
 @pytest.mark.parametrize("before", ["others are answered", "an outage", "others are answered in another run"])
 def test_an_outage_that_begins_with_the_last_try_of_one_gives_nothing_up(
     make: Callable[..., ScriptedSender],
