@@ -24,7 +24,8 @@ def embed_folder(folder: Path, *, address: str | None) -> EmbedResult:
     compute = load_parameters(ROOT / "params.yaml").compute
     model = compute.model.model_copy(update={"workers": 1})
     compute = compute.model_copy(
-        update={"engine": "ray", "address": address, "model": model, "stalled_after_seconds": 60.0}
+        # Long enough for workers to start on a busy machine, which counts.
+        update={"engine": "ray", "address": address, "model": model, "stalled_after_seconds": 240.0}
     )
 
     def say(done: int, total: int) -> None:
