@@ -42,7 +42,7 @@ class RayEngine:
         self, lists: Sequence[Sequence[Item]], work: Work[Item, Model, Prepared, Result]
     ) -> Iterator[Answer[Item, Result]]:
         """Prepare on some workers, compute on others, which hold the model."""
-        place = self._place()
+        place = self.place()
         step = partial(open_and_prepare, place=place, work=work, token=uuid4().hex)
         job = Job(work.name, step, work.describe, work.advice, self.parameters, partial(Models, work=work, place=place))
         return job.answers(lists, together=1)
@@ -58,7 +58,7 @@ class RayEngine:
         processes: int,  # noqa: ARG002 -- of this machine
     ) -> Iterator[Answer[Item, Result]]:
         """Do it on workers that need no model, several lists at a time."""
-        step = partial(do_without_model, place=self._place(), work=work)
+        step = partial(do_without_model, place=self.place(), work=work)
         job = Job(name, step, describe, advice, self.parameters, None)
         longest = max(map(len, lists), default=1)
         return job.answers(lists, together=max(1, self.parameters.decode.images // max(1, longest)))
@@ -70,7 +70,7 @@ class RayEngine:
         check_room(ray, takes)
         at_once = max(1, int(ray.cluster_resources()["CPU"] // takes.cpus)) + 1  # one waits, so that none idles
         task = ray.remote(answer_of).options(num_cpus=takes.cpus, max_retries=RETRIES)
-        kept, place = ray.put(work), self._place()
+        kept, place = ray.put(work), self.place()
         waiting: deque[Any] = deque()
         working: list[Any] = []
         for item in items:
@@ -88,7 +88,7 @@ class RayEngine:
         self, load: Callable[[], Model], work: Callable[[Model, Sequence[Item]], Result], *, name: str
     ) -> AbstractContextManager[Pool[Item, Result]]:
         """As many workers as there are for models."""
-        return open_pool(self.parameters, self._place(), load, work, name=name)
+        return open_pool(self.parameters, self.place(), load, work, name=name)
 
     def _wait(self, ray: Any, working: list[Any], name: str) -> list[Any]:
         done, left = ray.wait(working, timeout=self.parameters.stalled_after_seconds)
@@ -96,7 +96,8 @@ class RayEngine:
             _log.warning("%s: still %d parts in work or waiting; %s", name, len(left), free_and_all(ray))
         return list(left)
 
-    def _place(self) -> Place:
+    def place(self) -> Place:
+        """What workers must find."""
         return Place(root=str(Path.cwd()), folders=self.folders, code=code_fingerprint())
 
 

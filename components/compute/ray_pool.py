@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from queue import SimpleQueue
@@ -38,6 +38,62 @@ class PoolWorker:
             return pack_error(error)
 
 
+class _Workers:
+    """Those of a pool: each is started when there is a list for it, and again after it died."""
+
+    def __init__(self, ray: Any, start: Callable[[], Any], *, count: int, name: str, patience: float) -> None:
+        self._ray = ray
+        self._start = start
+        self._name = name
+        self._patience = patience
+        self._idle: SimpleQueue[Any] = SimpleQueue()  # None: not started, or ended
+        for _ in range(count):
+            self._idle.put(None)
+        self._started: list[Any] = []
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._closed = threading.Event()
+
+    def submit(self, items: Sequence[Any]) -> Future[Any]:
+        return self._threads.submit(self._answered, items)
+
+    def close(self) -> None:
+        self._closed.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._started:
+            self._ray.kill(worker)
+        self._threads.shutdown()
+
+    def _answered(self, items: Sequence[Any]) -> Any:
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                answer = self._once(items)
+            except self._ray.exceptions.RayError as error:
+                if tried > RETRIES or self._closed.is_set():
+                    said = f"{self._name}: a worker died, {tried} times out of {tried} [{first_line(error)}]"
+                    raise WorkerDiedError(said) from error
+                continue
+            if isinstance(answer, SentError):
+                raise unpack_error(answer)
+            return answer
+
+    def _once(self, items: Sequence[Any]) -> object:
+        worker, fit = self._idle.get(), None
+        try:
+            if worker is None:
+                worker = self._start()
+                self._started.append(worker)
+            reference = worker.answer.remote(items)
+            while not self._ray.wait([reference], timeout=self._patience)[0]:
+                _log.warning("%s: still in work or waiting; %s", self._name, free_and_all(self._ray))
+            answer: object = self._ray.get(reference)
+            fit = worker
+        finally:
+            self._idle.put(fit)
+        return answer
+
+
 @contextmanager
 def open_pool(
     parameters: ComputeParameters,
@@ -69,47 +125,9 @@ def open_pool(
         load,
         work,
     )
-    idle: SimpleQueue[Any] = SimpleQueue()  # None: not started, or ended
-    for _ in range(room.workers):
-        idle.put(None)
-    started: list[Any] = []
-    closed = threading.Event()
-
-    def once(items: Sequence[Item]) -> object:
-        worker, fit = idle.get(), None
-        try:
-            if worker is None:
-                worker = start()
-                started.append(worker)
-            reference = worker.answer.remote(items)
-            while not ray.wait([reference], timeout=parameters.stalled_after_seconds)[0]:
-                _log.warning("%s: still in work or waiting; %s", name, free_and_all(ray))
-            answer = ray.get(reference)
-            fit = worker
-        finally:
-            idle.put(fit)
-        return answer
-
-    def answered(items: Sequence[Item]) -> Any:
-        for tried in range(1, RETRIES + 2):
-            try:
-                answer = once(items)
-            except ray.exceptions.RayError as error:
-                if tried > RETRIES or closed.is_set():
-                    said = f"{name}: a worker died, {tried} times out of {tried} [{first_line(error)}]"
-                    raise WorkerDiedError(said) from error
-            else:
-                if isinstance(answer, SentError):
-                    raise unpack_error(answer)
-                return answer
-        raise AssertionError("the last try returns or raises")
-
-    threads = ThreadPoolExecutor(room.workers, thread_name_prefix=name)
+    patience = parameters.stalled_after_seconds
+    workers = _Workers(ray, start, count=room.workers, name=name, patience=patience)
     try:
-        yield Pool(room.workers, lambda items: threads.submit(answered, items))
+        yield Pool(room.workers, workers.submit)
     finally:
-        closed.set()
-        threads.shutdown(wait=False, cancel_futures=True)
-        for worker in started:
-            ray.kill(worker)
-        threads.shutdown()
+        workers.close()

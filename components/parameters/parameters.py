@@ -102,6 +102,10 @@ class ReferenceParameters(Section):
     share: Annotated[float, Field(gt=0, lt=1)]
 
 
+# Of `tuning`: who computes a tune changes its adapter by no more than rounding does.
+WHO_TUNES = frozenset({"processes", "shard"})
+
+
 class TuningParameters(Section):
     """The LoRA trainer."""
 

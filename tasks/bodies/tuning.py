@@ -8,7 +8,7 @@ import pyarrow as pa
 from components.compute.ray_engine import RayEngine
 from components.models.training.adapter_size import adapter_bytes, checkpoint_bytes
 from components.models.training.training_log import TrainingLogRow
-from components.parameters.parameters import EpochParameters, Parameters, TuningParameters
+from components.parameters.parameters import WHO_TUNES, EpochParameters, Parameters, TuningParameters
 from components.pool.manifest import read_samples
 from components.pool.samples import InstructedImage
 from components.schemas import INSTRUCTIONS
@@ -19,12 +19,10 @@ from components.training_set.formats import training_samples
 from tasks.bodies.tables import write_dropped
 from tasks.platform.stage_context import StageContext, StageSummary
 
-# Who computes a tune changes its adapter by no more than rounding does.
-_NOT_DECIDING = {"processes", "shard"}
 # What every tune depends on, beside how long it lasts; with these the model's snapshot, `inputs/vlm.json`.
 TUNING_PARAMETERS = (
     "vlm",
-    *(f"tuning.{name}" for name in TuningParameters.model_fields if name not in _NOT_DECIDING),
+    *(f"tuning.{name}" for name in TuningParameters.model_fields if name not in WHO_TUNES),
     "seed",
     "ingest.pixel_limit",
 )
@@ -79,7 +77,7 @@ def tune_samples(
             pixel_limit=parameters.ingest.pixel_limit,
             checkpoint_directory=context.scratch,
             on_log=on_log,
-            cluster=context.engine.parameters if isinstance(context.engine, RayEngine) else None,
+            cluster=context.engine if isinstance(context.engine, RayEngine) else None,
         )
         write_table(directory / "training_log.parquet", result.log)
         write_dropped(directory, result.dropped)

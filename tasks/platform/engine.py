@@ -42,8 +42,9 @@ def engine_for(compute: ComputeParameters) -> Iterator[None]:
 
 def _read_from(parameters: Parameters) -> tuple[str, ...]:
     """Local files and folders that images and models are read from, those that are there."""
-    writer = parameters.instructions.model  # where a local model writes; else a name that is no folder
-    named = [parameters.encoder.model, parameters.vlm.model, *([writer] if writer else [])]
+    # Of every section that names one; the name of an endpoint's model is that of no folder.
+    models = (getattr(section, "model", None) for _, section in parameters)
+    named = [model for model in models if isinstance(model, str) and model]
     for source in parameters.sources:
         named += [*expand_paths(source.path)[:1], source.image_root, *source.further_roots]
     for held_out in parameters.benchmark.sets:

@@ -8,7 +8,7 @@ from components.parameters.parameters import TuningParameters, VlmParameters
 _FLOAT_BYTES = 4  # the adapter and its optimiser are float32 always
 # Of AdamW: beside each weight the running averages of its gradient and of that squared.
 _WITH_OPTIMISER = 3
-_KEPT = 2  # checkpoints, as `components.models.training.train` has it
+CHECKPOINTS_KEPT = 2
 
 
 def adapter_bytes(vlm: VlmParameters, tuning: TuningParameters) -> int:
@@ -42,6 +42,6 @@ def checkpoint_bytes(vlm: VlmParameters, tuning: TuningParameters, *, samples: i
         samples: that are trained on at least.
         epochs: passes over them.
     """
-    updates = epochs * samples / (tuning.batch_size * tuning.gradient_accumulation)
-    kept = min(_KEPT, int(updates) // tuning.checkpoint_every)
+    updates = epochs * samples / tuning.update_size
+    kept = min(CHECKPOINTS_KEPT, int(updates) // tuning.checkpoint_every)
     return kept * _WITH_OPTIMISER * adapter_bytes(vlm, tuning) if kept else 0

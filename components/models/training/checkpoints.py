@@ -13,7 +13,7 @@ import transformers
 
 from components.models.training.lora import sync_files
 from components.models.training.training_log import TrainingLogRow
-from components.parameters.parameters import TuningParameters, VlmParameters
+from components.parameters.parameters import WHO_TUNES, TuningParameters, VlmParameters
 from components.pool.samples import InstructedImage
 from components.storage import write_json
 
@@ -67,7 +67,7 @@ def run_fingerprint(
     settings = {
         "vlm": vlm.model_dump(),
         "files": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files],
-        "tuning": tuning.model_dump(exclude={"processes", "shard"}),
+        "tuning": tuning.model_dump(exclude=set(WHO_TUNES)),
         "epochs": epochs,
         "seed": seed,
         "device": device.type,

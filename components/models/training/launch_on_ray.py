@@ -1,13 +1,13 @@
 """A tune in several processes of a Ray cluster, on one machine or on several."""
 
-import os
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from components.compute.ahead import WorkerDiedError
+from components.compute.ray_errors import SentError, pack_error, unpack_error
+from components.compute.ray_worker import Place, WorkerPlaceError, enter
 from components.models.training.group_member import Member, Message, Told, tune_as_member
 from components.models.training.train import TuneJob, TuneResult
 from components.models.training.training_log import TrainingLogRow
@@ -18,14 +18,13 @@ _SETTLING_SECONDS = 2.0  # that the others have to say what happened to them, on
 
 
 def launch_on_ray(
-    job: TuneJob, *, processes: int, cpus: float, gpus: bool, on_log: Callable[[TrainingLogRow], None]
+    job: TuneJob, *, place: Place, processes: int, cpus: float, gpus: bool, on_log: Callable[[TrainingLogRow], None]
 ) -> TuneResult:
     """Tune in several processes of the Ray cluster that this process has joined.
 
-    All machines have to see the project's folder at the same path, and what the job names: images, model, checkpoints.
-
     Args:
         job: what to tune.
+        place: what each of the machines must find.
         processes: how many.
         cpus: that each takes.
         gpus: each takes one too.
@@ -36,6 +35,7 @@ def launch_on_ray(
 
     Raises:
         WorkerDiedError: one died, or the cluster has no room for all.
+        WorkerPlaceError: a machine lacks what the job reads from, or has other code.
         Exception: what the first one that failed raised.
     """
     import ray
@@ -45,7 +45,10 @@ def launch_on_ray(
     actor = ray.remote(_Process).options(num_cpus=cpus, num_gpus=int(gpus), max_restarts=0)
     actors = [actor.remote() for _ in range(processes)]
     try:
-        ready = ray.get([one.enter.remote(str(Path.cwd())) for one in actors], timeout=_STARTING_SECONDS)
+        ready = ray.get([one.enter.remote(place) for one in actors], timeout=_STARTING_SECONDS)
+        for one in ready:
+            if isinstance(one, SentError):
+                raise unpack_error(one)
         members = [Member(rank, processes, 0, f"tcp://{ready[0]}") for rank in range(processes)]
         asked = [one.tune.remote(job, member, messages) for one, member in zip(actors, members, strict=True)]
         return _follow(ray, asked, messages, Told(on_log))
@@ -82,11 +85,14 @@ def _follow(ray: Any, asked: list[Any], messages: Any, told: Told) -> TuneResult
 class _Process:
     """A process of the cluster."""
 
-    def enter(self, root: str) -> str:
+    def enter(self, place: Place) -> str | SentError:
         """Go into the project's folder, and say where the others can meet this process."""
         from ray.util import get_node_ip_address
 
-        os.chdir(root)
+        try:
+            enter(place)
+        except WorkerPlaceError as error:
+            return pack_error(error)
         with socket.socket() as free:
             free.bind(("", 0))
             return f"{get_node_ip_address()}:{free.getsockname()[1]}"

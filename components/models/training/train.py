@@ -17,6 +17,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from components.models.device import resolve_device
 from components.models.training import process_group
+from components.models.training.adapter_size import CHECKPOINTS_KEPT
 from components.models.training.checkpoints import newest_checkpoint, run_fingerprint
 from components.models.training.listener import DivergedError, TrainingListener
 from components.models.training.lora import adapter_weights, add_lora, save_adapter, trainable_parameters
@@ -31,7 +32,6 @@ from components.parameters.parameters import TuningParameters, VlmParameters
 from components.pool.samples import Dropped, InstructedImage
 
 GRADIENT_NORM_LIMIT = 1.0  # as in LLaVA's and PreSel's recipes
-CHECKPOINTS_KEPT = 2
 
 logger = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from components.compute.ray_engine import RayEngine
 from components.models.training.launch import launch
 from components.models.training.launch_on_ray import launch_on_ray
 from components.models.training.train import TuneJob, TuneResult, train
 from components.models.training.training_log import TrainingLogRow
 from components.models.training.tuning_processes import cluster_gpus, tuning_processes, visible_gpus
-from components.parameters.compute import ComputeParameters
 from components.parameters.parameters import TuningParameters, VlmParameters
 from components.pool.samples import InstructedImage
 
@@ -26,7 +26,7 @@ def tune(
     pixel_limit: int,
     checkpoint_directory: Path,
     on_log: Callable[[TrainingLogRow], None],
-    cluster: ComputeParameters | None = None,
+    cluster: RayEngine | None = None,
 ) -> TuneResult:
     """Tune LoRA layers on a model's language model with the mean loss per response token.
 
@@ -55,7 +55,7 @@ def tune(
         WorkerDiedError: one of several processes was killed.
     """
     began = time.monotonic()
-    gpus = visible_gpus(vlm) if cluster is None else cluster_gpus(vlm, cluster)
+    gpus = visible_gpus(vlm) if cluster is None else cluster_gpus(vlm, cluster.parameters)
     processes = tuning_processes(tuning, gpus=gpus)
     job = TuneJob(
         samples=tuple(samples),
@@ -68,7 +68,8 @@ def tune(
         checkpoint_directory=checkpoint_directory,
     )
     if cluster is not None and (gpus or processes > 1):
-        result = launch_on_ray(job, processes=processes, cpus=cluster.model.cpus, gpus=gpus > 0, on_log=on_log)
+        cpus = cluster.parameters.model.cpus
+        result = launch_on_ray(job, place=cluster.place(), processes=processes, cpus=cpus, gpus=gpus > 0, on_log=on_log)
     elif processes > 1:
         result = launch(job, processes=processes, on_log=on_log)
     else:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.parameters.parameters import EpochParameters, TuningParameters, VlmParameters
+from components.parameters.parameters import WHO_TUNES, EpochParameters, TuningParameters, VlmParameters
 from components.pool.samples import InstructedImage
 from components.schemas import TUNED_ON
 from components.storage import read_table, write_json, write_table, write_text
 
 # How a tune is run, not what comes out of it.
-_RUNNING = {"device", "checkpoint_every", "log_every", "gradient_checkpointing", "processes", "shard"}
+_RUNNING = {"device", "checkpoint_every", "log_every", "gradient_checkpointing", *WHO_TUNES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from components.compute.ray_engine import RayEngine
 from components.models.training.train import TuneResult
 from components.models.training.training_log import TrainingLogRow
 from components.models.training.tune import tune
-from components.parameters.compute import ComputeParameters
 from components.parameters.parameters import TuningParameters, VlmParameters
 from components.pool.samples import InstructedImage
 from tests.components.models.vlm.toy_architectures import CONTEXT_LENGTH
@@ -59,7 +59,7 @@ def run(
     epochs: float = 1,
     seed: int = 1,
     on_log: Callable[[TrainingLogRow], None] = lambda row: None,
-    cluster: ComputeParameters | None = None,
+    cluster: RayEngine | None = None,
     **changes: object,
 ) -> TuneResult:
     return tune(

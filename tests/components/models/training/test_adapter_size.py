@@ -1,7 +1,6 @@
 """What a tune is said to write is what it writes."""
 
-from components.models.training import train
-from components.models.training.adapter_size import _KEPT, adapter_bytes, checkpoint_bytes
+from components.models.training.adapter_size import adapter_bytes, checkpoint_bytes
 from tests.components.models.training.runs import run, tuning_parameters, vlm_parameters
 
 
@@ -18,4 +17,3 @@ def test_checkpoints_hold_the_averages_of_the_optimiser_too(toy_llava):
     sizes = [checkpoint_bytes(vlm, parameters, samples=round(count * updates), epochs=1) for count in (0.9, 1, 2, 9)]
     one = 3 * adapter_bytes(vlm, parameters)
     assert sizes == [0, one, 2 * one, 2 * one]
-    assert train.CHECKPOINTS_KEPT == _KEPT

@@ -10,6 +10,8 @@ import psutil
 import pytest
 
 from components.compute.ahead import WorkerDiedError
+from components.compute.ray_engine import RayEngine
+from components.compute.ray_worker import WorkerPlaceError
 from components.models.training.training_log import TrainingLogRow
 from components.parameters.reading import load_parameters
 from tests.components.models.training.runs import assert_same_adapter, run, vlm_parameters
@@ -44,7 +46,7 @@ def two_machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def test_two_machines_continue_after_a_death_and_give_the_adapter_of_one_process(
     toy_llava: Path, tmp_path: Path, two_machines
 ):
-    cluster = load_parameters(ROOT / "params.yaml").compute
+    cluster = RayEngine(load_parameters(ROOT / "params.yaml").compute)
     shared: dict[str, Any] = SETTINGS | {"processes": 2, "cluster": cluster}
     samples, vlm = draw_samples(tmp_path, 22, seed=3), vlm_parameters(toy_llava)
     run(samples, tmp_path / "one", vlm=vlm, **SETTINGS)
@@ -69,3 +71,10 @@ def test_two_machines_continue_after_a_death_and_give_the_adapter_of_one_process
 
     with pytest.raises(ValueError, match=r"tuning.target_modules \['nowhere'\]"):
         run(samples, tmp_path / "wrong", vlm=vlm, target_modules=["nowhere"], **shared)
+
+
+def test_a_machine_that_lacks_what_is_read_from_trains_on_nothing(toy_llava: Path, tmp_path: Path, two_machines):
+    cluster = RayEngine(load_parameters(ROOT / "params.yaml").compute, folders=("/no/such/mount",))
+    samples, vlm = draw_samples(tmp_path, 4, seed=3), vlm_parameters(toy_llava)
+    with pytest.raises(WorkerPlaceError, match=r"/no/such/mount.*mount the shared storage"):
+        run(samples, tmp_path / "out", vlm=vlm, **SETTINGS, processes=2, cluster=cluster)
