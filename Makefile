@@ -1,8 +1,8 @@
 # make demo: set up and run the pipeline on the demo pool. make test: set up and pass the tests.
 # PYTHON chooses the interpreter (3.11 or 3.12). Everything is written inside this folder.
 # FAISS=cpu|gpu chooses the build of faiss; without it, one for GPUs where nvidia-smi finds any.
-# Modules are compiled on all cores, which pip does on one; a few of them are for other Pythons and cannot be. Those that
-# hardly anybody imports are left to who does.
+# Modules are compiled on all cores; a few of them are for other Pythons and cannot be. Those that hardly anybody imports
+# are left to who does.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,13 +34,13 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt infra/install.py
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 12); sys.exit(0 if ok else "presel needs Python 3.11 or 3.12, and $(PYTHON) is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools uv
 	@rm -f $(VENV)/.set-up*
 	@$(BIN)/python -m pip uninstall --quiet --yes faiss-cpu faiss-gpu 2> /dev/null
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-build-isolation --editable ".[dev,ray,stack,$(FAISS)]"
+	$(BIN)/python infra/install.py --constraint constraints.txt --no-build-isolation --editable ".[dev,ray,stack,$(FAISS)]"
 	@$(BIN)/python -m compileall -q -j 0 -x "$(SELDOM)" $(VENV)/lib > /dev/null || true
 	@touch $@
 
