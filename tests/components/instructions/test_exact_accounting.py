@@ -70,6 +70,31 @@ def attempts_of(ledger: Ledger) -> dict[str, Counter[str]]:
     return found
 
 
+def keys_given_up(ledger: Ledger) -> set[str]:
+    """Requests to which an error came in the place of a reply so often that they were sent under another key.
+
+    An endpoint may repeat an error for ever, so another charge is risked then.
+    """
+    columns = (ATTEMPTS.c.request_id, ATTEMPTS.c.outcome, ATTEMPTS.c.error)
+    errors: Counter[str] = Counter()
+    uncertain, given_up = set(), set()
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(select(*columns).order_by(ATTEMPTS.c.request_id, ATTEMPTS.c.number)).all()
+    for request_id, outcome, error in rows:
+        if outcome in CHARGED:
+            uncertain.discard(request_id)
+            del errors[request_id]
+            continue
+        if outcome in UNCERTAIN:
+            uncertain.add(request_id)
+        errors[request_id] += request_id in uncertain and (
+            outcome == "refused" or str(error).startswith("broken_reply")
+        )
+        if errors[request_id] == 3:
+            given_up.add(request_id)
+    return given_up
+
+
 def check(purchase: Purchase, server: RunningServer, *, keys_are_known: bool) -> None:
     accounts, per_send = server.accounts, server.charges_per_send
     charges = Counter(key.rpartition("-")[0] for key, _ in per_send.elements())
@@ -77,9 +102,9 @@ def check(purchase: Purchase, server: RunningServer, *, keys_are_known: bool) ->
         attempts = attempts_of(ledger)
         with ledger.engine.connect() as connection:
             rows = connection.execute(select(REQUESTS)).all()
-            paid = connection.execute(
-                select(ATTEMPTS.c.input_tokens, ATTEMPTS.c.output_tokens).where(ATTEMPTS.c.outcome.in_(CHARGED))
-            ).all()
+            paid_columns = (ATTEMPTS.c.request_id, ATTEMPTS.c.input_tokens, ATTEMPTS.c.output_tokens)
+            paid = connection.execute(select(*paid_columns).where(ATTEMPTS.c.outcome.in_(CHARGED))).all()
+        given_up = keys_given_up(ledger)
 
     # Every response is present once.
     assert len(rows) == purchase.requests
@@ -102,10 +127,12 @@ def check(purchase: Purchase, server: RunningServer, *, keys_are_known: bool) ->
         assert twice == set()
         # What was paid, to the token: the ledger lacks only replies that a kill or a broken connection took away and
         # that were given again, without a charge, under the same key.
-        assert len(accounts["charges"]) == len(paid)
-        assert sum(charge["prompt_tokens"] for charge in accounts["charges"]) == sum(row.input_tokens for row in paid)
-        received = sum(charge["completion_tokens"] for charge in accounts["charges"])
-        assert received == sum(row.output_tokens for row in paid)
+        assert len(given_up) < 5, "such a row of errors is rare"
+        charged = [charge for charge in accounts["charges"] if charge["key"].rpartition("-")[0] not in given_up]
+        paid = [row for row in paid if row.request_id not in given_up]
+        assert len(charged) == len(paid)
+        assert sum(charge["prompt_tokens"] for charge in charged) == sum(row.input_tokens for row in paid)
+        assert sum(charge["completion_tokens"] for charge in charged) == sum(row.output_tokens for row in paid)
     else:
         assert twice, "the test is hard enough to catch some requests in flight"
     assert sum(outcomes["lost"] for outcomes in attempts.values()) > 0, "some were in flight at a kill"
