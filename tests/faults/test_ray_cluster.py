@@ -1,4 +1,4 @@
-"""Images embedded on a Ray cluster of two machines on loopback: machines, workers, the driver and the head go."""
+"""Images embedded and scored on a Ray cluster of two machines on loopback: machines, workers, driver and head go."""
 
 import os
 import signal
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from components.models.embedding.vector_store import encoder_fingerprint, image_vectors, read_vectors
 from tests.components.models.embedding.conftest import noise_image, save_toy_encoder
-from tests.faults.embed_on_ray import ROOT, embed_folder
+from tests.faults.driver_on_ray import ROOT, embed_folder, score_folder
 from tests.faults.laboratory import wait_until
 
 pytestmark = pytest.mark.soak
@@ -31,18 +32,19 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images, an encoder, and their vectors computed on this machine."""
+    """Images, an encoder, and vectors and scores computed on this machine."""
     folder = tmp_path_factory.mktemp("pool")
     (folder / "images").mkdir()
     for index in range(IMAGES):
         noise_image(index).save(folder / "images" / f"{index:04}.png")
     save_toy_encoder(folder / "encoder", registers=0)
     embed_folder(folder, address=None)
+    score_folder(folder, address=None)
     return folder
 
 
 class TwoMachines:
-    """A head and another machine, each with two CPUs, and a driver that embeds the pool on them."""
+    """A head and another machine, each with two CPUs, and a driver that computes with the pool on them."""
 
     def __init__(self, folder: Path, **system: object) -> None:
         from ray.cluster_utils import Cluster
@@ -54,9 +56,9 @@ class TwoMachines:
         self.other = self.cluster.add_node(**options)
         self.log = folder / "driver.log"
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start a driver."""
-        command = [sys.executable, "-m", "tests.faults.embed_on_ray", str(self.folder), self.cluster.address]
+    def start(self, work: str = "embed") -> subprocess.Popen[bytes]:
+        """Start a driver that embeds or scores."""
+        command = [sys.executable, "-m", "tests.faults.driver_on_ray", work, str(self.folder), self.cluster.address]
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 command, cwd=ROOT, env=os.environ | ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
@@ -129,6 +131,16 @@ def test_a_machine_that_goes_costs_nothing_but_time(machines, pool):
     check_vectors(machines.folder, pool)
 
 
+def test_a_machine_that_goes_in_the_middle_of_scores(machines, pool):
+    driver = machines.start("score")
+    machines.until(driver, IMAGES // 4)
+    assert machines.done() < IMAGES, machines.said()
+    machines.cluster.remove_node(machines.other, allow_graceful=False)
+    assert finish(driver) == 0, machines.said()
+    assert f"scored {IMAGES}, dropped 0" in machines.said()
+    assert pq.read_table(machines.folder / "ray.parquet").equals(pq.read_table(pool / "local.parquet"))
+
+
 def test_a_driver_that_is_killed_goes_on_when_it_is_started_again(machines, pool):
     driver = machines.start()
     machines.until(driver, IMAGES // 2)
@@ -143,10 +155,11 @@ def test_a_driver_that_is_killed_goes_on_when_it_is_started_again(machines, pool
     check_vectors(machines.folder, pool)
 
 
-def test_a_driver_that_is_asked_to_end_frees_its_workers(machines):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C; a run that is cancelled in Prefect
+def test_a_driver_that_is_asked_to_end_frees_its_workers(machines, number):
     driver = machines.start()
     machines.until(driver, 1)
-    os.kill(driver.pid, signal.SIGINT)
+    os.kill(driver.pid, number)
     assert finish(driver) != 0
     wait_until(lambda: not machines.workers("ray::MapWorker"), "workers outlive their driver", seconds=60)
 
