@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from components.parameters.parameters import VlmParameters
+from components.strategies.load import load_strategy
 from components.strategies.names import STRATEGY_NAMES
 from flows.environment import configure_environment
 from flows.pipeline import pipeline_text
@@ -133,3 +135,13 @@ def test_who_decides_whose_instruction_is_bought_and_how_many_is_held() -> None:
     assert "tasks/bodies/budget.py" in held["allocate"]
     assert {"tasks/instruct.py", "tasks/bodies/buying.py"} <= held["instruct_selection"]
     assert "tasks/bodies/buying.py" in held["baseline_instruct"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGY_NAMES)
+def test_who_asks_a_model_holds_all_that_decides_what_it_sees(strategy: str) -> None:
+    """The size that images are reduced to, what the chat template is told, where a sample is cut."""
+    of_model = {f"vlm.{name}" for name in VlmParameters.model_fields} - {"vlm.model", "vlm.revision"}
+    with_weights = {"vlm.device", "vlm.dtype"}  # the first decides nothing, the second nothing without weights
+    for stage in declarations_of(strategy):
+        held = {name for name in stage.parameters_of(load_strategy(strategy)) if name.startswith("vlm.")}
+        assert not held or of_model - with_weights <= held, stage.name

@@ -32,6 +32,8 @@ def _disk(samples: pa.Table, parameters: Parameters, _directory: Path) -> int:
         "coincide.revision",
         "coincide.layers",
         "vlm.context_length",
+        "vlm.max_pixels",
+        "vlm.template_arguments",
         "vlm.dtype",
         "ingest.pixel_limit",
     ),
