@@ -12,7 +12,6 @@ import pytest
 
 from tests.imports_of import ROOT
 
-
 BUILDS_ITSELF = {
     "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "build"\nbackend-path = ["."]\n',
     "build.py": "raise SystemExit('it was built')\n",
