@@ -14,6 +14,8 @@ SELDOM := /tests?/|/testing/|/pip/|/matplotlib/|/fontTools/|/nltk/|transformers/
 STAMP := $(VENV)/.set-up-$(FAISS)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_CACHE_DIR := 1
+export PIP_USER := 0
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.presel/dvc/site
 export DVC_GLOBAL_CONFIG_DIR := $(CURDIR)/.presel/dvc/global
 export DVC_SYSTEM_CONFIG_DIR := $(CURDIR)/.presel/dvc/system
@@ -36,6 +38,8 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt infra/install.py
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 12); sys.exit(0 if ok else "presel needs Python 3.11 or 3.12, and $(PYTHON) is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
+	@[ ! -e $(VENV)/pyvenv.cfg ] || grep -q "^version.* = $$($(PYTHON) -c 'import sys; print("%d[.]%d" % sys.version_info[:2])')[.]" $(VENV)/pyvenv.cfg \
+		|| { echo "$(VENV) was made by another Python than $(PYTHON): remove the folder, or name that one with PYTHON=" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools uv
 	@rm -f $(VENV)/.set-up*

@@ -26,35 +26,68 @@ _SETTINGS = (
     ("client-cert", "SSL_CLIENT_CERT", " "),
     ("proxy", "ALL_PROXY", " "),
 )
+# What uv has as an option alone.
+_OPTIONS = (("only-binary", "--only-binary"), ("no-binary", "--no-binary"))
+_YES = ("y", "yes", "t", "true", "on", "1")  # as pip reads it
 _SECTIONS = (":env:", "install", "global")  # the first that names a setting decides, as for pip
 
 
-def variables_for_uv(listed: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that tell uv what pip is told.
+def settings_of_pip(listed: str) -> dict[str, str]:
+    """What pip is told, by setting.
 
     Args:
         listed: What `pip config list` prints.
+    """
+    lines = [line.partition("=") for line in listed.splitlines()]
+    told = {name: ast.literal_eval(value) for name, _, value in lines}
+    decides: dict[str, str] = {}
+    for section in reversed(_SECTIONS):
+        start = f"{section}."
+        decides |= {name.removeprefix(start): value for name, value in told.items() if name.startswith(start)}
+    return decides
+
+
+def variables_for_uv(told: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that tell uv what pip is told.
+
+    Args:
+        told: By setting, of `settings_of_pip`.
         environment: Variables that are set; what is set for uv itself stays.
     """
-    told: dict[str, str] = {}
-    for line in listed.splitlines():
-        name, _, value = line.partition("=")
-        told[name] = ast.literal_eval(value)
     variables = {"UV_INDEX_STRATEGY": "unsafe-best-match"}  # the newest of all indexes, as pip looks
     for setting, variable, between in _SETTINGS:
-        values = [told[f"{section}.{setting}"] for section in _SECTIONS if f"{section}.{setting}" in told]
-        if values:
-            variables[variable] = between.join(values[0].split())
+        if setting in told:
+            variables[variable] = between.join(told[setting].split())
     return {name: value for name, value in variables.items() if name not in environment}
+
+
+def options_for_uv(told: Mapping[str, str]) -> list[str]:
+    """The options that tell uv what pip is told and no variable says.
+
+    Args:
+        told: By setting, of `settings_of_pip`.
+    """
+    options = ["--no-index"] if told.get("no-index", "").lower() in _YES else []
+    for setting, option in _OPTIONS:
+        for value in told.get(setting, "").replace(",", " ").split():
+            options += [option, value]
+    return options
 
 
 def main(arguments: list[str]) -> int:
     """Run `uv pip install` with these arguments, and `pip install` where that fails; the exit status."""
     python = [sys.executable, "-m"]
-    listed = subprocess.run([*python, "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
-    environment = {**os.environ, **variables_for_uv(listed, os.environ)}
+    # A pip that is told to be quiet or to say more would list nothing, or more than its settings.
+    plainly = {**os.environ, "PIP_QUIET": "0", "PIP_VERBOSE": "0"}
+    listed = subprocess.run(
+        [*python, "pip", "config", "list"], env=plainly, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if listed.returncode != 0:
+        return listed.returncode  # and pip has said why
+    told = settings_of_pip(listed.stdout)
+    environment = {**os.environ, **variables_for_uv(told, os.environ)}
     with_uv = [*python, "uv", "--quiet", "--cache-dir", str(_CACHE), "pip", "install", "--python", sys.executable]
-    done = subprocess.run([*with_uv, *arguments], env=environment, check=False)
+    done = subprocess.run([*with_uv, *options_for_uv(told), *arguments], env=environment, check=False)
     shutil.rmtree(_CACHE, ignore_errors=True)
     if done.returncode == 0:
         return 0

@@ -1,14 +1,21 @@
 """What `make setup` installs with: uv, told what pip is told, and pip where uv cannot."""
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.imports_of import ROOT
+
+BUILDS_ITSELF = {
+    "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "build"\nbackend-path = ["."]\n',
+    "build.py": "raise SystemExit('it was built')\n",
+}
 
 
 @pytest.fixture
@@ -74,3 +81,40 @@ def test_what_nobody_can_install_ends_with_an_error(tmp_path: Path) -> None:
     done = install(tmp_path / "installed")
     assert done.returncode != 0
     assert "presel_toy" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("PIP_QUIET", "3"), ("PIP_VERBOSE", "3")])
+def test_a_pip_that_says_less_or_more_is_understood(mirror: Path, tmp_path: Path, name: str, value: str) -> None:
+    done = install(tmp_path / "installed", PIP_FIND_LINKS=str(mirror), **{name: value})
+    assert done.returncode == 0, done.stderr
+    assert installer_of(tmp_path / "installed") == "uv"
+
+
+def test_no_index_is_asked_where_pip_may_ask_none(mirror: Path, tmp_path: Path) -> None:
+    """Nothing answers at the index: asking it is an error."""
+    nobody = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0"}
+    for number, yes in enumerate(("1", "true")):
+        done = install(tmp_path / str(number), PIP_FIND_LINKS=str(mirror), PIP_NO_INDEX=yes, **nobody)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert installer_of(tmp_path / str(number)) == "uv"
+
+
+def test_nothing_is_built_where_pip_may_not_build(mirror: Path, tmp_path: Path) -> None:
+    (mirror / "presel_toy-1.0-py3-none-any.whl").unlink()
+    with tarfile.open(mirror / "presel_toy-1.0.tar.gz", "w:gz") as sources:
+        for name, text in BUILDS_ITSELF.items():
+            member = tarfile.TarInfo(f"presel_toy-1.0/{name}")
+            member.size = len(text)
+            sources.addfile(member, io.BytesIO(text.encode()))
+    done = install(tmp_path / "installed", PIP_FIND_LINKS=str(mirror), PIP_ONLY_BINARY=":all:")
+    assert done.returncode != 0
+    assert "was built" not in done.stderr
+
+
+def test_a_file_of_settings_that_pip_cannot_read_is_an_error_of_pip(tmp_path: Path) -> None:
+    settings = tmp_path / "pip.conf"
+    settings.write_text("index-url = https://user:secret@localhost/\n")
+    done = install(tmp_path / "installed", PIP_CONFIG_FILE=str(settings))
+    assert done.returncode != 0
+    assert "no section headers" in done.stderr
+    assert "Traceback" not in done.stderr
