@@ -1,7 +1,7 @@
 """Whether the file systems that a run writes to have room for what it is sure to write."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.text import bytes_in_words
@@ -12,12 +12,12 @@ class FileSystem:
     """Where a folder lies.
 
     Attributes:
-        number: the same for all folders of a file system.
-        free: bytes that may be written; None: it does not say.
+        number: the same for all folders of a file system, which are equal by it alone.
+        free: bytes that may be written, when it was asked; None: it does not say.
     """
 
     number: int
-    free: int | None
+    free: int | None = field(compare=False)  # others write meanwhile
 
 
 def too_little_space(needs: Mapping[Path, int], locate: Callable[[Path], FileSystem]) -> str:

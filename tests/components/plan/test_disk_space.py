@@ -42,3 +42,9 @@ def test_folders_of_one_file_system_share_its_space():
 def test_each_file_system_is_held_against_its_own_folders():
     said = too_little_space({DATA: 3 * GIGABYTE, CACHE: 3 * GIGABYTE}, on_two(9 * GIGABYTE, 2 * GIGABYTE))
     assert "write to .dvc/cache takes 3.0 GB at least, and 2.0 GB are free" in said
+
+
+def test_they_share_it_too_when_others_write_meanwhile():
+    free = iter((5 * GIGABYTE, 5 * GIGABYTE - 4096))
+    said = too_little_space({DATA: 3 * GIGABYTE, CACHE: 3 * GIGABYTE}, lambda _: FileSystem(1, next(free)))
+    assert "runs/a/data and .dvc/cache takes 6.0 GB at least" in said
