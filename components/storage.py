@@ -33,7 +33,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON with sorted keys, so that equal values are equal files."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    # Halves of surrogate pairs, which JSON may hold and UTF-8 may not, become the escapes that they are in JSON.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 class DamagedFileError(UserError, ValueError):

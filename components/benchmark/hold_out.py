@@ -16,7 +16,7 @@ from components.pool.json_array import JsonArrayError, read_json_records
 from components.pool.locations import open_binary
 from components.pool.reasons import ReasonCount, count_reasons
 from components.pool.record_fields import parse_record
-from components.pool.record_names import CONVERSATION_FIELDS
+from components.pool.record_names import has_conversation
 from components.pool.records import PoolRecord, RejectedRecord
 from components.pool.task_rule import NoTaskError, derive_task
 from components.selection.reference_set import choose_reference_set
@@ -37,7 +37,7 @@ class HeldOutTask:
     Attributes:
         task: the task.
         file: its benchmark set, LLaVA JSON with conversations.
-        held_out: records in it.
+        held_out: records in it: each conversation once.
         kept: records left in the pool.
     """
 
@@ -106,9 +106,9 @@ def hold_out_benchmark(
         own[entry.record.task].append(entry.record)
     names = _file_names(own)
     out = {task: [record for record in own[task] if record.uri in held] for task in own}
-    found = {task: [_conversation(record, said) for record in chosen] for task, chosen in out.items()}
+    found = {task: _spoken_once(chosen, said) for task, chosen in out.items()}
     for task, chosen in out.items():
-        bare = [record.record_id for record, value in zip(chosen, found[task], strict=True) if value is None]
+        bare = [record.record_id for record in chosen if not _spoken(record, said)]
         if bare:
             raise HoldOutError(
                 f"{annotations} has no conversation for {len(bare)} records of task {task!r}, e.g. {bare[0]!r}"
@@ -119,7 +119,7 @@ def hold_out_benchmark(
     away = {id(entry.value) for entry in entries if entry.record.uri in held}
     write_json(target / "pool.json", [value for value in values if id(value) not in away])
     return tuple(
-        HeldOutTask(task, target / names[task], len(chosen), len(own[task]) - len(chosen))
+        HeldOutTask(task, target / names[task], len(found[task]), len(own[task]) - len(chosen))
         for task, chosen in out.items()
     )
 
@@ -185,9 +185,7 @@ _Said = dict[tuple[str, str], list[tuple[str | None, object]]]  # by id and imag
 
 def _conversations(annotations: Path, rule: TaskRule) -> _Said:
     values = _read_records(annotations)
-    spoken = [
-        value for value in values if isinstance(value, Mapping) and any(value.get(key) for key in CONVERSATION_FIELDS)
-    ]
+    spoken = [value for value in values if isinstance(value, Mapping) and has_conversation(value)]
     # Found by id and image first: the record may say nothing of its task.
     entries, rejected = _entries(spoken, annotations, TaskRule(constant="any"))
     if rejected and not entries:
@@ -208,9 +206,15 @@ def _task(entry: _Entry, rule: TaskRule) -> str | None:
         return None
 
 
-def _conversation(record: PoolRecord, said: _Said) -> object | None:
-    fitting = [value for task, value in said.get((record.record_id, record.uri), ()) if task in (None, record.task)]
-    return fitting[-1] if fitting else None
+def _spoken_once(records: Sequence[PoolRecord], said: _Said) -> list[object]:
+    """All that is said of some records; several may have one id and image, as in LLaVA's own files."""
+    distinct = {(record.record_id, record.uri): record for record in records}
+    return [value for record in distinct.values() for value in _spoken(record, said)]
+
+
+def _spoken(record: PoolRecord, said: _Said) -> list[object]:
+    """All that is said of a record's id and image in its task."""
+    return [value for task, value in said.get((record.record_id, record.uri), ()) if task in (None, record.task)]
 
 
 def _file_names(tasks: Iterable[str]) -> dict[str, str]:

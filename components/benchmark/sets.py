@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from components.benchmark.metrics import METRICS
 from components.errors import UserError
 from components.instructions.replies.conversation import ConversationError, conversation_turns
+from components.instructions.replies.readable import unreadable
 from components.parameters.parameters import BenchmarkSet
 from components.pool.images import ImageError, load_image, open_image
 from components.pool.json_array import JsonArrayError, read_json_records
@@ -137,7 +138,8 @@ def _parse(raw: object, names: RecordNames, benchmark_set: BenchmarkSet) -> _Rec
         advice = link_advice(real, "benchmark.sets.further_roots")
         raise ConversationError("outside_root", f"{names.image!r} leaves {benchmark_set.image_root!r}: {advice}")
     turns = conversation_turns(raw)
-    references = _references(raw["answers"], turns) if "answers" in raw else tuple((t.response,) for t in turns)
+    answers = raw.get("answers")
+    references = tuple((turn.response,) for turn in turns) if answers is None else _references(answers, turns)
     return _Record(names.record_id, uri, turns, references)
 
 
@@ -153,6 +155,9 @@ def _references(answers: object, turns: Sequence[Turn]) -> tuple[tuple[str, ...]
         raise ConversationError(
             "invalid_answers", f"'answers' must hold a list of texts for each of the {len(turns)} turns"
         )
+    fault = next((unreadable(text) for one in answers for text in one if unreadable(text)), "")
+    if fault:
+        raise ConversationError("not_text", f"an answer {fault}")
     return tuple(tuple(one) for one in answers)
 
 

@@ -44,10 +44,10 @@ def name_record(fields: Mapping[str, object], number: int) -> RecordNames:
         fields: the entry; `NAME_FIELDS` and, to tell a conversation without an image, all others.
         number: which entry of the file it is, from 1.
     """
-    given = next((fields[key] for key in ("image", "images") if not _is_nothing(fields.get(key))), None)
+    given = next((fields[key] for key in ("image", "images") if not is_nothing(fields.get(key))), None)
     image, image_fault = _image_path(given, fields)
     record_id, id_fault = _identify(fields.get("id"), number, image)
-    text_only = given is None and not id_fault and _has_conversation(fields) and not _image_elsewhere(fields)
+    text_only = given is None and not id_fault and has_conversation(fields) and not _image_elsewhere(fields)
     return RecordNames(record_id, image, id_fault or image_fault, text_only)
 
 
@@ -77,12 +77,19 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _is_nothing(value: object) -> bool:
+def is_nothing(value: object) -> bool:
+    """Whether a field has no value: a null, an empty text, list or object, and NaN, which tables make of a null."""
     return value is None or value in ("", [], {}) or (isinstance(value, float) and math.isnan(value))
 
 
+def has_conversation(fields: Mapping[str, object]) -> bool:
+    """Whether an entry says something."""
+    # False: what a reader says that skips texts unread.
+    return any(fields.get(key) and not is_nothing(fields[key]) for key in CONVERSATION_FIELDS)
+
+
 def _identify(value: object, number: int, image: str) -> tuple[str, str]:
-    if _is_nothing(value):
+    if is_nothing(value):
         return image or f"#{number}", ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -99,10 +106,10 @@ def _image_path(given: object, fields: Mapping[str, object]) -> tuple[str, str]:
             return "", f"it names {len(given)} images, a sample has one: {shown(given)}"
         given = given[0]
     if isinstance(given, Mapping):
-        if not _is_nothing(given.get("bytes")) or _is_nothing(given.get("path")):
+        if not is_nothing(given.get("bytes")) or is_nothing(given.get("path")):
             return "", "the image is embedded; write it to a file, or pack the images as WebDataset shards"
         given = given["path"]
-    if _is_nothing(given):
+    if is_nothing(given):
         elsewhere = _image_elsewhere(fields)
         return "", f"no field image; {elsewhere}" if elsewhere else "no image"
     if not isinstance(given, str):
@@ -111,14 +118,10 @@ def _image_path(given: object, fields: Mapping[str, object]) -> tuple[str, str]:
     return ("", f"image {fault}") if fault else (given, "")
 
 
-def _has_conversation(fields: Mapping[str, object]) -> bool:
-    return any(fields.get(key) for key in CONVERSATION_FIELDS)
-
-
 def _image_elsewhere(fields: Mapping[str, object]) -> str:
     """Where an entry without the field `image` speaks of one all the same; "" when it does not."""
     for key, value in fields.items():
-        if key in (*NAME_FIELDS, *CONVERSATION_FIELDS) or _is_nothing(value):
+        if key in (*NAME_FIELDS, *CONVERSATION_FIELDS) or is_nothing(value):
             continue
         one = value[0] if isinstance(value, list) else value
         is_path = isinstance(one, str) and posixpath.splitext(one)[1].lower() in SUFFIXES

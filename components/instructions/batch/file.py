@@ -4,6 +4,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from components.instructions.endpoint.reply_reader import ReplyReader
@@ -12,6 +13,23 @@ from components.instructions.reply import Reply, SendFailure
 _URL = "/v1/chat/completions"
 # Of requests that were never run. Any other error without a response may have come after the model answered.
 _NOT_RUN = frozenset({"batch_expired", "batch_cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a result file.
+
+    Attributes:
+        request_id: the request.
+        status: HTTP status of the response; 0: there is none.
+        body: of the response, or of what is said in its place.
+        error: what is said beside the response; None: nothing.
+    """
+
+    request_id: str
+    status: int
+    body: object
+    error: object
 
 
 def request_line(request_id: str, body: dict[str, object]) -> bytes:
@@ -65,13 +83,32 @@ def listed_ids(text: str, *, run_alone: bool = False) -> set[str]:
     """
     found: set[str] = set()
     for value in _values(text):
-        match value:
-            case {"custom_id": str(request_id), "response": {"status_code": int()}}:
-                found.add(request_id)
-            case {"custom_id": str(request_id), "error": error} if error:
-                if not (run_alone and _code(error) in _NOT_RUN):
-                    found.add(request_id)
+        line = _line(value)
+        if line is not None and not (run_alone and _code(line.error) in _NOT_RUN):
+            found.add(line.request_id)
     return found
+
+
+def _line(value: object) -> _Line | None:
+    """Take a line apart; None when it says of no request what came of it."""
+    match value:
+        case {"custom_id": str(request_id), **rest}:
+            response, error = rest.get("response"), rest.get("error")
+        case _:
+            return None
+    if isinstance(error, Mapping) and not any(error.values()):
+        error = None
+    if not isinstance(response, Mapping):
+        return _Line(request_id, 0, None, error) if error else None
+    body = response if "choices" in response else response.get("body")
+    status = _status(response.get("status_code", 200 if body else None))
+    return None if status is None and not error else _Line(request_id, status or 0, body, error)
+
+
+def _status(code: object) -> int | None:
+    """The HTTP status, which some services write as a text; None when it is none."""
+    text = str(code).removesuffix(".0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else None
 
 
 def _values(text: str) -> Iterator[object]:
@@ -84,17 +121,16 @@ def _values(text: str) -> Iterator[object]:
 
 
 def _read_line(value: object, reader: ReplyReader) -> tuple[str, Reply | SendFailure] | None:
-    match value:
-        case {"custom_id": str(request_id), "response": {"status_code": 200, "body": body}}:
-            return request_id, reader.read(body)
-        case {"custom_id": str(request_id), "response": {"status_code": int(status), **response}, **line}:
-            return request_id, _explained(status, response.get("body") or line.get("error"), reader)
-        case {"custom_id": str(request_id), "error": error} if error:
-            detail = reader.detail(str(error))
-            if _code(error) in _NOT_RUN:
-                return request_id, SendFailure("not_run", "expired", detail)
-            return request_id, SendFailure("unknown", "batch_error", detail)
-    return None
+    line = _line(value)
+    if line is None:
+        return None
+    if _code(line.error) in _NOT_RUN:
+        return line.request_id, SendFailure("not_run", "expired", reader.detail(str(line.error)))
+    if line.status not in (0, 200):
+        return line.request_id, _explained(line.status, line.body or line.error, reader)
+    if line.error:  # beside an answer too: it is not known to be one then
+        return line.request_id, SendFailure("unknown", "batch_error", reader.detail(str(line.error)))
+    return line.request_id, reader.read(line.body)
 
 
 def _code(error: object) -> object:

@@ -19,6 +19,7 @@ from components.instructions.people.provider import PEOPLE
 from components.instructions.people.written import Written, read_written
 from components.instructions.prompts import Prompt, PromptTemplate
 from components.instructions.provider import Answer, OpenBatch, Send
+from components.instructions.replies.readable import unreadable
 from components.instructions.replies.response_rules import RuleBrokenError, read_response
 from components.instructions.request import IdentifiedRequest
 from components.pool.reasons import ReasonCount
@@ -48,8 +49,6 @@ Verdict = Literal[
 _REQUEST_ID = re.compile(r"^[0-9a-f]{64}$")
 # What a spreadsheet puts in the place of a text that it took for a formula and could not work out.
 _SPREADSHEET_ERROR = re.compile(r"^(?:#(?:NAME\?|REF!|VALUE!|DIV/0!|N/A|NULL!|NUM!|ERROR!)|Err:[0-9]{3})$")
-# No database takes these as text.
-_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +157,8 @@ def check_turns(turns: Sequence[Turn], *, template: PromptTemplate, prompt: Prom
             if _SPREADSHEET_ERROR.match(text):
                 detail = f"turn {number} is {text!r}: a spreadsheet took it for a formula; write it again after a '"
                 raise RuleBrokenError("spreadsheet_error", detail)
-            if _NOT_TEXT.search(text):
-                raise RuleBrokenError("not_text", f"turn {number} holds what is no text (is the file UTF-8?)")
+            if unreadable(text):
+                raise RuleBrokenError("not_text", f"turn {number} {unreadable(text)} (is the file UTF-8?)")
     if template.writes == "conversation":
         pairs = [{"question": turn.question, "response": turn.response} for turn in turns]
         text = json.dumps({"turns": pairs}, ensure_ascii=False)

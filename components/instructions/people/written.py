@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from components.pool.samples import Turn
 
 _DELIMITERS = (",", ";", "\t")  # spreadsheets save "CSV" with what their language uses
 _LONGEST_AUTHOR = 200
+_LABEL_STUDIO_COLUMN = "annotation_id"  # of a table that Label Studio has exported
 # A quote that is not closed makes the rows after it part of its cell.
 _SWALLOWED_ROW = re.compile(r"\n.*[0-9a-f]{64}")
 _IDENTITY = re.compile(r"[0-9a-f]{64}")  # of a request
@@ -141,7 +143,18 @@ def _row(row: Sequence[str] | csv.Error, names: Sequence[str], where: str, *, is
     if is_cut and len(row) < len(names):
         return Written(where, request_id, (), fault=f"the file ends in it, after {len(row)} of {len(names)} cells")
     texts = {name: _clean(cell) for name, cell in cells.items() if turn_of_field(name)}
+    if _LABEL_STUDIO_COLUMN in names and any(_is_json(text) for text in texts.values()):
+        fault = "Label Studio writes several texts of a field as JSON into a table; export it as JSON"
+        return Written(where, request_id, (), fault=fault)
     return Written(where, request_id, _turns(texts), _author(cells.get("annotator", "")))
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is a JSON list or object."""
+    try:
+        return isinstance(json.loads(text), list | dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _from_label_studio(data: bytes, file: Path) -> Iterator[Written]:
@@ -197,6 +210,9 @@ def _annotation(where: str, request_id: str, annotation: object) -> Written:
     author = _author(annotation.get("completed_by"))
     if annotation.get("was_cancelled"):
         return Written(where, request_id, (), author, note="the task was skipped")
+    match annotation.get("reviews"):
+        case [*_, {"accepted": False}]:
+            return Written(where, request_id, (), author, note="a reviewer has rejected it")
     try:
         return Written(where, request_id, _turns(_results(annotation)), author)
     except _NotTextError as error:

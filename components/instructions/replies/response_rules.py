@@ -9,6 +9,7 @@ from components.instructions.prompts import PromptTemplate, Range
 from components.instructions.replies.conversation import IMAGE_PLACEHOLDER
 from components.instructions.replies.finish_reasons import finish_of
 from components.instructions.replies.language import other_language
+from components.instructions.replies.readable import is_blank, unreadable
 from components.instructions.replies.refusals import refuses
 from components.instructions.replies.thinking import UnendedThinkingError, left_over, without_thinking
 from components.pool.samples import Turn
@@ -22,7 +23,7 @@ class RuleBrokenError(ValueError):
 
     Attributes:
         reason: `not_json`, `wrong_schema`, `turn_count`, `empty`, `too_short`, `too_long`, `language`, `refusal`,
-            `cut_off`, `unfinished`, `thinking` or `image_placeholder`.
+            `cut_off`, `unfinished`, `thinking`, `not_text` or `image_placeholder`.
         detail: what exactly, for a person and for the model that gets it back.
     """
 
@@ -73,7 +74,7 @@ def read_response(
         text = without_thinking(text)
     except UnendedThinkingError as error:
         raise RuleBrokenError("thinking", str(error)) from None
-    if not text.strip():
+    if is_blank(text):
         raise RuleBrokenError("empty", "the response is empty")
     if refuses(text):
         raise RuleBrokenError("refusal", f"the model refuses: {text.strip()[:160]!r}")
@@ -123,9 +124,12 @@ def _check_turn_count(turns: Sequence[Turn], allowed: Range) -> None:
 
 
 def _check_turn(turn: Turn, number: int, template: PromptTemplate) -> None:
-    if not turn.question or not turn.response:
-        missing = "question" if not turn.question else "response"
+    if is_blank(turn.question) or is_blank(turn.response):
+        missing = "question" if is_blank(turn.question) else "response"
         raise RuleBrokenError("empty", f"the {missing} of turn {number} is empty")
+    fault = unreadable(turn.question) or unreadable(turn.response)
+    if fault:
+        raise RuleBrokenError("not_text", f"turn {number} {fault}")
     if IMAGE_PLACEHOLDER in turn.question or IMAGE_PLACEHOLDER in turn.response:
         raise RuleBrokenError("image_placeholder", f"turn {number} contains {IMAGE_PLACEHOLDER}")
     mark = left_over(turn.question) or left_over(turn.response)

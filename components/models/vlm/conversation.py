@@ -23,6 +23,17 @@ _EXPECTED = (
     "{'type': 'image'} in the first and {'type': 'text', 'text': ...}"
 )
 
+# A template is a program: what its expressions raise comes as it is, a list that is added to a text as a TypeError.
+_TEMPLATE_FAILS = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
 
 class TemplateError(UserError, ValueError):
     """A model's chat template cannot be used; the message says what it does and what it would have to do."""
@@ -150,7 +161,7 @@ class ConversationTemplate:
                 self._check_image(frames)
             except TemplateError as error:
                 raise TemplateError(f"{self._origin}: {error}") from error
-            except (jinja2.TemplateError, TypeError) as error:  # TypeError: the template adds a list to a text
+            except _TEMPLATE_FAILS as error:
                 raise TemplateError(
                     f"{self._origin} cannot be rendered: {type(error).__name__}: {error}; {_EXPECTED}"
                 ) from error

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from transformers.utils import GENERATION_CONFIG_NAME
 
 from components.errors import UserError
 from components.models.device import resolve_device, resolve_dtype
-from components.models.vlm.conversation import ConversationTemplate, Message
+from components.models.vlm.conversation import ConversationTemplate, Message, TemplateError
 from components.models.vlm.processor import load_processor, template_file
 from components.models.vlm.special_cases import SUPPORTED, Architecture, describe_architecture
 from components.models.weight_files import check_complete, check_weight_files
@@ -22,6 +23,10 @@ from components.parameters.parameters import VlmParameters
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+# Templates of Llama 3.2 and Mistral 3 write the date of the day. A run that goes on tomorrow has to train on the same
+# prompts, so it is the day that Llama 3.2's writes where it cannot ask for one.
+_DAY = datetime(2024, 7, 26, tzinfo=UTC)
+_DATE = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 # In how many ways transformers says that a file of a checkpoint is missing or does not fit the others.
 _UNUSABLE = (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, ImportError, AssertionError)
 
@@ -247,8 +252,23 @@ def conversation_template(
         processor: of the model.
         arguments: what the chat template is told besides the messages.
         origin: which template it is, for messages.
+
+    Raises:
+        TemplateError: it does not read an argument.
     """
-    tokenizer, told = processor.tokenizer, dict(arguments)
+    tokenizer = processor.tokenizer
+    written = processor.chat_template
+    source = str(written.get("default", "")) if isinstance(written, dict) else str(written)
+    ignored = [name for name in arguments if not re.search(rf"\b{re.escape(name)}\b", source)]
+    if ignored:
+        raise TemplateError(
+            f"{origin}: the chat template reads no {', '.join(ignored)} of template_arguments; correct the name, or "
+            "take it out"
+        )
+    told: dict[str, object] = {
+        **arguments,
+        "chat_template": _DATE.sub(lambda date: repr(_DAY.strftime(date[2])), source) or None,
+    }
 
     def render(messages: list[Message], add_generation_prompt: bool) -> str:
         return str(processor.apply_chat_template(messages, add_generation_prompt=add_generation_prompt, **told))

@@ -197,3 +197,29 @@ def test_what_is_there_is_not_written_over_unasked_and_the_pool_itself_never(tmp
     assert (pool.read_bytes(), annotations.read_bytes()) == before
     first = hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
     assert hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1, overwrite=True) == first
+
+
+@pytest.mark.parametrize("name", [{"id": "0001"}, {}])
+def test_each_conversation_of_records_of_one_name_is_held_out_once(tmp_path: Path, name: dict[str, str]) -> None:
+    records = [{**name, "image": f"{number}.png", "task": "t"} for number in range(4) for _ in range(3)]
+    spoken = [
+        {**record, "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": f"r{number}"}]}
+        for number, record in enumerate(records)
+    ]
+    pool, annotations = tmp_path / "pool.json", tmp_path / "annotations.json"
+    pool.write_text(json.dumps(records), encoding="utf-8")
+    annotations.write_text(json.dumps(spoken), encoding="utf-8")
+    (task,) = hold_out_benchmark(pool, annotations, tmp_path / "out", share=0.5, seed=1)
+    held = json.loads(task.file.read_text(encoding="utf-8"))
+    assert (task.held_out, task.kept) == (len(held), 6)
+    assert held == [record for record in spoken if record["image"] in images(task.file)]
+
+
+def test_what_utf8_cannot_hold_is_divided_as_it_is(tmp_path: Path) -> None:
+    pool, _ = write_pool(tmp_path, {"a": 4})
+    turns = [{"from": "human", "value": "half a smile \ud83d"}, {"from": "gpt", "value": "r"}]
+    records = [{**record, "conversations": turns} for record in json.loads(pool.read_text(encoding="utf-8"))]
+    pool.write_text(json.dumps(records), encoding="utf-8")
+    (task,) = hold_out_benchmark(pool, pool, tmp_path / "out", share=0.5, seed=1)
+    written = [*json.loads(task.file.read_text()), *json.loads((tmp_path / "out/pool.json").read_text())]
+    assert sorted(written, key=lambda one: one["id"]) == records

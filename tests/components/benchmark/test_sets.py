@@ -35,6 +35,15 @@ def test_several_right_answers(write_set):
     assert [one.references for one in loaded.questions] == [("red", "crimson"), ("a",), ("b", "c")]
 
 
+def test_answers_of_other_records_alone(write_set):
+    """A table of several sources has every column in every record."""
+    loaded = load_benchmark_set(
+        write_set([record("red", "q", "red", answers=None), record("green", "q", "g", answers=["green"])]),
+        pixel_limit=PIXELS,
+    )
+    assert [one.references for one in loaded.questions] == [("red",), ("green",)]
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
@@ -45,6 +54,9 @@ def test_several_right_answers(write_set):
         (record("x", "q", "r", image=5), "no_image"),
         (record("x", "q", "", image="red.png"), "empty_response"),
         (record("x", "q", image="red.png"), "turn_order"),
+        (record("x", "q", "\u200b", image="red.png"), "empty_response"),
+        (record("x", "half a smile \ud83d", "r", image="red.png"), "not_text"),
+        (record("x", "q", "r", image="red.png", answers=["a", "\ud83d"]), "not_text"),
         ({"id": "x", "image": "red.png"}, "no_conversation"),
         (record("x", "q", "r", image="red.png", answers=[]), "invalid_answers"),
         (record("x", "q", "r", image="red.png", answers=[["a"], ["b"]]), "invalid_answers"),

@@ -12,6 +12,7 @@ from transformers import AutoModelForImageTextToText
 from components.errors import UserError
 from components.models.check import ModelCheckError, check_read_model, check_tuned_model
 from components.models.images_out_of_place import images_out_of_place
+from components.models.vlm.load import open_vlm
 from components.models.vlm.special_cases import SUPPORTED
 from components.parameters.parameters import TuningParameters
 from components.parameters.reading import load_parameters
@@ -177,6 +178,33 @@ def test_thoughts_are_turned_off_by_a_template_argument(copied: Path) -> None:
     with pytest.raises(UserError, match=r"vlm\.template_arguments.*enable_thinking: false"):
         check(copied)
     check(copied, template_arguments={"enable_thinking": False})
+
+
+@pytest.mark.parametrize("name", ["enable_thinkin", "tokenize", "continue_final_message"])
+def test_an_argument_that_the_chat_template_does_not_read_is_named(folder: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"reads no {name} of template_arguments"):
+        check(folder, template_arguments={name: True})
+
+
+@pytest.mark.parametrize(
+    "fails",
+    ["[].index(0)", "1 / 0", "'{:d}'.format('a')", "range(10 ** 9)", "'' + []", "none.x.y", "raise_exception('no')"],
+)
+def test_a_chat_template_that_fails_is_named_whatever_it_raises(copied: Path, fails: str) -> None:
+    template = copied / "chat_template.jinja"
+    template.write_text(f"{{{{ {fails} }}}}" + template.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"chat_template\.jinja cannot be rendered"):
+        check(copied)
+
+
+def test_a_chat_template_writes_the_same_date_on_every_day(copied: Path) -> None:
+    template = copied / "chat_template.jinja"
+    dates = (
+        "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }} {{- strftime_now( \"%Y-%m-%d\" ) }}{% endif %}"
+    )
+    template.write_text(dates + template.read_text(encoding="utf-8"), encoding="utf-8")
+    opening = open_vlm(vlm_parameters(copied)).template.frames(1)[0].before_question
+    assert opening.startswith("26 Jul 20242024-07-26")
 
 
 def test_layers_that_are_not_there_are_named(folder: Path) -> None:

@@ -689,6 +689,30 @@ BAD_TASKS = [
 ]
 
 
+@pytest.mark.parametrize("cell", ['["a cat", "a dog"]', '{"text": ["a cat", "a dog"]}'])
+def test_several_texts_that_label_studio_puts_into_a_cell_are_no_response(tmp_path, cell):
+    """Its own tables hold them as JSON; what a person writes into a table may look like it."""
+    for more, is_its_own in ((["annotation_id", "1"], True), (["image", "x.png"], False)):
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(
+            [["request_id", "question_1", "response_1", more[0]], ["1" * 64, "q", cell, more[1]]]
+        )
+        (tmp_path / "file").write_text(text.getvalue())
+        (one,) = read_written(tmp_path / "file")
+        assert (one.turns == (), "as JSON" in one.fault) == (is_its_own, is_its_own)
+
+
+@pytest.mark.parametrize(("accepted", "turns"), [([True], 1), ([False], 0), ([False, True], 1), ([True, False], 0)])
+def test_what_the_last_reviewer_rejects_is_not_written(tmp_path, accepted, turns):
+    said = {
+        **annotation(1, 1, ("question_1", "q"), ("response_1", "r")),
+        "reviews": [{"accepted": one} for one in accepted],
+    }
+    (tmp_path / "file").write_text(json.dumps([{"id": 1, "data": {"request_id": "1" * 64}, "annotations": [said]}]))
+    (one,) = read_written(tmp_path / "file")
+    assert (len(one.turns), one.note) == (turns, "" if turns else "a reviewer has rejected it")
+
+
 @pytest.mark.parametrize(("bad", "said"), BAD_ROWS + BAD_TASKS)
 def test_an_entry_that_cannot_be_read_costs_no_other(tmp_path, bad, said):
     first, wrong, last = "1" * 64, bad.replace("{id}", "2" * 64), "3" * 64

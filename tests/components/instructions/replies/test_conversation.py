@@ -36,12 +36,51 @@ def test_other_names_of_the_speakers():
         (["q", "r"], "not_text"),
         (conversation("q", " \n"), "empty_response"),
         (conversation("q", "see <image>"), "image_in_response"),
+        (conversation("q", "\u200b\ufeff"), "empty_response"),
+        (conversation("half a smile \ud83d", "r"), "not_text"),
+        (conversation("q", "half a smile \ud83d"), "not_text"),
+        (conversation("q", "a zero \0 byte"), "not_text"),
     ],
 )
 def test_what_is_no_instruction(messages, reason):
     with pytest.raises(ConversationError) as error:
         parse(messages)
     assert error.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"weight": 0},
+        {"weight": 0.0},
+        {"loss": False},
+        {"train": False},
+        {"tool_calls": [{"id": "1"}]},
+        {"refusal": "No."},
+    ],
+)
+def test_a_text_that_its_record_does_not_call_an_answer_is_not_learned_from(beside):
+    said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r", **beside}]
+    with pytest.raises(ConversationError) as error:
+        parse(said)
+    assert error.value.reason == "not_an_answer"
+
+
+@pytest.mark.parametrize(
+    "beside", [{"weight": 1}, {"loss": True}, {"tool_calls": None}, {"refusal": ""}, {"loss": None}]
+)
+def test_a_text_that_its_record_calls_an_answer_is_one(beside):
+    said = [{"role": "user", "content": "q", "weight": 0}, {"role": "assistant", "content": "r", **beside}]
+    assert parse(said) == (Turn("q", "r"),)
+
+
+@pytest.mark.parametrize("empty", [None, float("nan")])
+def test_fields_of_other_records_in_one_table_have_no_value(empty):
+    shared = [{"from": empty, "value": empty, "role": "user", "content": "q"}]
+    shared += [{"from": "gpt", "value": "r", "role": empty, "content": empty}]
+    assert parse(shared) == (Turn("q", "r"),)
+    record = {"id": "1", "conversations": empty, "messages": shared}
+    assert parse_conversation(json.dumps(record).encode()) == (Turn("q", "r"),)
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[1]", b'{"conversations": [nonsense]}'])
