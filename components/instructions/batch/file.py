@@ -21,13 +21,13 @@ class _Line:
 
     Attributes:
         request_id: the request.
-        status: HTTP status of the response; 0: there is none.
+        status: HTTP status of the response, 0 where it was not run; None: there is none.
         body: of the response, or of what is said in its place.
         error: what is said beside the response; None: nothing.
     """
 
     request_id: str
-    status: int
+    status: int | None
     body: object
     error: object
 
@@ -99,10 +99,10 @@ def _line(value: object) -> _Line | None:
     if isinstance(error, Mapping) and not any(error.values()):
         error = None
     if not isinstance(response, Mapping):
-        return _Line(request_id, 0, None, error) if error else None
+        return _Line(request_id, None, None, error) if error else None
     body = response if "choices" in response else response.get("body")
     status = _status(response.get("status_code", 200 if body else None))
-    return None if status is None and not error else _Line(request_id, status or 0, body, error)
+    return None if status is None and not error else _Line(request_id, status, body, error)
 
 
 def _status(code: object) -> int | None:
@@ -126,7 +126,7 @@ def _read_line(value: object, reader: ReplyReader) -> tuple[str, Reply | SendFai
         return None
     if _code(line.error) in _NOT_RUN:
         return line.request_id, SendFailure("not_run", "expired", reader.detail(str(line.error)))
-    if line.status not in (0, 200):
+    if line.status is not None and line.status != 200:
         return line.request_id, _explained(line.status, line.body or line.error, reader)
     if line.error:  # beside an answer too: it is not known to be one then
         return line.request_id, SendFailure("unknown", "batch_error", reader.detail(str(line.error)))

@@ -258,17 +258,17 @@ def conversation_template(
     """
     tokenizer = processor.tokenizer
     written = processor.chat_template
-    source = str(written.get("default", "")) if isinstance(written, dict) else str(written)
+    source = str(written.get("default", "")) if isinstance(written, dict) else str(written or "")
     ignored = [name for name in arguments if not re.search(rf"\b{re.escape(name)}\b", source)]
     if ignored:
         raise TemplateError(
             f"{origin}: the chat template reads no {', '.join(ignored)} of template_arguments; correct the name, or "
             "take it out"
         )
-    told: dict[str, object] = {
-        **arguments,
-        "chat_template": _DATE.sub(lambda date: repr(_DAY.strftime(date[2])), source) or None,
-    }
+    told: dict[str, object] = dict(arguments)
+    dated = _DATE.sub(lambda date: repr(_DAY.strftime(date[2])), source)
+    if dated != source:
+        told["chat_template"] = dated
 
     def render(messages: list[Message], add_generation_prompt: bool) -> str:
         return str(processor.apply_chat_template(messages, add_generation_prompt=add_generation_prompt, **told))
