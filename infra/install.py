@@ -1,7 +1,7 @@
 """Install packages into this environment with uv, from the indexes that pip is set up for (`make setup`).
 
 uv takes seconds where pip takes minutes, but reads none of pip's settings, and a company's mirror often stands only
-there. Where uv cannot install, for a setting that it has no counterpart of, pip does.
+there. Where uv fails, pip installs, and that is said.
 """
 
 import ast

@@ -133,12 +133,13 @@ def _read_line(value: object, reader: ReplyReader) -> tuple[str, Reply | SendFai
     return line.request_id, reader.read(line.body)
 
 
-def _code(error: object) -> object:
-    return error.get("code") if isinstance(error, Mapping) else None
+def _code(error: object) -> str:
+    """What kind of error it is said to be, "" where it is not said; services write anything there."""
+    return str(error.get("code") or "") if isinstance(error, Mapping) else ""
 
 
 def _explained(status: int, body: object, reader: ReplyReader) -> SendFailure:
     """What a status means; what is said with it stands in the body, in its error, or beside the response."""
     error = body.get("error") if isinstance(body, Mapping) and body.get("error") else body
     said = error.get("message") if isinstance(error, Mapping) else None
-    return reader.explain_status(status, reader.detail(str(said or error)), str(_code(error) or ""))
+    return reader.explain_status(status, reader.detail(str(said or error)), _code(error))

@@ -58,3 +58,10 @@ def test_a_line_with_an_error_is_no_answer(line, kind):
 @pytest.mark.parametrize("line", [{}, {"response": {}}, {"response": {"status_code": "9" * 5000}}, {"response": []}])
 def test_a_line_that_says_nothing_is_none(line):
     assert read(line) == (None, False, False)
+
+
+@pytest.mark.parametrize("code", [["batch_expired"], {"code": 1}, 500, None, True])
+def test_an_error_may_have_a_code_of_any_kind(code):
+    line = {"custom_id": "a", "error": {"code": code, "message": "it failed"}}
+    assert listed_ids(json.dumps(line)) == {"a"}
+    assert listed_ids(json.dumps(line), run_alone=True) == {"a"}
